@@ -1,0 +1,12 @@
+# Operator families: every cpp/ops/<family>.cpp defines register_<family>(OpRegistry&), unless it is
+# a helper named *_detail.cpp or the registry itself. Forgetting the function fails the link by name.
+
+file(GLOB SDX_OP_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/ops/*.cpp)
+set(families "")
+foreach(source ${SDX_OP_SOURCES})
+  get_filename_component(family ${source} NAME_WE)
+  if(NOT family STREQUAL "registry" AND NOT family MATCHES "_detail$")
+    string(APPEND families "SDX_OP_FAMILY(${family})\n")
+  endif()
+endforeach()
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/op_families.inc CONTENT "${families}")

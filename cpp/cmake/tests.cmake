@@ -1,0 +1,15 @@
+# The C++ tests: one binary from tests/cpp/<room>/test_*.cpp, built where doctest is found.
+find_path(SDX_DOCTEST_INCLUDE doctest/doctest.h)
+if(NOT SDX_DOCTEST_INCLUDE)
+  message(STATUS "doctest not found: the C++ tests are not built")
+  return()
+endif()
+file(GLOB SDX_TEST_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cpp/*.cpp
+     ${PROJECT_SOURCE_DIR}/tests/cpp/*/*.cpp)
+add_executable(sardonyx_tests ${SDX_TEST_SOURCES})
+target_include_directories(sardonyx_tests SYSTEM PRIVATE ${SDX_DOCTEST_INCLUDE})
+target_include_directories(sardonyx_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/cpp)
+target_compile_options(sardonyx_tests PRIVATE ${SDX_WARNINGS})
+target_link_libraries(sardonyx_tests PRIVATE sardonyx::sardonyx)
+enable_testing()
+add_test(NAME sardonyx_tests COMMAND sardonyx_tests)

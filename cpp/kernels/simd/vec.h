@@ -1,0 +1,115 @@
+// The widest vectors of the tier this file is built for, as GCC vector extensions: + - * / and
+// comparisons work on them directly. The few things the extensions lack are functions below, the
+// only intrinsics outside the dot-product loops. All of it lives in the tier's own namespace, so two
+// builds can never share an inline function.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SSE2__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false positives of GCC 12
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define SDX_INLINE static inline __attribute__((always_inline))
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr std::size_t kVecBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr std::size_t kVecBytes = 32;
+#else
+inline constexpr std::size_t kVecBytes = 16;
+#endif
+
+inline constexpr std::size_t kF32 = kVecBytes / 4;  // floats in a vector
+
+typedef float VecF __attribute__((vector_size(kVecBytes)));
+typedef int32_t VecI __attribute__((vector_size(kVecBytes)));
+typedef float VecFu __attribute__((vector_size(kVecBytes), aligned(4), may_alias));
+typedef int32_t VecIu __attribute__((vector_size(kVecBytes), aligned(4), may_alias));
+
+SDX_INLINE VecF load(const float* p) { return *reinterpret_cast<const VecFu*>(p); }
+SDX_INLINE void store(float* p, VecF v) { *reinterpret_cast<VecFu*>(p) = v; }
+SDX_INLINE VecI load(const int32_t* p) { return *reinterpret_cast<const VecIu*>(p); }
+SDX_INLINE void store(int32_t* p, VecI v) { *reinterpret_cast<VecIu*>(p) = v; }
+SDX_INLINE VecF splat(float x) { return x - VecF{}; }
+SDX_INLINE VecI splat(int32_t x) { return x - VecI{}; }
+SDX_INLINE VecI as_int(VecF v) { return reinterpret_cast<VecI>(v); }
+SDX_INLINE VecF as_float(VecI v) { return reinterpret_cast<VecF>(v); }
+
+// Lane-wise minimum and maximum; where either lane is NaN the second operand is the answer on x86,
+// NaN on ARM, so callers order operands for the NaN they want or mend it afterwards.
+SDX_INLINE VecF min(VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VecF>(_mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VecF>(_mm256_min_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<VecF>(_mm_min_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+#else
+  return a < b ? a : b;
+#endif
+}
+
+SDX_INLINE VecF max(VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VecF>(_mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VecF>(_mm256_max_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<VecF>(_mm_max_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+#else
+  return a > b ? a : b;
+#endif
+}
+
+SDX_INLINE VecF abs(VecF a) { return as_float(as_int(a) & 0x7fffffff); }
+
+SDX_INLINE float reduce_add(VecF v) {
+  float lanes[kF32];
+  store(lanes, v);
+  for (std::size_t half = kF32 / 2; half > 0; half /= 2)
+    for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+SDX_INLINE float reduce_max(VecF v) {
+  float lanes[kF32];
+  store(lanes, v);
+  float best = lanes[0];
+  for (std::size_t i = 1; i < kF32; ++i) best = lanes[i] > best ? lanes[i] : best;
+  return best;
+}
+
+// The first n lanes (n < kF32) from or to memory; nothing beyond them is touched.
+SDX_INLINE VecF load_head(const float* p, std::size_t n) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VecF>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
+#else
+  float lanes[kF32] = {};
+  for (std::size_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+#endif
+}
+
+SDX_INLINE void store_head(float* p, VecF v, std::size_t n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512>(v));
+#else
+  float lanes[kF32];
+  store(lanes, v);
+  for (std::size_t i = 0; i < n; ++i) p[i] = lanes[i];
+#endif
+}
+
+}  // namespace SDX_ISA
+}  // namespace sdx::kernels
