@@ -1,0 +1,69 @@
+// 3x3 stride-1 convolution over channels-last images by Winograd's F(4x4, 3x3): a quarter of the
+// multiplications, at an error a few times that of direct summation (interpolation points 0, 3/4,
+// -3/4, 3/2, -3/2 and infinity).
+//
+// Output is cut into 4x4 tiles, numbered row-major. A block of tiles is transformed into 36
+// frequency planes, each a matrix [tiles][channels]; every plane is multiplied by its own packed
+// weights; the products are transformed back. winograd_block does all three; the single phases are
+// for a caller with more threads than blocks.
+#pragma once
+
+#include "kernels/epilogue.h"
+#include "kernels/gemm.h"
+#include "kernels/kernel.h"
+
+namespace sdx::kernels {
+
+inline constexpr std::size_t kWinogradPlanes = 36;
+inline constexpr std::size_t kWinogradTile = 4;
+
+struct WinogradArgs {
+  std::size_t height, width;                // of the input
+  std::size_t output_height, output_width;  // not 0
+  std::ptrdiff_t pad_top, pad_left;
+  std::size_t channels, outputs;
+  const float* x;       // [height][width][channels], dense
+  const float* packed;  // by winograd_pack
+  float* y;             // [output_height][output_width], y_step floats apart
+  std::size_t y_step;
+  Epilogue epilogue = {};  // rows are output pixels; accumulate and row_bias are not supported
+};
+
+inline std::size_t winograd_tiles(const WinogradArgs& args) {
+  return (args.output_height + 3) / 4 * ((args.output_width + 3) / 4);
+}
+
+// Packs weights [outputs][channels][3][3] into kWinogradPlanes matrices packed for gemm.h, each
+// packed_b_floats(tiling, channels, outputs) long; writes panels [panel_begin, panel_end) of each.
+using WinogradPack = void(std::size_t channels, std::size_t outputs, const float* weights,
+                          float* packed, std::size_t panel_begin, std::size_t panel_end);
+extern const Kernel<WinogradPack, kIsaCount> winograd_pack;
+
+// Floats from a plane to the next for a block of so many tiles of so many channels, and floats of
+// the whole scratch of one block: its input planes, then its output planes.
+std::size_t winograd_plane_step(std::size_t tiles, std::size_t channels) noexcept;
+std::size_t winograd_scratch(const WinogradArgs& args, std::size_t tiles) noexcept;
+// A good number of tiles a block, by the sizes alone.
+std::size_t winograd_block_tiles(const WinogradArgs& args) noexcept;
+
+// Computes the output of tiles [tile_begin, tile_end); scratch is for tile_end - tile_begin tiles
+// and 64-byte aligned. Disjoint ranges with scratch of their own may run on different threads.
+using WinogradBlock = void(const WinogradArgs& args, std::size_t tile_begin, std::size_t tile_end,
+                           float* scratch);
+extern const Kernel<WinogradBlock, kIsaCount> winograd_block;
+
+// The phases of a block [block_begin, block_end). The transforms work on tiles [tile_begin,
+// tile_end) within it, the product on planes [plane_begin, plane_end) and some panels.
+struct WinogradBlockRange {
+  std::size_t block_begin, block_end;
+};
+using WinogradTransform = void(const WinogradArgs& args, const WinogradBlockRange& block,
+                               std::size_t tile_begin, std::size_t tile_end, float* scratch);
+extern const Kernel<WinogradTransform, kIsaCount> winograd_input;
+extern const Kernel<WinogradTransform, kIsaCount> winograd_output;
+using WinogradMultiply = void(const WinogradArgs& args, const WinogradBlockRange& block,
+                              std::size_t plane_begin, std::size_t plane_end,
+                              std::size_t panel_begin, std::size_t panel_end, float* scratch);
+extern const Kernel<WinogradMultiply, kIsaCount> winograd_multiply;
+
+}  // namespace sdx::kernels
