@@ -1,0 +1,128 @@
+// Session: a loaded model, ready to run. The public C++ surface.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/datum.h"
+
+namespace sdx {
+
+// strict: no reassociation across threads, no Winograd. fast: coarser number formats where they are
+// faster; until those exist, the same as float32.
+enum class Precision { strict, float32, fast };
+
+struct Options {
+  int threads = 0;  // 0: as many as the process may use
+  Precision precision = Precision::float32;
+  int level = 2;        // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
+  std::string passes;   // passes to leave out: "-fuse_activation,-fold_constants"
+  std::function<void(std::string_view)> log;  // warnings; none are written without it
+};
+
+// An input or output as the model declares it.
+struct ValueInfo {
+  std::string name;
+  // "tensor", "sparse_tensor", "sequence", "map" or "optional", and the whole type as text:
+  // "float32[batch, 3]", "sequence(map(int64, float32[]))".
+  std::string kind;
+  std::string type;
+  // Of tensors.
+  DType dtype = DType::undefined;
+  bool has_shape = false;
+  std::vector<std::string> shape;  // "4", "batch", "past + seq", "?" for unknown
+  bool optional = false;           // an input with a default value
+};
+
+struct StepProfile {
+  std::string node;      // the node's name
+  std::string op;        // "Conv", "com.microsoft::Gelu"
+  std::string shapes;    // "[1, 3, 224, 224], [64, 3, 7, 7] -> [1, 64, 112, 112]"
+  int64_t calls = 0;
+  double seconds = 0;    // sum over calls
+  double flops = 0;      // of one call; 0 where not counted
+  double bytes = 0;      // read and written by one call
+};
+
+struct NodeCount {
+  std::string op;
+  int64_t count = 0;
+};
+
+// What `inspect` prints.
+struct ModelSummary {
+  std::vector<NodeCount> operators;            // of the file, most frequent first
+  std::vector<NodeCount> optimized_operators;  // after the passes
+  int64_t parameters = 0;                      // elements of constants in the file
+  int64_t parameter_bytes = 0;
+};
+
+// The memory plan for one set of input shapes.
+struct PlanSummary {
+  int64_t arena_bytes = 0;
+  int64_t value_bytes = 0;  // what the values would take without sharing
+  double flops = 0;
+  int64_t steps = 0;
+  int64_t dynamic_steps = 0;  // prepared anew in every run: shapes depend on data
+  std::string text;           // which value, which bytes, which steps
+};
+
+struct Feed {
+  std::string_view name;
+  Datum value;
+};
+
+class Session {
+ public:
+  // Throws Error: invalid_argument where the file cannot be read, invalid_model, unsupported.
+  static Session load_file(const std::string& path, const Options& options = {});
+  // `bytes` are copied where weights need them. External data is looked up below `directory`; with
+  // an empty one it is refused.
+  static Session load_bytes(std::span<const std::byte> bytes, const Options& options = {},
+                            const std::string& directory = "");
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  const std::vector<ValueInfo>& inputs() const;
+  const std::vector<ValueInfo>& outputs() const;
+  // metadata_props plus producer_name, producer_version, domain, model_version, graph_name,
+  // doc_string, ir_version and opset_import where present.
+  const std::map<std::string, std::string>& metadata() const;
+
+  // Runs the model. Feeds are read in place during the call. Results come in the order of `outputs`
+  // (names; empty: all outputs in the model's order) and own their memory, except that result i
+  // is written into `into[i]` where that is a tensor of exactly its element type and shape.
+  // Safe to call from many threads at once. `cancel`, set to true by anybody, ends the run with an
+  // error.
+  std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> outputs = {},
+                         std::span<Tensor> into = {}, const std::atomic<bool>* cancel = nullptr);
+
+  // Runs once with times by step, in order of execution. Steps of subgraphs are counted with the
+  // node that owns them.
+  std::vector<StepProfile> profile(std::span<const Feed> feeds);
+
+  ModelSummary summary() const;
+  // For these input shapes; inputs without an entry take 1 for every unknown dimension.
+  PlanSummary plan_summary(const std::map<std::string, std::vector<int64_t>>& shapes) const;
+  // The optimised graph as text.
+  std::string graph_text() const;
+  int threads() const;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// "0.1.0", and the instruction-set tier in use: "avx512".
+const char* version();
+const char* instruction_set();
+
+}  // namespace sdx

@@ -1,0 +1,118 @@
+// A step is one operator made ready for known sizes; a frame is what it sees of a run.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/datum.h"
+#include "base/thread_pool.h"
+
+namespace sdx {
+
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+// Work cut into chunks by its size alone, never by the number of threads.
+struct Split {
+  int64_t items = 0;
+  int64_t chunks = 1;
+  Range chunk(int64_t i) const { return {items * i / chunks, items * (i + 1) / chunks}; }
+};
+
+// Cuts `items` so that a chunk costs about 20 us; `cost` is nanoseconds an item on one core. Work
+// below twice that stays whole, on the caller's thread. Chunks are multiples of `grain` items.
+Split split_work(int64_t items, double cost, int64_t grain = 1);
+
+// How a value is laid out when its shape is known before the run.
+struct Layout {
+  DType dtype = DType::undefined;
+  Shape shape;
+  bool known = false;
+};
+
+// What a run carries to every step.
+struct RunState {
+  ThreadPool* pool = nullptr;                  // null: the caller's thread alone
+  const std::atomic<bool>* cancel = nullptr;  // null: cannot be cancelled
+};
+
+// Views of one step's values. `data` and `datums` are indexed by value, `inputs` and `outputs` hold
+// the step's value numbers, kNoValue where an optional one is left out.
+class Frame {
+ public:
+  static constexpr uint32_t kNoValue = 0xffffffff;
+
+  Frame(void** data, Datum* datums, const Layout* layouts, std::span<const uint32_t> inputs,
+        std::span<const uint32_t> outputs, void* scratch, const RunState& state)
+      : data_(data),
+        datums_(datums),
+        layouts_(layouts),
+        inputs_(inputs),
+        outputs_(outputs),
+        scratch_(scratch),
+        state_(state) {}
+
+  int input_count() const { return static_cast<int>(inputs_.size()); }
+  int output_count() const { return static_cast<int>(outputs_.size()); }
+  bool has_input(int i) const { return i < input_count() && inputs_[i] != kNoValue; }
+  bool wants_output(int i) const { return i < output_count() && outputs_[i] != kNoValue; }
+
+  // Elements of inputs and outputs, whose shapes `prepare` saw. Null where left out.
+  template <class T>
+  const T* in(int i) const {
+    return has_input(i) ? static_cast<const T*>(data_[inputs_[i]]) : nullptr;
+  }
+  template <class T>
+  T* out(int i) const {
+    return wants_output(i) ? static_cast<T*>(data_[outputs_[i]]) : nullptr;
+  }
+  // The bytes `prepare` asked for, aligned to kAlignment.
+  template <class T = std::byte>
+  T* scratch() const {
+    return static_cast<T*>(scratch_);
+  }
+
+  // Runs f(Range) over the chunks of `split` on as many threads as there are.
+  template <class F>
+  void parallel_for(const Split& split, F&& f) const {
+    if (split.chunks <= 1 || !state_.pool) {
+      for (int64_t i = 0; i < split.chunks; ++i) f(split.chunk(i));
+      return;
+    }
+    state_.pool->run(split.chunks, [&](int64_t i) {
+      if (!cancelled()) f(split.chunk(i));
+    });
+  }
+  bool cancelled() const {
+    return state_.cancel && state_.cancel->load(std::memory_order_relaxed);
+  }
+  const RunState& state() const { return state_; }
+
+  // The slow lane: sequences, maps, and whatever has no shape before the run.
+  // An input as an object; a tensor in it may lie in memory that the next step reuses.
+  Datum input(int i) const;
+  // The same, safe to keep.
+  Datum keep_input(int i) const { return input(i).owned(); }
+  Tensor input_tensor(int i) const { return input(i).tensor(); }
+  // Sets an output that infer gave no complete shape. Ignored where the output is left out.
+  void set_output(int i, Datum datum) const;
+  // A new tensor as such an output; its memory may be written until the step ends.
+  Tensor allocate_output(int i, DType dtype, const Shape& shape) const;
+
+ private:
+  void** data_;
+  Datum* datums_;
+  const Layout* layouts_;
+  std::span<const uint32_t> inputs_, outputs_;
+  void* scratch_;
+  const RunState& state_;
+};
+
+using Step = std::function<void(Frame&)>;
+
+}  // namespace sdx

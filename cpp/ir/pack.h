@@ -1,0 +1,11 @@
+// Lets every operator of a graph (and its subgraphs) pack its constants.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace sdx {
+
+// After this, elements that only packed forms replace are freed. Call once, after the passes.
+void pack_graph(Graph& graph);
+
+}  // namespace sdx

@@ -1,0 +1,20 @@
+#include "ops/registry.h"
+
+namespace sdx::ops {
+
+#define SDX_OP_FAMILY(family) void register_##family(OpRegistry& ops);
+#include <op_families.inc>
+#undef SDX_OP_FAMILY
+
+const OpRegistry& builtin_ops() {
+  static const OpRegistry registry = [] {
+    OpRegistry ops;
+#define SDX_OP_FAMILY(family) register_##family(ops);
+#include <op_families.inc>
+#undef SDX_OP_FAMILY
+    return ops;
+  }();
+  return registry;
+}
+
+}  // namespace sdx::ops
