@@ -1,0 +1,191 @@
+// The register tile: all sums of a few rows and vectors kept in registers over the whole depth.
+#include "kernels/simd/tile.h"
+
+#include "kernels/simd/activation.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+namespace {
+
+// Few rows read B faster than its prefetcher foresees it; ask for lines this many floats ahead.
+constexpr std::size_t kPrefetchFloats = 1024;
+
+template <int kRows, int kVectors>
+struct Sums {
+  VecF at[kRows][kVectors];
+};
+
+template <int kRows, int kVectors>
+SDX_INLINE void store_tile(const Tile& tile, Sums<kRows, kVectors>& sums) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) store(tile.c + i * tile.ldc + j * kF32, sums.at[i][j]);
+}
+
+template <int kRows, int kVectors>
+SDX_INLINE void add_rows(Sums<kRows, kVectors>& sums, const float* p, std::size_t stride) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) sums.at[i][j] += load(p + i * stride + j * kF32);
+}
+
+template <int kRows, int kVectors, class F>
+SDX_INLINE void map_sums(Sums<kRows, kVectors>& sums, F f) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) sums.at[i][j] = f(sums.at[i][j]);
+}
+
+// Activations that need code rather than an instruction or two run on the stored tile, in cache.
+void activate_stored(const Tile& tile) {
+  const Epilogue& e = *tile.epilogue;
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    float* c = tile.c + i * tile.ldc;
+    activate_row(c, tile.columns, e);
+    if (e.residual && e.residual_last) {
+      const float* r = e.residual + (tile.row + i) * e.residual_stride + tile.column;
+      std::size_t j = 0;
+      for (; j + kF32 <= tile.columns; j += kF32) store(c + j, load(c + j) + load(r + j));
+      for (; j < tile.columns; ++j) c[j] += r[j];
+    }
+  }
+}
+
+template <int kRows, int kVectors>
+SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) {
+  if (tile.add_c) add_rows(sums, tile.c, tile.ldc);
+  if (!tile.epilogue) return store_tile(tile, sums);
+  const Epilogue& e = *tile.epilogue;
+  if (e.column_bias) add_rows(sums, e.column_bias + tile.column, 0);
+  if (e.row_bias) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      const VecF bias = splat(e.row_bias[tile.row + i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums.at[i][j] += bias;
+    }
+  }
+  const float* residual = nullptr;
+  if (e.residual) residual = e.residual + tile.row * e.residual_stride + tile.column;
+  if (residual && !e.residual_last) add_rows(sums, residual, e.residual_stride);
+  if (e.activation == Activation::relu) {
+    map_sums(sums, [](VecF v) { return relu(v); });
+  } else if (e.activation == Activation::clip) {
+    const VecF low = splat(e.alpha), high = splat(e.beta);
+    map_sums(sums, [=](VecF v) { return clip(v, low, high); });
+  } else if (e.activation == Activation::leaky_relu) {
+    const VecF slope = splat(e.alpha);
+    map_sums(sums, [=](VecF v) { return leaky_relu(v, slope); });
+  } else if (e.activation != Activation::none) {
+    store_tile(tile, sums);
+    return activate_stored(tile);
+  }
+  if (residual && e.residual_last) add_rows(sums, residual, e.residual_stride);
+  store_tile(tile, sums);
+}
+
+template <int kRows, int kVectors>
+void tile_kernel(const Tile& tile) {
+  // One or two rows alone would wait for each other's sums: give them sums for two steps.
+  constexpr int kSteps = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
+  Sums<kRows, kVectors> sums[kSteps] = {};
+  const std::size_t ldb = tile.ldb;
+  for (std::size_t t = 0; t < tile.tap_count; ++t) {
+    const TileTap& tap = tile.taps[t];
+    const float* b = tile.b + tap.b_row * ldb;
+    const float* rows[kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) rows[i] = tap.rows[i];
+    const auto step = [&](Sums<kRows, kVectors> & into, std::size_t d)
+        __attribute__((always_inline)) {
+      VecF columns[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) columns[j] = load(b + j * kF32);
+      if constexpr (kRows <= 4) {
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < kVectors * kF32; j += 16)
+          __builtin_prefetch(b + kPrefetchFloats + j);
+      }
+      b += ldb;
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const VecF a = splat(rows[i][d]);
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) into.at[i][j] += a * columns[j];
+      }
+    };
+    std::size_t d = 0;
+    if constexpr (kSteps > 1) {
+      for (; d + kSteps <= tile.depth; d += kSteps) {
+#pragma GCC unroll 4
+        for (int s = 0; s < kSteps; ++s) step(sums[s], d + s);
+      }
+    }
+    for (; d < tile.depth; ++d) step(sums[0], d);
+  }
+  for (int s = kSteps / 2; s > 0; s /= 2)
+    for (int u = 0; u < s; ++u)
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) sums[u].at[i][j] += sums[u + s].at[i][j];
+  if (tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
+  alignas(kVecBytes) float stored[kRows * kVectors * kF32];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) store(stored + (i * kVectors + j) * kF32, sums[0].at[i][j]);
+  finish_tile(tile, stored, kVectors * kF32);
+}
+
+using TileKernel = void(const Tile&);
+constexpr TileKernel* kTileKernels[][kTileRows] = {
+#define SDX_TILE_ROW(vectors)                                                     \
+  {                                                                               \
+    tile_kernel<1, vectors>, tile_kernel<2, vectors>, tile_kernel<3, vectors>,    \
+        tile_kernel<4, vectors>, tile_kernel<5, vectors>, tile_kernel<6, vectors> \
+  }
+    SDX_TILE_ROW(1),
+    SDX_TILE_ROW(2),
+#if defined(__AVX512F__) || defined(__aarch64__)
+    SDX_TILE_ROW(3),
+    SDX_TILE_ROW(4),
+#endif
+#undef SDX_TILE_ROW
+};
+
+}  // namespace
+
+void run_tile(const Tile& tile) { kTileKernels[(tile.columns - 1) / kF32][tile.rows - 1](tile); }
+
+void finish_tile(const Tile& tile, const float* sums, std::size_t stride) {
+  const Epilogue none;
+  const Epilogue& e = tile.epilogue ? *tile.epilogue : none;
+  const bool simple = e.activation <= Activation::leaky_relu;
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    float* c = tile.c + i * tile.ldc;
+    const VecF row_bias = splat(e.row_bias ? e.row_bias[tile.row + i] : 0.0f);
+    const float* residual = nullptr;
+    if (e.residual) residual = e.residual + (tile.row + i) * e.residual_stride + tile.column;
+    for (std::size_t j = 0; j < tile.columns; j += kF32) {
+      const std::size_t n = tile.columns - j < kF32 ? tile.columns - j : kF32;
+      VecF v = load(sums + i * stride + j);
+      if (tile.add_c) v += load_head(c + j, n);
+      if (e.column_bias) v += load_head(e.column_bias + tile.column + j, n);
+      v += row_bias;
+      if (residual && !e.residual_last) v += load_head(residual + j, n);
+      if (simple) {
+        v = activate(v, e);
+        if (residual && e.residual_last) v += load_head(residual + j, n);
+      }
+      store_head(c + j, v, n);
+    }
+  }
+  if (!simple) activate_stored(tile);
+}
+
+}  // namespace SDX_ISA
+}  // namespace sdx::kernels
