@@ -9,7 +9,7 @@ namespace SDX_ISA {
 namespace {
 
 // Columns whose B stays in cache while all rows pass over it.
-constexpr std::size_t kColumnBlock = 512;
+constexpr std::size_t kColumnBlock = 128;
 // B as it lies is copied where more row tiles than this would each walk its long strides.
 constexpr std::size_t kStridedTiles = 2;
 constexpr std::size_t kShortStride = 256;
