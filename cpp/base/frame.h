@@ -1,6 +1,7 @@
 // A step is one operator made ready for known sizes; a frame is what it sees of a run.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -21,11 +22,15 @@ struct Range {
 struct Split {
   int64_t items = 0;
   int64_t chunks = 1;
-  Range chunk(int64_t i) const { return {items * i / chunks, items * (i + 1) / chunks}; }
+  int64_t step = 0;  // items a chunk, the last one less; 0: equal parts
+  Range chunk(int64_t i) const {
+    if (step > 0) return {step * i, std::min(items, step * (i + 1))};
+    return {items * i / chunks, items * (i + 1) / chunks};
+  }
 };
 
 // Cuts `items` so that a chunk costs about 20 us; `cost` is nanoseconds an item on one core. Work
-// below twice that stays whole, on the caller's thread. Chunks are multiples of `grain` items.
+// below twice that stays whole, on the caller's thread. Chunks begin at multiples of `grain`.
 Split split_work(int64_t items, double cost, int64_t grain = 1);
 
 // How a value is laid out when its shape is known before the run.

@@ -1,0 +1,52 @@
+#include "base/frame.h"
+
+namespace sdx {
+
+Split split_work(int64_t items, double cost, int64_t grain) {
+  constexpr double kChunkNanoseconds = 20000;
+  constexpr int64_t kMaxChunks = 256;
+  Split split{items, 1};
+  const double total = static_cast<double>(items) * cost;
+  if (total < 2 * kChunkNanoseconds || items <= grain) return split;
+  const auto wanted = static_cast<int64_t>(total / kChunkNanoseconds);
+  split.chunks = std::min({wanted, kMaxChunks, (items + grain - 1) / grain});
+  if (grain > 1) {
+    const int64_t grains = (items + grain - 1) / grain;
+    const int64_t per_chunk = (grains + split.chunks - 1) / split.chunks;
+    split.step = per_chunk * grain;
+    split.chunks = (items + split.step - 1) / split.step;
+  }
+  return split;
+}
+
+Datum Frame::input(int i) const {
+  if (!has_input(i)) return {};
+  const uint32_t value = inputs_[i];
+  if (!datums_[value].empty()) return datums_[value];
+  const Layout& layout = layouts_[value];
+  // Without a layout the datum was an empty optional.
+  if (!layout.known) return {};
+  return Tensor::view(layout.dtype, layout.shape, data_[value]);
+}
+
+void Frame::set_output(int i, Datum datum) const {
+  if (!wants_output(i)) return;
+  const uint32_t value = outputs_[i];
+  if (datum.is_tensor()) {
+    const Layout& layout = layouts_[value];
+    check(!layout.known || (layout.dtype == datum.tensor().dtype() &&
+                            layout.shape == datum.tensor().shape()),
+          "output ", i, " came out as ", datum.tensor().dtype(), datum.tensor().shape(), ", not ",
+          layout.dtype, layout.shape);
+    data_[value] = datum.tensor().raw();
+  }
+  datums_[value] = std::move(datum);
+}
+
+Tensor Frame::allocate_output(int i, DType dtype, const Shape& shape) const {
+  Tensor tensor = Tensor::allocate(dtype, shape);
+  set_output(i, tensor);
+  return tensor;
+}
+
+}  // namespace sdx
