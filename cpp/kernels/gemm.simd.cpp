@@ -8,8 +8,8 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
-// Columns whose B stays in cache while all rows pass over it.
-constexpr std::size_t kColumnBlock = 128;
+// Panels whose B stays in cache while all rows pass over it.
+constexpr std::size_t kPanelBlock = 128 / kTileColumns;
 // B as it lies is copied where more row tiles than this would each walk its long strides.
 constexpr std::size_t kStridedTiles = 2;
 constexpr std::size_t kShortStride = 256;
@@ -55,31 +55,42 @@ void pack_panel(const float* b, std::size_t ldb, bool transposed, std::size_t k,
     pack_rows(b, ldb, k, columns, packed, width);
 }
 
-// One block of the depth of one panel against all rows of the range.
-struct PanelBlock {
+// Part of the depth, and the panels whose part of B is meant.
+struct Block {
   std::size_t depth_begin, depth_end;
-  std::size_t panel;
-  const float* b;
-  std::size_t ldb;
+  std::size_t panel_begin, panel_end;
 };
 
-SDX_INLINE void set_rows(const GemmArgs& args, std::size_t row, std::size_t depth_begin,
-                         TileTap& tap, Tile& tile) {
-  for (std::size_t i = 0; i < tile.rows; ++i)
-    tap.rows[i] = args.a + (row + i) * args.lda + depth_begin;
-  tile.row = row;
-}
-
-SDX_INLINE void set_block(const GemmArgs& args, const PanelBlock& block, Tile& tile) {
-  tile.column = block.panel * kTileColumns;
-  tile.columns = smaller(kTileColumns, args.n - tile.column);
+// All rows of the range against one block; b_of(panel) and ldb_of(panel) tell where B lies. The
+// panels of a block are equally wide, or one.
+template <class BOf, class LdbOf>
+SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, const Block& block,
+                               BOf b_of, LdbOf ldb_of) {
+  const std::size_t rows = range.row_end - range.row_begin;
+  const std::size_t tiles = divide_up(rows, tile_rows(args.n - block.panel_begin * kTileColumns));
+  TileTap tap;
+  tap.b_row = 0;
+  Tile tile;
+  tile.taps = &tap;
+  tile.tap_count = 1;
   tile.depth = block.depth_end - block.depth_begin;
-  tile.b = block.b;
-  tile.ldb = block.ldb;
-  tile.c = args.c + tile.row * args.ldc + tile.column;
   tile.ldc = args.ldc;
   tile.epilogue = block.depth_end == args.k ? &args.epilogue : nullptr;
   tile.add_c = block.depth_begin > 0 || args.epilogue.accumulate;
+  for (std::size_t t = 0; t < tiles; ++t) {
+    tile.row = range.row_begin + t * rows / tiles;
+    tile.rows = range.row_begin + (t + 1) * rows / tiles - tile.row;
+    for (std::size_t i = 0; i < tile.rows; ++i)
+      tap.rows[i] = args.a + (tile.row + i) * args.lda + block.depth_begin;
+    for (std::size_t p = block.panel_begin; p < block.panel_end; ++p) {
+      tile.column = p * kTileColumns;
+      tile.columns = smaller(kTileColumns, args.n - tile.column);
+      tile.b = b_of(p);
+      tile.ldb = ldb_of(p);
+      tile.c = args.c + tile.row * args.ldc + tile.column;
+      run_tile(tile);
+    }
+  }
 }
 
 }  // namespace
@@ -99,31 +110,19 @@ void gemm_pack_b(const PackB& args, std::size_t panel_begin, std::size_t panel_e
 void gemm_packed(const GemmArgs& args, const GemmRange& range) {
   const std::size_t panel_end = smaller(range.panel_end, divide_up(args.n, kTileColumns));
   if (range.row_begin >= range.row_end) return;
-  const std::size_t rows = range.row_end - range.row_begin;
-  const std::size_t tiles = divide_up(rows, kTileRows);
   const std::size_t depth_blocks = args.k ? divide_up(args.k, kDepthBlock) : 1;
-  constexpr std::size_t kPanels = kColumnBlock / kTileColumns;
-  TileTap tap;
-  tap.b_row = 0;
-  Tile tile;
-  tile.taps = &tap;
-  tile.tap_count = 1;
-  for (std::size_t block = 0; block < depth_blocks; ++block) {
-    const std::size_t d0 = block * args.k / depth_blocks;
-    const std::size_t d1 = (block + 1) * args.k / depth_blocks;
-    for (std::size_t p0 = range.panel_begin; p0 < panel_end; p0 += kPanels) {
-      const std::size_t p1 = smaller(p0 + kPanels, panel_end);
-      for (std::size_t t = 0; t < tiles; ++t) {
-        const std::size_t row = range.row_begin + t * rows / tiles;
-        tile.rows = range.row_begin + (t + 1) * rows / tiles - row;
-        set_rows(args, row, d0, tap, tile);
-        for (std::size_t p = p0; p < p1; ++p) {
-          const std::size_t width = packed_width(args.n, p);
-          set_block(args, {d0, d1, p, args.b + p * kTileColumns * args.k + d0 * width, width},
-                    tile);
-          run_tile(tile);
-        }
-      }
+  const std::size_t full_panels = args.n / kTileColumns;
+  for (std::size_t d = 0; d < depth_blocks; ++d) {
+    const std::size_t depth_begin = d * args.k / depth_blocks;
+    for (std::size_t p = range.panel_begin; p < panel_end;) {
+      const std::size_t next = p < full_panels ? smaller(p + kPanelBlock, full_panels) : p + 1;
+      const Block block{depth_begin, (d + 1) * args.k / depth_blocks, p, smaller(next, panel_end)};
+      const auto ldb_of = [&](std::size_t panel) { return packed_width(args.n, panel); };
+      const auto b_of = [&](std::size_t panel) {
+        return args.b + panel * kTileColumns * args.k + depth_begin * ldb_of(panel);
+      };
+      multiply_block(args, range, block, b_of, ldb_of);
+      p = block.panel_end;
     }
   }
 }
@@ -131,36 +130,27 @@ void gemm_packed(const GemmArgs& args, const GemmRange& range) {
 void gemm_dynamic(const GemmArgs& args, const GemmRange& range, float* scratch) {
   const std::size_t panel_end = smaller(range.panel_end, divide_up(args.n, kTileColumns));
   if (range.row_begin >= range.row_end) return;
-  const std::size_t rows = range.row_end - range.row_begin;
-  const std::size_t tiles = divide_up(rows, kTileRows);
   const std::size_t depth_blocks = args.k ? divide_up(args.k, kDepthBlock) : 1;
-  const bool in_place = !args.transposed_b && (tiles <= kStridedTiles || args.ldb <= kShortStride);
-  TileTap tap;
-  tap.b_row = 0;
-  Tile tile;
-  tile.taps = &tap;
-  tile.tap_count = 1;
-  for (std::size_t block = 0; block < depth_blocks; ++block) {
-    const std::size_t d0 = block * args.k / depth_blocks;
-    const std::size_t d1 = (block + 1) * args.k / depth_blocks;
+  const bool in_place =
+      !args.transposed_b &&
+      (range.row_end - range.row_begin <= kStridedTiles * kTileRows || args.ldb <= kShortStride);
+  for (std::size_t d = 0; d < depth_blocks; ++d) {
+    const std::size_t d0 = d * args.k / depth_blocks;
+    const std::size_t d1 = (d + 1) * args.k / depth_blocks;
     for (std::size_t p = range.panel_begin; p < panel_end; ++p) {
       const std::size_t column = p * kTileColumns;
       const std::size_t columns = smaller(kTileColumns, args.n - column);
       const float* b =
-          args.transposed_b ? args.b + column * args.ldb + d0 : args.b + d0 * args.ldb + column;
+          args.b + (args.transposed_b ? column * args.ldb + d0 : d0 * args.ldb + column);
       std::size_t ldb = args.ldb;
       if (!in_place || columns % kF32 != 0) {
         ldb = packed_width(args.n, p);
         pack_panel(b, args.ldb, args.transposed_b, d1 - d0, columns, scratch, ldb);
         b = scratch;
       }
-      for (std::size_t t = 0; t < tiles; ++t) {
-        const std::size_t row = range.row_begin + t * rows / tiles;
-        tile.rows = range.row_begin + (t + 1) * rows / tiles - row;
-        set_rows(args, row, d0, tap, tile);
-        set_block(args, {d0, d1, p, b, ldb}, tile);
-        run_tile(tile);
-      }
+      multiply_block(
+          args, range, {d0, d1, p, p + 1}, [=](std::size_t) { return b; },
+          [=](std::size_t) { return ldb; });
     }
   }
 }

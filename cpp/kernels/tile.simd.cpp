@@ -15,20 +15,35 @@ struct Sums {
   VecF at[kRows][kVectors];
 };
 
+// Vector j of a row of the tile; where heads are cheap the last vector may be part of one.
+template <int kVectors>
+SDX_INLINE VecF load_part(const Tile& tile, const float* row, int j) {
+  if (kMaskedTails && j == kVectors - 1) return load_head(row + j * kF32, tile.columns - j * kF32);
+  return load(row + j * kF32);
+}
+
 template <int kRows, int kVectors>
 SDX_INLINE void store_tile(const Tile& tile, Sums<kRows, kVectors>& sums) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) store(tile.c + i * tile.ldc + j * kF32, sums.at[i][j]);
+    for (int j = 0; j < kVectors; ++j) {
+      float* c = tile.c + i * tile.ldc + j * kF32;
+      if (kMaskedTails && j == kVectors - 1)
+        store_head(c, sums.at[i][j], tile.columns - j * kF32);
+      else
+        store(c, sums.at[i][j]);
+    }
 }
 
 template <int kRows, int kVectors>
-SDX_INLINE void add_rows(Sums<kRows, kVectors>& sums, const float* p, std::size_t stride) {
+SDX_INLINE void add_rows(const Tile& tile, Sums<kRows, kVectors>& sums, const float* p,
+                         std::size_t stride) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) sums.at[i][j] += load(p + i * stride + j * kF32);
+    for (int j = 0; j < kVectors; ++j)
+      sums.at[i][j] += load_part<kVectors>(tile, p + i * stride, j);
 }
 
 template <int kRows, int kVectors, class F>
@@ -56,10 +71,10 @@ void activate_stored(const Tile& tile) {
 
 template <int kRows, int kVectors>
 SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) {
-  if (tile.add_c) add_rows(sums, tile.c, tile.ldc);
+  if (tile.add_c) add_rows(tile, sums, tile.c, tile.ldc);
   if (!tile.epilogue) return store_tile(tile, sums);
   const Epilogue& e = *tile.epilogue;
-  if (e.column_bias) add_rows(sums, e.column_bias + tile.column, 0);
+  if (e.column_bias) add_rows(tile, sums, e.column_bias + tile.column, 0);
   if (e.row_bias) {
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
@@ -70,7 +85,7 @@ SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) 
   }
   const float* residual = nullptr;
   if (e.residual) residual = e.residual + tile.row * e.residual_stride + tile.column;
-  if (residual && !e.residual_last) add_rows(sums, residual, e.residual_stride);
+  if (residual && !e.residual_last) add_rows(tile, sums, residual, e.residual_stride);
   if (e.activation == Activation::relu) {
     map_sums(sums, [](VecF v) { return relu(v); });
   } else if (e.activation == Activation::clip) {
@@ -83,7 +98,7 @@ SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) 
     store_tile(tile, sums);
     return activate_stored(tile);
   }
-  if (residual && e.residual_last) add_rows(sums, residual, e.residual_stride);
+  if (residual && e.residual_last) add_rows(tile, sums, residual, e.residual_stride);
   store_tile(tile, sums);
 }
 
@@ -132,7 +147,7 @@ void tile_kernel(const Tile& tile) {
       for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) sums[u].at[i][j] += sums[u + s].at[i][j];
-  if (tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
+  if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
   alignas(kVecBytes) float stored[kRows * kVectors * kF32];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i)
@@ -142,19 +157,19 @@ void tile_kernel(const Tile& tile) {
 }
 
 using TileKernel = void(const Tile&);
-constexpr TileKernel* kTileKernels[][kTileRows] = {
-#define SDX_TILE_ROW(vectors)                                                     \
-  {                                                                               \
-    tile_kernel<1, vectors>, tile_kernel<2, vectors>, tile_kernel<3, vectors>,    \
-        tile_kernel<4, vectors>, tile_kernel<5, vectors>, tile_kernel<6, vectors> \
-  }
-    SDX_TILE_ROW(1),
-    SDX_TILE_ROW(2),
+constexpr TileKernel* kTileKernels[][kMaxTileRows] = {
+#define SDX_TILE_ROWS(vectors)                                               \
+  tile_kernel<1, vectors>, tile_kernel<2, vectors>, tile_kernel<3, vectors>, \
+      tile_kernel<4, vectors>, tile_kernel<5, vectors>, tile_kernel<6, vectors>
+    {SDX_TILE_ROWS(1), tile_kernel<7, 1>, tile_kernel<8, 1>},
 #if defined(__AVX512F__) || defined(__aarch64__)
-    SDX_TILE_ROW(3),
-    SDX_TILE_ROW(4),
+    {SDX_TILE_ROWS(2), tile_kernel<7, 2>, tile_kernel<8, 2>},
+    {SDX_TILE_ROWS(3), tile_kernel<7, 3>, tile_kernel<8, 3>},
+    {SDX_TILE_ROWS(4)},
+#else
+    {SDX_TILE_ROWS(2)},
 #endif
-#undef SDX_TILE_ROW
+#undef SDX_TILE_ROWS
 };
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 
 inline constexpr std::size_t kTileRows = 6;
+inline constexpr std::size_t kMaxTileRows = 8;
 #if defined(__AVX512F__) || defined(__aarch64__)
 inline constexpr std::size_t kTileVectors = 4;  // 32 registers hold 24 sums
 #else
@@ -15,13 +16,18 @@ inline constexpr std::size_t kTileVectors = 2;
 #endif
 inline constexpr std::size_t kTileColumns = kTileVectors * kF32;
 
+// Rows of a tile of so many columns: narrow tiles are taller, to have enough independent sums.
+constexpr std::size_t tile_rows(std::size_t columns) {
+  return columns > kTileColumns - kF32 ? kTileRows : kMaxTileRows;
+}
+
 // Depth after which a product goes on with a fresh block of B, so that the block stays in cache.
 inline constexpr std::size_t kDepthBlock = 1024;
 
 // A stretch of `depth` products: one run of A for every row, against rows of B from b_row on.
 struct TileTap {
   std::size_t b_row;
-  const float* rows[kTileRows];
+  const float* rows[kMaxTileRows];
 };
 
 // C[i][j] = epilogue(sum over taps and depth of taps.rows[i][d] * b[tap.b_row + d][j]).
@@ -33,7 +39,7 @@ struct Tile {
   std::size_t ldb;  // floats
   float* c;
   std::size_t ldc;
-  std::size_t rows;          // 1 to kTileRows
+  std::size_t rows;          // 1 to tile_rows(columns)
   std::size_t columns;       // 1 to kTileColumns
   std::size_t row, column;   // where the tile lies in C, for the epilogue
   const Epilogue* epilogue;  // null while sums are unfinished

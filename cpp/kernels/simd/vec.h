@@ -1,7 +1,7 @@
 // The widest vectors of the tier this file is built for, as GCC vector extensions: + - * / and
 // comparisons work on them directly. The few things the extensions lack are functions below, the
-// only intrinsics outside the dot-product loops. All of it lives in the tier's own namespace, so two
-// builds can never share an inline function.
+// only intrinsics outside the dot-product loops. All of it lives in the tier's own namespace, so
+// two builds can never share an inline function.
 #pragma once
 
 #include <cstddef>
@@ -50,11 +50,14 @@ SDX_INLINE VecF as_float(VecI v) { return reinterpret_cast<VecF>(v); }
 // NaN on ARM, so callers order operands for the NaN they want or mend it afterwards.
 SDX_INLINE VecF min(VecF a, VecF b) {
 #if defined(__AVX512F__)
-  return reinterpret_cast<VecF>(_mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+  return reinterpret_cast<VecF>(
+      _mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
 #elif defined(__AVX2__)
-  return reinterpret_cast<VecF>(_mm256_min_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+  return reinterpret_cast<VecF>(
+      _mm256_min_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
 #elif defined(__SSE2__)
-  return reinterpret_cast<VecF>(_mm_min_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+  return reinterpret_cast<VecF>(
+      _mm_min_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
 #else
   return a < b ? a : b;
 #endif
@@ -62,11 +65,14 @@ SDX_INLINE VecF min(VecF a, VecF b) {
 
 SDX_INLINE VecF max(VecF a, VecF b) {
 #if defined(__AVX512F__)
-  return reinterpret_cast<VecF>(_mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+  return reinterpret_cast<VecF>(
+      _mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
 #elif defined(__AVX2__)
-  return reinterpret_cast<VecF>(_mm256_max_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+  return reinterpret_cast<VecF>(
+      _mm256_max_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
 #elif defined(__SSE2__)
-  return reinterpret_cast<VecF>(_mm_max_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+  return reinterpret_cast<VecF>(
+      _mm_max_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
 #else
   return a > b ? a : b;
 #endif
@@ -90,7 +96,14 @@ SDX_INLINE float reduce_max(VecF v) {
   return best;
 }
 
-// The first n lanes (n < kF32) from or to memory; nothing beyond them is touched.
+// Whether load_head and store_head are single instructions.
+#if defined(__AVX512F__)
+inline constexpr bool kMaskedTails = true;
+#else
+inline constexpr bool kMaskedTails = false;
+#endif
+
+// The first n lanes (n <= kF32) from or to memory; nothing beyond them is touched.
 SDX_INLINE VecF load_head(const float* p, std::size_t n) {
 #if defined(__AVX512F__)
   return reinterpret_cast<VecF>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
