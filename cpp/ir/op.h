@@ -205,6 +205,8 @@ class Op {
   virtual std::optional<View> view(const PrepareContext&, int /*output*/) const {
     return std::nullopt;
   }
+  // Arithmetic operations of one run, for profiles; 0 where nobody counts them.
+  virtual double flops(const PrepareContext&) const { return 0; }
   // Replaces the node by simpler ones and returns true. For operators that are compositions:
   // `infer` and `prepare` are then never called.
   virtual bool expand(Graph&, Node&) const { return false; }

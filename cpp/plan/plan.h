@@ -1,0 +1,78 @@
+// A plan: a graph made flat for one set of input shapes. Steps in order, a place for every value.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/frame.h"
+
+namespace sdx {
+class Graph;
+}
+
+namespace sdx::plan {
+
+// Where the elements of a value lie during a run.
+enum class Place : uint8_t {
+  nowhere,   // never touched: known before the run and read by no step
+  constant,  // memory that outlives the plan
+  input,     // the caller's memory
+  arena,     // at an offset in the run's arena
+  output,    // the result buffer of a graph output
+  owned,     // a tensor made when its step starts (strings), or by the step (shapes known only then)
+  alias,     // bytes of another value, bound when the run starts or by an aliasing step
+};
+
+struct PlannedValue {
+  Place place = Place::nowhere;
+  int64_t offset = 0;              // in the arena, or into the aliased value
+  uint32_t alias_of = 0;           // for alias
+  uint32_t output = 0;             // for output: which result
+  const void* constant = nullptr;  // for constant
+  int64_t bytes = 0;
+  uint32_t first_step = 0, last_step = 0;
+};
+
+struct PlannedStep {
+  Step run;                        // empty: outputs[0] aliases inputs[0] at `offset` bytes
+  std::vector<uint32_t> inputs, outputs;
+  std::vector<uint32_t> allocate;  // owned values of known layout that the executor makes first
+  std::vector<uint32_t> release;   // owned values that nothing reads after this step
+  int64_t offset = 0;
+  bool dynamic = false;            // prepared anew in every run
+  double flops = 0;
+  std::string name, op;            // of the node
+};
+
+// Results that must be copied at the end: constants, inputs, values that are several outputs.
+struct OutputCopy {
+  uint32_t value = 0;
+  uint32_t output = 0;
+};
+
+struct Plan {
+  std::vector<Layout> layouts;       // by value
+  std::vector<PlannedValue> values;  // by value
+  std::vector<PlannedStep> steps;
+  std::vector<uint32_t> inputs;      // values of the graph's inputs
+  std::vector<uint32_t> outputs;     // values of the graph's outputs
+  std::vector<uint32_t> input_aliases;  // values bound right after the inputs, in order
+  std::vector<OutputCopy> copies;
+  std::vector<Tensor> constants;     // made by shape arithmetic; kept alive here
+  int64_t arena_bytes = 0;           // values, then scratch
+  int64_t scratch_offset = 0;
+  int64_t value_bytes = 0;           // what arena values would take without sharing
+
+  // Which value, which bytes, which steps.
+  std::string to_string() const;
+  std::vector<std::string> value_names;
+};
+
+// Plans `graph` (compacted, packed) for inputs laid out like this; an input without known layout is
+// no tensor. Errors name the node.
+std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs);
+
+}  // namespace sdx::plan

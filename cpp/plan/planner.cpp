@@ -1,0 +1,399 @@
+// Builds a plan: facts with numbers, then steps, then places.
+#include <deque>
+#include <sstream>
+
+#include "base/checked.h"
+#include "ir/evaluate.h"
+#include "ir/graph.h"
+#include "plan/arena.h"
+#include "plan/plan.h"
+
+namespace sdx::plan {
+namespace {
+
+constexpr uint32_t kNone = Frame::kNoValue;
+
+// A node that cannot be prepared before its data is there.
+Step dynamic_step(const Node& node) {
+  return [&node](Frame& frame) {
+    std::vector<Datum> inputs(node.inputs().size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = frame.input(static_cast<int>(i));
+    std::vector<Datum> outputs = evaluate(node, inputs, frame.state());
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      frame.set_output(static_cast<int>(i), std::move(outputs[i]));
+  };
+}
+
+class Planner {
+ public:
+  Planner(const Graph& graph, std::span<const Layout> inputs)
+      : graph_(graph), plan_(std::make_unique<Plan>()) {
+    const std::vector<Value*> values = graph.values();
+    facts_.resize(values.size(), nullptr);
+    plan_->layouts.resize(values.size());
+    plan_->values.resize(values.size());
+    for (const Value* value : values) {
+      plan_->value_names.push_back(value->name());
+      if (value->producer() || value->is_graph_input()) continue;
+      add_constant(*value);
+    }
+    for (std::size_t i = 0; i < graph.inputs().size(); ++i) add_input(*graph.inputs()[i], inputs[i]);
+  }
+
+  std::unique_ptr<Plan> run() {
+    const std::vector<Node*> nodes = graph_.nodes();
+    plan_->steps.reserve(nodes.size());
+    for (const Node* node : nodes) {
+      try {
+        add_node(*node);
+      } catch (...) {
+        rethrow_at(node->place());
+      }
+    }
+    place_outputs();
+    find_lifetimes();
+    place_values();
+    return std::move(plan_);
+  }
+
+ private:
+  void add_constant(const Value& value) {
+    const uint32_t id = value.index();
+    facts_[id] = &value.facts();
+    if (const auto shape = value.type().known_shape()) {
+      plan_->layouts[id] = {value.type().dtype, *shape, true};
+      plan_->values[id].place = Place::constant;
+      plan_->values[id].constant = value.constant() ? value.constant()->raw() : nullptr;
+    }
+  }
+
+  void add_input(const Value& value, const Layout& layout) {
+    const uint32_t id = value.index();
+    plan_->inputs.push_back(id);
+    plan_->layouts[id] = layout;
+    plan_->values[id].place = Place::input;
+    facts_[id] = layout.known
+                     ? &own_facts_.emplace_back(
+                           Facts::of(Type::tensor(layout.dtype, to_dims(layout.shape))))
+                     : &own_facts_.emplace_back(Facts::of(value.type()));
+  }
+
+  void add_node(const Node& node) {
+    inputs_.clear();
+    for (const Value* input : node.inputs())
+      inputs_.push_back(input ? facts_[input->index()] : nullptr);
+    std::vector<Facts> outputs(node.outputs().size());
+    InferContext ctx(node, inputs_, outputs, /*at_load=*/false);
+    node.op().infer(ctx);
+
+    bool contents_known = true, dynamic = ctx.deferred() || !node.subgraphs().empty();
+    for (std::size_t i = 0; i < node.inputs().size(); ++i)
+      if (const Value* input = node.input(i)) dynamic |= !plan_->layouts[input->index()].known;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const Value* value = node.output(i);
+      if (!value) continue;
+      const uint32_t id = value->index();
+      Facts& facts = own_facts_.emplace_back(std::move(outputs[i]));
+      facts_[id] = &facts;
+      Layout& layout = plan_->layouts[id];
+      layout.dtype = facts.type.dtype;
+      if (facts.type.kind == Type::Kind::tensor) {
+        if (const auto shape = facts.type.known_shape()) {
+          layout.shape = *shape;
+          layout.known = true;
+          plan_->values[id].bytes = checked_mul(element_count(*shape),
+                                                static_cast<int64_t>(item_size(layout.dtype)));
+        }
+      }
+      dynamic |= !layout.known;
+      contents_known &= layout.known && has_numbers(facts);
+    }
+    if (contents_known) return;  // shape arithmetic: nothing left to compute
+    if (dynamic) {
+      for (const Value* output : node.outputs())
+        if (output) plan_->layouts[output->index()].known = false;
+      add_step(node, dynamic_step(node), Place::owned).dynamic = true;
+      return;
+    }
+    add_static(node);
+  }
+
+  void add_static(const Node& node) {
+    std::vector<const Layout*> inputs, outputs;
+    std::vector<const Tensor*> constants;
+    for (const Value* input : node.inputs()) {
+      inputs.push_back(input ? &plan_->layouts[input->index()] : nullptr);
+      constants.push_back(input ? constant_of(input->index()) : nullptr);
+    }
+    for (const Value* output : node.outputs())
+      outputs.push_back(output ? &plan_->layouts[output->index()] : nullptr);
+    PrepareContext ctx(node, inputs, constants, outputs);
+    if (add_views(node, ctx)) return;
+    Step step = node.op().prepare(ctx);
+    const double flops = node.op().flops(ctx);
+    PlannedStep& planned = add_step(node, std::move(step), Place::arena);
+    planned.flops = flops;
+    planned.offset = ctx.scratch();
+    scratch_ = std::max(scratch_, ctx.scratch());
+    planned_nodes_.back() = &node;
+  }
+
+  // Outputs that are bytes of inputs need no computation, if all are.
+  bool add_views(const Node& node, const PrepareContext& ctx) {
+    if (node.outputs().empty()) return false;
+    std::vector<View> views;
+    for (std::size_t i = 0; i < node.outputs().size(); ++i) {
+      if (!node.output(i)) {
+        views.push_back({-1, 0});
+        continue;
+      }
+      if (plan_->layouts[node.output(i)->index()].dtype == DType::string) return false;
+      if (i == 0 && (node.traits().view || node.op().is_identity())) {
+        views.push_back({0, 0});
+      } else if (const auto view = node.op().view(ctx, static_cast<int>(i))) {
+        views.push_back(*view);
+      } else {
+        return false;
+      }
+    }
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      if (views[i].input < 0) continue;
+      const uint32_t from = value_id(node.input(static_cast<std::size_t>(views[i].input)));
+      const uint32_t to = node.output(i)->index();
+      PlannedValue& value = plan_->values[to];
+      const PlannedValue& source = plan_->values[from];
+      if (source.place == Place::constant) {
+        value.place = Place::constant;
+        value.constant = static_cast<const std::byte*>(source.constant) + views[i].offset;
+        continue;
+      }
+      value.place = Place::alias;
+      const bool through = source.place == Place::alias;
+      value.alias_of = through ? source.alias_of : from;
+      value.offset = views[i].offset + (through ? source.offset : 0);
+      const Place root = plan_->values[value.alias_of].place;
+      if (root == Place::input) {
+        plan_->input_aliases.push_back(to);
+      } else if (root == Place::owned) {
+        PlannedStep& step = plan_->steps.emplace_back();
+        step.inputs = {value.alias_of};
+        step.outputs = {to};
+        step.offset = value.offset;
+        step.name = node.name();
+        step.op = node.op_type();
+        planned_nodes_.push_back(nullptr);
+      }
+    }
+    return true;
+  }
+
+  PlannedStep& add_step(const Node& node, Step run, Place place) {
+    PlannedStep& step = plan_->steps.emplace_back();
+    planned_nodes_.push_back(nullptr);
+    step.run = std::move(run);
+    step.name = node.name();
+    step.op = node.domain().empty() ? node.op_type() : node.domain() + "::" + node.op_type();
+    for (const Value* input : node.inputs()) step.inputs.push_back(value_id(input));
+    for (const Value* output : node.outputs()) {
+      step.outputs.push_back(output ? output->index() : kNone);
+      if (!output) continue;
+      PlannedValue& value = plan_->values[output->index()];
+      const bool string = plan_->layouts[output->index()].dtype == DType::string;
+      value.place = string ? Place::owned : place;
+      if (string && place != Place::owned) step.allocate.push_back(output->index());
+    }
+    return step;
+  }
+
+  static bool has_numbers(const Facts& facts) {
+    if (facts.type.dtype != DType::int64 && facts.type.dtype != DType::int32) return false;
+    if (!facts.contents) return false;
+    for (const Dim& dim : *facts.contents)
+      if (!dim.is_known()) return false;
+    const auto shape = facts.type.known_shape();
+    return shape && static_cast<int64_t>(facts.contents->size()) == element_count(*shape);
+  }
+
+  // The value's number; shape arithmetic that a step reads after all becomes a constant here.
+  uint32_t value_id(const Value* value) {
+    if (!value) return kNone;
+    const uint32_t id = value->index();
+    if (plan_->values[id].place == Place::nowhere) constant_of(id);
+    return id;
+  }
+
+  const Tensor* constant_of(uint32_t id) {
+    const Facts& facts = *facts_[id];
+    if (facts.constant) return facts.constant.get();
+    if (plan_->values[id].place != Place::nowhere || !has_numbers(facts)) return nullptr;
+    const Layout& layout = plan_->layouts[id];
+    Tensor tensor = Tensor::allocate(layout.dtype, layout.shape);
+    for (std::size_t i = 0; i < facts.contents->size(); ++i) {
+      const int64_t item = (*facts.contents)[i].value();
+      if (layout.dtype == DType::int64)
+        tensor.data<int64_t>()[i] = item;
+      else
+        tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
+    }
+    plan_->values[id].place = Place::constant;
+    plan_->values[id].constant = tensor.raw();
+    Facts with_tensor = facts;
+    with_tensor.constant = std::make_shared<const Tensor>(tensor);
+    plan_->constants.push_back(std::move(tensor));
+    facts_[id] = &own_facts_.emplace_back(std::move(with_tensor));
+    return facts_[id]->constant.get();
+  }
+
+  void place_outputs() {
+    for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
+      const uint32_t id = value_id(graph_.outputs()[i]);
+      plan_->outputs.push_back(id);
+      PlannedValue& value = plan_->values[id];
+      const auto output = static_cast<uint32_t>(i);
+      if (value.place == Place::arena) {
+        value.place = Place::output;
+        value.output = output;
+        continue;
+      }
+      if (value.place == Place::alias) {
+        // The last Reshape of a model: let its source be computed right in the result.
+        PlannedValue& root = plan_->values[value.alias_of];
+        if (root.place == Place::arena && value.offset == 0 && root.bytes == value.bytes) {
+          root.place = Place::output;
+          root.output = output;
+          continue;
+        }
+      }
+      if (value.place == Place::owned) {
+        owned_outputs_.push_back(id);
+        if (plan_->layouts[id].dtype == DType::string || !plan_->layouts[id].known) continue;
+      }
+      plan_->copies.push_back({id, output});
+    }
+  }
+
+  uint32_t root_of(uint32_t id) const {
+    const PlannedValue& value = plan_->values[id];
+    return value.place == Place::alias ? value.alias_of : id;
+  }
+
+  void find_lifetimes() {
+    const auto end = static_cast<uint32_t>(plan_->steps.size());
+    for (uint32_t s = 0; s < end; ++s) {
+      for (const uint32_t id : plan_->steps[s].outputs)
+        if (id != kNone && plan_->values[id].place != Place::alias)
+          plan_->values[id].first_step = plan_->values[id].last_step = s;
+      for (const uint32_t id : plan_->steps[s].inputs)
+        if (id != kNone) plan_->values[root_of(id)].last_step = s;
+    }
+    for (const OutputCopy& copy : plan_->copies) plan_->values[root_of(copy.value)].last_step = end;
+    for (const uint32_t id : owned_outputs_) plan_->values[id].last_step = end;
+  }
+
+  void place_values() {
+    Arena arena;
+    std::vector<std::vector<uint32_t>> dying(plan_->steps.size());
+    for (uint32_t id = 0; id < plan_->values.size(); ++id) {
+      const PlannedValue& value = plan_->values[id];
+      if (value.last_step >= plan_->steps.size()) continue;
+      if (value.place == Place::arena || value.place == Place::owned)
+        dying[value.last_step].push_back(id);
+    }
+    for (uint32_t s = 0; s < plan_->steps.size(); ++s) {
+      PlannedStep& step = plan_->steps[s];
+      const uint32_t taken = share_input(s);
+      for (const uint32_t id : step.outputs) {
+        if (id == kNone || plan_->values[id].place != Place::arena) continue;
+        PlannedValue& value = plan_->values[id];
+        plan_->value_bytes += value.bytes;
+        if (taken != kNone && id == step.outputs[0])
+          value.offset = plan_->values[taken].offset;
+        else
+          value.offset = arena.allocate(value.bytes);
+      }
+      for (const uint32_t id : dying[s]) {
+        const PlannedValue& value = plan_->values[id];
+        if (value.place == Place::owned)
+          step.release.push_back(id);
+        else if (id != taken)
+          arena.release(value.offset, value.bytes);
+      }
+    }
+    plan_->scratch_offset = arena.size();
+    plan_->arena_bytes = checked_add(arena.size(), scratch_);
+  }
+
+  // The input whose memory output 0 of step `s` takes over, or kNone.
+  uint32_t share_input(uint32_t s) const {
+    const Node* node = planned_nodes_[s];
+    const PlannedStep& step = plan_->steps[s];
+    if (!node || node->traits().in_place == 0 || step.outputs.empty() || step.outputs[0] == kNone)
+      return kNone;
+    const uint32_t out = step.outputs[0];
+    const PlannedValue& value = plan_->values[out];
+    if (value.place != Place::arena || value.bytes == 0) return kNone;
+    for (std::size_t i = 0; i < step.inputs.size() && i < 31; ++i) {
+      if (!(node->traits().in_place >> i & 1) || step.inputs[i] == kNone) continue;
+      const uint32_t in = step.inputs[i];
+      const uint32_t root = root_of(in);
+      const PlannedValue& source = plan_->values[root];
+      if (source.place != Place::arena || source.last_step != s || source.bytes != value.bytes ||
+          plan_->layouts[in].shape != plan_->layouts[out].shape)
+        continue;
+      bool alone = true;
+      for (std::size_t j = 0; j < step.inputs.size(); ++j) {
+        const uint32_t other = step.inputs[j];
+        alone &= other == kNone || other == in || root_of(other) != root ||
+                 plan_->layouts[other].shape == plan_->layouts[in].shape;
+      }
+      if (alone) return root;
+    }
+    return kNone;
+  }
+
+  const Graph& graph_;
+  std::unique_ptr<Plan> plan_;
+  std::vector<const Facts*> facts_;  // by value
+  std::deque<Facts> own_facts_;
+  std::vector<const Facts*> inputs_;
+  std::vector<const Node*> planned_nodes_;  // by step; null where nothing may be shared
+  std::vector<uint32_t> owned_outputs_;
+  int64_t scratch_ = 0;
+};
+
+const char* place_name(Place place) {
+  constexpr const char* kNames[] = {"nowhere", "constant", "input", "arena",
+                                    "output",  "owned",    "alias"};
+  return kNames[static_cast<int>(place)];
+}
+
+}  // namespace
+
+std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs) {
+  return Planner(graph, inputs).run();
+}
+
+std::string Plan::to_string() const {
+  std::ostringstream out;
+  out << "arena " << arena_bytes << " bytes (" << value_bytes << " without sharing), "
+      << steps.size() << " steps\n";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const PlannedValue& value = values[i];
+    if (value.place == Place::nowhere || value.place == Place::constant) continue;
+    out << "  " << value_names[i] << ": " << layouts[i].dtype;
+    if (layouts[i].known) out << layouts[i].shape;
+    out << ' ' << place_name(value.place);
+    if (value.place == Place::arena)
+      out << " [" << value.offset << ", " << value.offset + value.bytes << ") steps "
+          << value.first_step << ".." << value.last_step;
+    if (value.place == Place::alias)
+      out << " of " << value_names[value.alias_of] << " at byte " << value.offset;
+    out << '\n';
+  }
+  for (std::size_t s = 0; s < steps.size(); ++s)
+    out << "  step " << s << ": " << steps[s].op << " '" << steps[s].name << "'"
+        << (steps[s].dynamic ? " (dynamic)" : "") << '\n';
+  return out.str();
+}
+
+}  // namespace sdx::plan
