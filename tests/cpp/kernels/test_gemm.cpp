@@ -8,43 +8,14 @@
 
 #include "fenced.h"
 #include "kernels/gemm.h"
+#include "reference.h"
 
 namespace sdx::kernels {
 namespace {
 
 using test::Fenced;
 using test::random_floats;
-
-double reference_activation(double v, const Epilogue& e) {
-  const auto clip = [](double x, double low, double high) {
-    return std::min(std::max(x, low), high);
-  };
-  switch (e.activation) {
-    case Activation::none:
-      return v;
-    case Activation::relu:
-      return std::max(v, 0.0);
-    case Activation::clip:
-      return clip(v, e.alpha, e.beta);
-    case Activation::leaky_relu:
-      return v < 0 ? v * e.alpha : v;
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-v));
-    case Activation::tanh:
-      return std::tanh(v);
-    case Activation::gelu:
-      return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
-    case Activation::gelu_tanh:
-      return 0.5 * v * (1 + std::tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
-    case Activation::silu:
-      return v / (1 + std::exp(-v));
-    case Activation::hard_swish:
-      return v * clip(v / 6 + 0.5, 0, 1);
-    case Activation::hard_sigmoid:
-      return clip(e.alpha * v + e.beta, 0, 1);
-  }
-  return v;
-}
+using test::reference_activation;
 
 struct Problem {
   std::size_t m, n, k;
