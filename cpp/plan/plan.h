@@ -54,12 +54,14 @@ struct OutputCopy {
 };
 
 struct Plan {
+  uint64_t id = 0;                   // never the same for two plans of a process
   std::vector<Layout> layouts;       // by value
   std::vector<PlannedValue> values;  // by value
   std::vector<PlannedStep> steps;
   std::vector<uint32_t> inputs;      // values of the graph's inputs
   std::vector<uint32_t> outputs;     // values of the graph's outputs
-  std::vector<uint32_t> input_aliases;  // values bound right after the inputs, in order
+  std::vector<uint32_t> result_values;  // computed right in a result's memory
+  std::vector<uint32_t> bound_aliases;  // of inputs and outputs: bound when a run starts
   std::vector<OutputCopy> copies;
   std::vector<Tensor> constants;     // made by shape arithmetic; kept alive here
   int64_t arena_bytes = 0;           // values, then scratch

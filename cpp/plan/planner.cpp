@@ -1,4 +1,5 @@
 // Builds a plan: facts with numbers, then steps, then places.
+#include <atomic>
 #include <deque>
 #include <sstream>
 
@@ -51,6 +52,12 @@ class Planner {
       }
     }
     place_outputs();
+    for (uint32_t id = 0; id < plan_->values.size(); ++id) {
+      if (plan_->values[id].place == Place::output) plan_->result_values.push_back(id);
+      if (plan_->values[id].place != Place::alias) continue;
+      const Place root = plan_->values[plan_->values[id].alias_of].place;
+      if (root == Place::input || root == Place::output) plan_->bound_aliases.push_back(id);
+    }
     find_lifetimes();
     place_values();
     return std::move(plan_);
@@ -133,7 +140,6 @@ class Planner {
     const double flops = node.op().flops(ctx);
     PlannedStep& planned = add_step(node, std::move(step), Place::arena);
     planned.flops = flops;
-    planned.offset = ctx.scratch();
     scratch_ = std::max(scratch_, ctx.scratch());
     planned_nodes_.back() = &node;
   }
@@ -172,9 +178,7 @@ class Planner {
       value.alias_of = through ? source.alias_of : from;
       value.offset = views[i].offset + (through ? source.offset : 0);
       const Place root = plan_->values[value.alias_of].place;
-      if (root == Place::input) {
-        plan_->input_aliases.push_back(to);
-      } else if (root == Place::owned) {
+      if (root == Place::owned) {
         PlannedStep& step = plan_->steps.emplace_back();
         step.inputs = {value.alias_of};
         step.outputs = {to};
@@ -370,7 +374,10 @@ const char* place_name(Place place) {
 }  // namespace
 
 std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs) {
-  return Planner(graph, inputs).run();
+  static std::atomic<uint64_t> plans_made{0};
+  std::unique_ptr<Plan> plan = Planner(graph, inputs).run();
+  plan->id = ++plans_made;
+  return plan;
 }
 
 std::string Plan::to_string() const {

@@ -1,0 +1,79 @@
+#include "api/program.h"
+
+namespace sdx {
+
+GraphProgram::GraphProgram(Graph& graph) : graph_(graph) {
+  graph.compact();
+  for (Node* node : graph.nodes())
+    for (const auto& [name, subgraph] : node->subgraphs())
+      node->programs[name] = std::make_unique<GraphProgram>(*subgraph);
+}
+
+template <class Matches>
+std::shared_ptr<const plan::Plan> GraphProgram::cached(Matches&& matches) {
+  const std::lock_guard lock(mutex_);
+  for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+    if (!matches(it->inputs)) continue;
+    if (it != plans_.begin()) plans_.splice(plans_.begin(), plans_, it);
+    return plans_.front().plan;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Layout> inputs) {
+  auto found = cached([&](const std::vector<Layout>& layouts) {
+    for (std::size_t i = 0; i < layouts.size(); ++i)
+      if (layouts[i].known != inputs[i].known || layouts[i].dtype != inputs[i].dtype ||
+          layouts[i].shape != inputs[i].shape)
+        return false;
+    return true;
+  });
+  if (found) return found;
+  std::shared_ptr<const plan::Plan> plan = plan::make_plan(graph_, inputs);
+  const std::lock_guard lock(mutex_);
+  plans_.push_front({{inputs.begin(), inputs.end()}, plan});
+  if (plans_.size() > kMaxPlans) plans_.pop_back();
+  return plan;
+}
+
+std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Datum> inputs) {
+  auto found = cached([&](const std::vector<Layout>& layouts) {
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+      if (layouts[i].known != inputs[i].is_tensor()) return false;
+      if (layouts[i].known && (layouts[i].dtype != inputs[i].tensor().dtype() ||
+                               layouts[i].shape != inputs[i].tensor().shape()))
+        return false;
+    }
+    return true;
+  });
+  if (found) return found;
+  std::vector<Layout> layouts;
+  for (const Datum& input : inputs)
+    layouts.push_back(input.is_tensor() ? Layout{input.tensor().dtype(), input.tensor().shape(), true}
+                                        : Layout{});
+  return plan_for(std::span<const Layout>(layouts));
+}
+
+std::vector<Datum> GraphProgram::run_into(std::span<const Datum> inputs, std::span<const Tensor> into,
+                                          const RunState& state) {
+  const auto plan = plan_for(inputs);
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    const Layout& layout = plan->layouts[plan->outputs[i]];
+    if (!into[i].raw() || !layout.known) continue;
+    check_argument(into[i].dtype() == layout.dtype && into[i].shape() == layout.shape,
+                   "the array given for output '", graph_.output_names()[i], "' is ",
+                   into[i].dtype(), into[i].shape(), ", the result is ", layout.dtype, layout.shape);
+  }
+  return executor_.run(*plan, inputs, into, state);
+}
+
+std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum> inputs,
+                                                          const RunState& state,
+                                                          runtime::StepTimes& times) {
+  auto plan = plan_for(inputs);
+  times.seconds.assign(plan->steps.size(), 0.0);
+  executor_.run(*plan, inputs, {}, state, &times);
+  return plan;
+}
+
+}  // namespace sdx

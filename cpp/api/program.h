@@ -1,0 +1,48 @@
+// A graph with its plans: what runs a model, and every subgraph in it.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+#include "ir/graph.h"
+#include "plan/plan.h"
+#include "runtime/executor.h"
+
+namespace sdx {
+
+class GraphProgram final : public Program {
+ public:
+  // `graph` (packed) must outlive the program. Makes programs for the subgraphs of its nodes.
+  explicit GraphProgram(Graph& graph);
+
+  std::vector<Datum> run(std::span<const Datum> inputs, const RunState& state) override {
+    return run_into(inputs, {}, state);
+  }
+  // As Executor::run.
+  std::vector<Datum> run_into(std::span<const Datum> inputs, std::span<const Tensor> into,
+                              const RunState& state);
+  // Runs with times by step; hands out the plan they belong to.
+  std::shared_ptr<const plan::Plan> run_timed(std::span<const Datum> inputs, const RunState& state,
+                                              runtime::StepTimes& times);
+  std::shared_ptr<const plan::Plan> plan_for(std::span<const Layout> inputs);
+
+ private:
+  // Plans are few and large: the most recently used ones stay.
+  static constexpr std::size_t kMaxPlans = 16;
+
+  struct CachedPlan {
+    std::vector<Layout> inputs;
+    std::shared_ptr<const plan::Plan> plan;
+  };
+  std::shared_ptr<const plan::Plan> plan_for(std::span<const Datum> inputs);
+  template <class Matches>
+  std::shared_ptr<const plan::Plan> cached(Matches&& matches);
+
+  Graph& graph_;
+  runtime::Executor executor_;
+  std::mutex mutex_;
+  std::list<CachedPlan> plans_;  // most recently used first
+};
+
+}  // namespace sdx

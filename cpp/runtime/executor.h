@@ -1,0 +1,45 @@
+// Runs plans: binds memory, walks the steps, keeps time when asked.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sdx::runtime {
+
+// Seconds by step of a plan, summed over runs.
+struct StepTimes {
+  std::vector<double> seconds;
+};
+
+// Memory for runs, reused from one to the next. Safe to share between threads: every run takes a
+// context of its own.
+class Executor {
+ public:
+  Executor();
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Runs `plan`. Inputs lie as the plan was made for. Result i is written into `into[i]` where that
+  // is a tensor (of exactly the planned type and shape), else into new memory.
+  std::vector<Datum> run(const plan::Plan& plan, std::span<const Datum> inputs,
+                         std::span<const Tensor> into, const RunState& state,
+                         StepTimes* times = nullptr);
+
+  // Frees what no run is using.
+  void release_memory();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> take(const plan::Plan& plan);
+  void give_back(std::unique_ptr<Context> context);
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Context>> idle_;
+};
+
+}  // namespace sdx::runtime
