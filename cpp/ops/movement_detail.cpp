@@ -1,0 +1,187 @@
+#include "kernels/transpose.h"
+#include "ops/movement.h"
+
+namespace sdx::ops {
+namespace {
+
+// A position in the outer axes of a copy, walked row-major from any row.
+class Odometer {
+ public:
+  Odometer(const StridedCopy& copy, int axes, int64_t row) : copy_(copy), index_(axes) {
+    for (int i = axes; i-- > 0;) {
+      index_[i] = row % copy.shape[i];
+      row /= copy.shape[i];
+      from_ += index_[i] * copy.from[i];
+      to_ += index_[i] * copy.to[i];
+    }
+  }
+  int64_t from() const { return from_; }
+  int64_t to() const { return to_; }
+  void advance() {
+    for (int i = static_cast<int>(index_.size()); i-- > 0;) {
+      from_ += copy_.from[i];
+      to_ += copy_.to[i];
+      if (++index_[i] < copy_.shape[i]) return;
+      from_ -= copy_.from[i] * copy_.shape[i];
+      to_ -= copy_.to[i] * copy_.shape[i];
+      index_[i] = 0;
+    }
+  }
+
+ private:
+  const StridedCopy& copy_;
+  Shape index_;
+  int64_t from_ = 0, to_ = 0;
+};
+
+template <class T>
+void transpose_block(int64_t rows, int64_t cols, const T* from, int64_t from_stride, T* to,
+                     int64_t to_stride) {
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    kernels::transpose_8.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint16_t>) {
+    kernels::transpose_16.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint32_t>) {
+    kernels::transpose_32.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint64_t>) {
+    kernels::transpose_64.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else {
+    for (int64_t c = 0; c < cols; ++c)
+      for (int64_t r = 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
+  }
+}
+
+// The last axis is contiguous in `to`, axis `column` in `from`: blocks of matrix transposes.
+template <class T>
+void move_transposed(const Frame& f, const StridedCopy& copy, int column, const T* from, T* to) {
+  constexpr int64_t kBlock = 128;
+  const int last = static_cast<int>(copy.shape.size()) - 1;
+  StridedCopy outer;
+  for (int i = 0; i < last; ++i) {
+    if (i == column) continue;
+    outer.shape.push_back(copy.shape[i]);
+    outer.from.push_back(copy.from[i]);
+    outer.to.push_back(copy.to[i]);
+  }
+  const int64_t rows = copy.shape[last], cols = copy.shape[column];
+  const int64_t row_blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t col_blocks = (cols + kBlock - 1) / kBlock;
+  const int64_t matrices = element_count(outer.shape);
+  const int64_t blocks = row_blocks * col_blocks;
+  const double cost = 2 * move_cost<T>() * static_cast<double>(rows * cols) / blocks;
+  f.parallel_for(split_work(matrices * blocks, cost), [&](Range r) {
+    const int axes = static_cast<int>(outer.shape.size());
+    Odometer at(outer, axes, r.begin / blocks);
+    for (int64_t item = r.begin; item < r.end; ++item) {
+      const int64_t block = item % blocks;
+      const int64_t row = block % row_blocks * kBlock, col = block / row_blocks * kBlock;
+      transpose_block(std::min(kBlock, rows - row), std::min(kBlock, cols - col),
+                      from + at.from() + row * copy.from[last] + col, copy.from[last],
+                      to + at.to() + col * copy.to[column] + row, copy.to[column]);
+      if (block + 1 == blocks) at.advance();
+    }
+  });
+}
+
+template <class T>
+void move_items(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t count) {
+  if (from_stride == 1 && to_stride == 1)
+    copy_run(from, to, count);
+  else if (from_stride == 0 && to_stride == 1)
+    std::fill_n(to, count, *from);
+  else
+    for (int64_t i = 0; i < count; ++i) to[i * to_stride] = from[i * from_stride];
+}
+
+template <class T>
+void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void* to_bytes) {
+  const T* from = static_cast<const T*>(from_bytes);
+  T* to = static_cast<T*>(to_bytes);
+  const int rank = static_cast<int>(copy.shape.size());
+  if (rank == 0) {
+    *to = *from;
+    return;
+  }
+  const int64_t total = element_count(copy.shape);
+  if (total == 0) return;
+  const int last = rank - 1;
+  const int64_t from_stride = copy.from[last], to_stride = copy.to[last];
+  if (to_stride == 1 && from_stride > 1) {
+    for (int i = 0; i < last; ++i)
+      if (copy.from[i] == 1) return move_transposed(f, copy, i, from, to);
+  }
+  const int64_t length = copy.shape[last];
+  const double cost = move_cost<T>() + 6.0 / length + (from_stride == 1 ? 0.0 : 0.5);
+  f.parallel_for(split_work(total, cost, 64), [&](Range r) {
+    if (r.size() <= 0) return;
+    Odometer at(copy, last, r.begin / length);
+    int64_t column = r.begin % length;
+    for (int64_t left = r.size(); left > 0;) {
+      const int64_t count = std::min(length - column, left);
+      move_items(from + at.from() + column * from_stride, from_stride,
+                 to + at.to() + column * to_stride, to_stride, count);
+      left -= count;
+      column = 0;
+      at.advance();
+    }
+  });
+}
+
+}  // namespace
+
+StridedCopy simplify(const StridedCopy& copy) {
+  StridedCopy result;
+  for (std::size_t i = 0; i < copy.shape.size(); ++i) {
+    const int64_t size = copy.shape[i];
+    if (size == 1) continue;
+    if (!result.shape.empty() && result.from.back() == copy.from[i] * size &&
+        result.to.back() == copy.to[i] * size) {
+      result.shape.back() *= size;
+      result.from.back() = copy.from[i];
+      result.to.back() = copy.to[i];
+    } else {
+      result.shape.push_back(size);
+      result.from.push_back(copy.from[i]);
+      result.to.push_back(copy.to[i]);
+    }
+  }
+  return result;
+}
+
+bool is_one_run(const StridedCopy& simplified) {
+  if (simplified.shape.empty() || element_count(simplified.shape) == 0) return true;
+  return simplified.shape.size() == 1 && simplified.from[0] == 1 && simplified.to[0] == 1;
+}
+
+Mover strided_mover(DType dtype) {
+  return dispatch_items(dtype, []<class T>() -> Mover { return &move<T>; });
+}
+
+Step strided_step(const PrepareContext& ctx, const StridedCopy& copy, int64_t from_offset) {
+  const DType dtype = ctx.output_dtype(0);
+  const auto skip = static_cast<int64_t>(item_size(dtype)) * from_offset;
+  if (element_count(copy.shape) == 0) return [](Frame&) {};
+  return [run = strided_mover(dtype), copy = simplify(copy), skip](Frame& f) {
+    run(f, copy, f.in<std::byte>(0) + skip, f.out<std::byte>(0));
+  };
+}
+
+Step copy_step(const PrepareContext& ctx) {
+  const int64_t count = ctx.count(0);
+  if (count == 0) return [](Frame&) {};
+  return [run = strided_mover(ctx.dtype(0)), copy = simplify({{count}, {1}, {1}})](Frame& f) {
+    const void* from = f.in<std::byte>(0);
+    void* to = f.out<std::byte>(0);
+    if (from != to) run(f, copy, from, to);
+  };
+}
+
+std::optional<View> strided_view(const PrepareContext& ctx, const StridedCopy& copy,
+                                 int64_t from_offset) {
+  const DType dtype = ctx.dtype(0);
+  if (dtype == DType::string || !is_one_run(simplify(copy))) return std::nullopt;
+  if (element_count(copy.shape) == 0) from_offset = 0;
+  return View{0, static_cast<int64_t>(item_size(dtype)) * from_offset};
+}
+
+}  // namespace sdx::ops
