@@ -80,20 +80,29 @@ SDX_INLINE VecF max(VecF a, VecF b) {
 
 SDX_INLINE VecF abs(VecF a) { return as_float(as_int(a) & 0x7fffffff); }
 
+// Lane i trades places with lane i ^ distance, a power of two.
+SDX_INLINE VecF swap_lanes(VecF v, std::size_t distance) {
+  VecI index{};
+  for (std::size_t i = 0; i < kF32; ++i) index[i] = static_cast<int32_t>(i ^ distance);
+  return __builtin_shuffle(v, index);
+}
+
 SDX_INLINE float reduce_add(VecF v) {
-  float lanes[kF32];
-  store(lanes, v);
-  for (std::size_t half = kF32 / 2; half > 0; half /= 2)
-    for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
+#pragma GCC unroll 4
+  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v += swap_lanes(v, half);
+  return v[0];
 }
 
 SDX_INLINE float reduce_max(VecF v) {
-  float lanes[kF32];
-  store(lanes, v);
-  float best = lanes[0];
-  for (std::size_t i = 1; i < kF32; ++i) best = lanes[i] > best ? lanes[i] : best;
-  return best;
+#pragma GCC unroll 4
+  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v = max(swap_lanes(v, half), v);
+  return v[0];
+}
+
+SDX_INLINE float reduce_min(VecF v) {
+#pragma GCC unroll 4
+  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v = min(swap_lanes(v, half), v);
+  return v[0];
 }
 
 // Whether load_head and store_head are single instructions.

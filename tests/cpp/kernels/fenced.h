@@ -15,7 +15,7 @@ namespace sdx::kernels::test {
 template <class T>
 class Fenced {
  public:
-  explicit Fenced(std::size_t count) : count_(count) {
+  explicit Fenced(std::size_t count, T fill = T{}) : count_(count) {
     const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     const std::size_t body = (count * sizeof(T) + page - 1) / page * page;
     bytes_ = body + page;
@@ -24,6 +24,10 @@ class Fenced {
     map_ = static_cast<char*>(map);
     mprotect(map_ + body, page, PROT_NONE);
     data_ = reinterpret_cast<T*>(map_ + body - count * sizeof(T));
+    for (T& item : *this) item = fill;
+  }
+  Fenced(const Fenced& other) : Fenced(other.count_) {
+    for (std::size_t i = 0; i < count_; ++i) data_[i] = other.data_[i];
   }
   Fenced(Fenced&& other) noexcept
       : map_(other.map_), data_(other.data_), count_(other.count_), bytes_(other.bytes_) {
@@ -41,6 +45,8 @@ class Fenced {
   const T& operator[](std::size_t i) const { return data_[i]; }
   T* begin() { return data_; }
   T* end() { return data_ + count_; }
+  const T* begin() const { return data_; }
+  const T* end() const { return data_ + count_; }
 
  private:
   char* map_;

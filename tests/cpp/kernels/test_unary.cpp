@@ -82,8 +82,8 @@ TEST_CASE("unary kernels follow their definitions at every length, in place or n
   for (const Case& c : kCases) {
     for_each_variant(c.kernel, [&](UnaryF32* run) {
       for (std::size_t n = 0; n <= kLongest; ++n) {
-        const Exact<float> x = Values(static_cast<unsigned>(n)).floats(n, c.lo, c.hi);
-        Exact<float> y(n), same(x);
+        const Fenced<float> x = Values(static_cast<unsigned>(n)).floats(n, c.lo, c.hi);
+        Fenced<float> y(n), same(x);
         run(x.data(), y.data(), n, c.alpha, c.beta);
         run(same.data(), same.data(), n, c.alpha, c.beta);
         for (std::size_t i = 0; i < n; ++i) {
@@ -100,7 +100,7 @@ TEST_CASE("unary kernels follow their definitions at every length, in place or n
 TEST_CASE("unary kernels keep NaN") {
   for (const Case& c : kCases)
     for_each_variant(c.kernel, [&](UnaryF32* run) {
-      Exact<float> x(kLongest, kNan);
+      Fenced<float> x(kLongest, kNan);
       run(x.data(), x.data(), x.size(), c.alpha, c.beta);
       for (const float value : x) CHECK(std::isnan(value));
     });

@@ -1,0 +1,97 @@
+// Sums over contiguous floats that stay accurate however long they are.
+#pragma once
+
+#include "kernels/simd/vec.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+
+// Long sums are cut into blocks of this many floats; the blocks are added in double.
+inline constexpr std::size_t kSumBlock = 64 * kF32;
+
+template <class F>
+SDX_INLINE VecF sum_block(const float* x, std::size_t n, F f) {
+  VecF s0{}, s1{}, s2{}, s3{};
+  std::size_t i = 0;
+  for (; i + 4 * kF32 <= n; i += 4 * kF32) {
+    s0 += f(load(x + i));
+    s1 += f(load(x + i + kF32));
+    s2 += f(load(x + i + 2 * kF32));
+    s3 += f(load(x + i + 3 * kF32));
+  }
+  for (; i + kF32 <= n; i += kF32) s0 += f(load(x + i));
+  if (i < n) {
+    // The lanes beyond the end hold 0, for which f need not be 0.
+    float lanes[kF32] = {};
+    VecF last = f(load_head(x + i, n - i));
+    store_head(lanes, last, n - i);
+    s1 += load(lanes);
+  }
+  return (s0 + s1) + (s2 + s3);
+}
+
+// The sum of f(x[i]) for a function of vectors.
+template <class F>
+SDX_INLINE double sum_of(const float* x, std::size_t n, F f) {
+  double total = 0;
+  for (; n > kSumBlock; x += kSumBlock, n -= kSumBlock)
+    total += reduce_add(sum_block(x, kSumBlock, f));
+  return total + reduce_add(sum_block(x, n, f));
+}
+
+SDX_INLINE double sum_of(const float* x, std::size_t n) {
+  return sum_of(
+      x, n, [](VecF v) __attribute__((always_inline)) { return v; });
+}
+
+// The sum of (x[i] - mean)^2.
+SDX_INLINE double squares_about(const float* x, std::size_t n, float mean) {
+  const VecF m = splat(mean);
+  return sum_of(
+      x, n, [=](VecF v) __attribute__((always_inline)) { return (v - m) * (v - m); });
+}
+
+// The sum of f(row r) for r < rows, lane by lane: plain within blocks of rows, compensated (Kahan)
+// between them.
+template <class F>
+SDX_INLINE VecF sum_lanes(std::size_t rows, F f) {
+  constexpr std::size_t kBlock = 64;
+  VecF total{}, lost{};
+  for (std::size_t r = 0; r < rows;) {
+    const std::size_t end = rows - r < kBlock ? rows : r + kBlock;
+    VecF s0{}, s1{}, s2{}, s3{};
+    for (; r + 4 <= end; r += 4) {
+      s0 += f(r);
+      s1 += f(r + 1);
+      s2 += f(r + 2);
+      s3 += f(r + 3);
+    }
+    for (; r < end; ++r) s0 += f(r);
+    const VecF corrected = ((s0 + s1) + (s2 + s3)) - lost;
+    const VecF next = total + corrected;
+    // An infinite total has nothing to compensate, and its difference is NaN.
+    lost = abs(next) < __builtin_inff() ? (next - total) - corrected : VecF{};
+    total = next;
+  }
+  return total;
+}
+
+// The greatest of n floats, -inf for none; NaN is passed over or not, as it comes.
+SDX_INLINE float max_of(const float* x, std::size_t n) {
+  const VecF lowest = splat(-__builtin_inff());
+  VecF m0 = lowest, m1 = lowest, m2 = lowest, m3 = lowest;
+  std::size_t i = 0;
+  for (; i + 4 * kF32 <= n; i += 4 * kF32) {
+    m0 = max(load(x + i), m0);
+    m1 = max(load(x + i + kF32), m1);
+    m2 = max(load(x + i + 2 * kF32), m2);
+    m3 = max(load(x + i + 3 * kF32), m3);
+  }
+  for (; i + kF32 <= n; i += kF32) m0 = max(load(x + i), m0);
+  float best = reduce_max(max(max(m0, m1), max(m2, m3)));
+  for (; i < n; ++i) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+}  // namespace SDX_ISA
+}  // namespace sdx::kernels
