@@ -1,7 +1,7 @@
 # Finds what Sardonyx is built with. Nothing is copied here and nothing is downloaded.
 #
 #   Eigen    >= 3.4   MPL-2.0   dense algebra that is not hot      cmeel-eigen (PyPI) or libeigen3-dev
-#   pybind11 >= 2.12  BSD-3     the Python module                  PyPI
+#   pybind11 >= 2.13  BSD-3     the Python module                  PyPI
 #   doctest  >= 2.4   MIT       C++ tests only                     doctest-dev
 
 find_package(Threads REQUIRED)

@@ -1,6 +1,6 @@
 # The extension module sardonyx._core.
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
-find_package(pybind11 2.12 CONFIG REQUIRED)
+find_package(pybind11 2.13 CONFIG REQUIRED)
 file(GLOB SDX_BINDING_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/bindings/*.cpp)
 if(SDX_BINDING_SOURCES)
   pybind11_add_module(_core MODULE ${SDX_BINDING_SOURCES})

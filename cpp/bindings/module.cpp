@@ -1,0 +1,222 @@
+// The module sardonyx._core: the session, what it tells about itself, and the errors.
+#include <pybind11/functional.h>
+#include <pybind11/gil_safe_call_once.h>
+#include <pybind11/stl.h>
+#include <pybind11/typing.h>
+
+#include <charconv>
+
+#include "base/error.h"
+#include "bindings/session.h"
+
+namespace sdx::bindings {
+namespace {
+
+using Dim = py::typing::Union<py::int_, py::str, py::none>;
+using Dims = py::typing::Tuple<Dim, py::ellipsis>;
+using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
+
+struct Errors {
+  py::object error, invalid_model, invalid_argument, unsupported;
+};
+PYBIND11_CONSTINIT py::gil_safe_call_once_and_store<Errors> errors;
+
+py::object new_error(const char* name, const char* doc, const py::object& bases) {
+  PyObject* type = PyErr_NewExceptionWithDoc(name, doc, bases.ptr(), nullptr);
+  if (!type) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(type);
+}
+
+Errors make_errors() {
+  const py::handle runtime_error(PyExc_RuntimeError);
+  const py::handle value_error(PyExc_ValueError);
+  const py::handle not_implemented(PyExc_NotImplementedError);
+  Errors made;
+  made.error = new_error("sardonyx.Error", "What Sardonyx raises; the base of the others.",
+                         py::make_tuple(runtime_error));
+  made.invalid_model = new_error("sardonyx.InvalidModel", "The model breaks the ONNX standard.",
+                                 py::make_tuple(made.error));
+  made.invalid_argument =
+      new_error("sardonyx.InvalidArgument", "What the caller passed does not fit the model.",
+                py::make_tuple(made.error, value_error));
+  made.unsupported = new_error("sardonyx.Unsupported", "Legal ONNX that Sardonyx does not run.",
+                               py::make_tuple(made.error, not_implemented));
+  return made;
+}
+
+void translate(std::exception_ptr exception) {
+  try {
+    if (exception) std::rethrow_exception(exception);
+  } catch (const Error& error) {
+    const Errors& types = errors.get_stored();
+    switch (error.kind()) {
+      case ErrorKind::invalid_model:
+        return py::set_error(types.invalid_model, error.what());
+      case ErrorKind::invalid_argument:
+        return py::set_error(types.invalid_argument, error.what());
+      case ErrorKind::unsupported:
+        return py::set_error(types.unsupported, error.what());
+      case ErrorKind::out_of_memory:
+        return py::set_error(PyExc_MemoryError, error.what());
+      case ErrorKind::internal:
+        return py::set_error(types.error, error.what());
+    }
+  }
+}
+
+Options options_from(int threads, const std::string& precision, int level,
+                     const std::string& passes, const Log& log) {
+  Options options;
+  options.threads = threads;
+  options.level = level;
+  options.passes = passes;
+  check_argument(threads >= 0, "threads: expected a positive number, got ", threads);
+  check_argument(level >= 0 && level <= 2, "level: expected 0, 1 or 2, got ", level);
+  if (precision == "strict") {
+    options.precision = Precision::strict;
+  } else if (precision == "fast") {
+    options.precision = Precision::fast;
+  } else {
+    check_argument(precision == "float32",
+                   "precision: expected 'strict', 'float32' or 'fast', got '", precision, "'");
+  }
+  if (!log.is_none()) {
+    options.log = log.cast<std::function<void(std::string_view)>>();  // takes the GIL itself
+  }
+  return options;
+}
+
+Dims dims_of(const ValueInfo& value) {
+  py::list dims;
+  for (const std::string& dim : value.shape) {
+    int64_t number = 0;
+    const char* end = dim.data() + dim.size();
+    const auto [stop, error] = std::from_chars(dim.data(), end, number);
+    if (error == std::errc() && stop == end) {
+      dims.append(number);
+    } else if (dim == "?") {
+      dims.append(py::none());
+    } else {
+      dims.append(dim);
+    }
+  }
+  return py::tuple(dims);
+}
+
+void bind_descriptions(py::module_& module) {
+  py::class_<ValueInfo>(module, "Value", "An input or output as the model declares it.")
+      .def_readonly("name", &ValueInfo::name)
+      .def_readonly("kind", &ValueInfo::kind,
+                    "'tensor', 'sparse_tensor', 'sequence', 'map' or 'optional'.")
+      .def_readonly("type", &ValueInfo::type, "The whole type: 'float32[batch, 3]'.")
+      .def_property_readonly(
+          "dtype",
+          [](const ValueInfo& value) -> py::typing::Optional<py::dtype> {
+            if (value.dtype == DType::undefined) return py::none();
+            return numpy_dtype(value.dtype);
+          },
+          "The NumPy type of a tensor's elements (object for text).")
+      .def_property_readonly(
+          "shape",
+          [](const ValueInfo& value) -> py::typing::Optional<Dims> {
+            if (!value.has_shape) return py::none();
+            return dims_of(value);
+          },
+          "Numbers, names of symbolic dimensions, and None where nothing is known; None where not "
+          "even the rank is.")
+      .def_readonly("optional", &ValueInfo::optional, "Whether it has a default value.")
+      .def("__repr__", [](const ValueInfo& v) { return "<" + v.name + ": " + v.type + ">"; });
+
+  py::class_<StepProfile>(module, "StepProfile", "What one step of a profiled run took.")
+      .def_readonly("node", &StepProfile::node)
+      .def_readonly("op", &StepProfile::op)
+      .def_readonly("shapes", &StepProfile::shapes)
+      .def_readonly("calls", &StepProfile::calls)
+      .def_readonly("seconds", &StepProfile::seconds, "Of all calls together.")
+      .def_readonly("flops", &StepProfile::flops, "Of one call.")
+      .def_readonly("bytes", &StepProfile::bytes, "Read and written by one call.");
+
+  py::class_<NodeCount>(module, "NodeCount", "An operator and how many nodes have it.")
+      .def_readonly("op", &NodeCount::op)
+      .def_readonly("count", &NodeCount::count);
+
+  py::class_<ModelSummary>(module, "ModelSummary", "What a model consists of.")
+      .def_readonly("operators", &ModelSummary::operators)
+      .def_readonly("optimized_operators", &ModelSummary::optimized_operators)
+      .def_readonly("parameters", &ModelSummary::parameters)
+      .def_readonly("parameter_bytes", &ModelSummary::parameter_bytes);
+
+  py::class_<PlanSummary>(module, "PlanSummary", "The plan for one set of input shapes.")
+      .def_readonly("arena_bytes", &PlanSummary::arena_bytes)
+      .def_readonly("value_bytes", &PlanSummary::value_bytes)
+      .def_readonly("flops", &PlanSummary::flops)
+      .def_readonly("steps", &PlanSummary::steps)
+      .def_readonly("dynamic_steps", &PlanSummary::dynamic_steps)
+      .def_readonly("text", &PlanSummary::text);
+}
+
+void bind_session(py::module_& module) {
+  py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
+      .def_static(
+          "load_file",
+          [](const std::string& path, int threads, const std::string& precision, int level,
+             const std::string& passes, const Log& log) {
+            const Options options = options_from(threads, precision, level, passes, log);
+            const py::gil_scoped_release release;
+            return std::make_unique<BoundSession>(Session::load_file(path, options));
+          },
+          py::arg("path"), py::kw_only(), py::arg("threads") = 0, py::arg("precision") = "float32",
+          py::arg("level") = 2, py::arg("passes") = "", py::arg("log") = py::none())
+      .def_static(
+          "load_bytes",
+          [](const py::bytes& bytes, const std::string& directory, int threads,
+             const std::string& precision, int level, const std::string& passes, const Log& log) {
+            const Options options = options_from(threads, precision, level, passes, log);
+            const std::string_view view = bytes;
+            const py::gil_scoped_release release;
+            return std::make_unique<BoundSession>(Session::load_bytes(
+                std::as_bytes(std::span(view.data(), view.size())), options, directory));
+          },
+          py::arg("bytes"), py::arg("directory") = "", py::kw_only(), py::arg("threads") = 0,
+          py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
+          py::arg("log") = py::none())
+      .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
+      .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
+      .def_property_readonly("metadata", [](BoundSession& s) { return s.session().metadata(); })
+      .def_property_readonly("threads", [](BoundSession& s) { return s.session().threads(); })
+      .def("call", &BoundSession::call, py::arg("args"), py::arg("named"),
+           py::arg("out") = py::none(),
+           "Inputs by position and by name; one output as itself, several as a tuple.")
+      .def("run",
+           py::overload_cast<const py::object&, const py::dict&, const py::object&>(
+               &BoundSession::run),
+           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
+           "The outputs of these names (None: all) as a list.")
+      .def("profile", &BoundSession::profile, py::arg("feeds"))
+      .def("summary", [](BoundSession& s) { return s.session().summary(); })
+      .def(
+          "plan_summary",
+          [](BoundSession& s, const std::map<std::string, std::vector<int64_t>>& shapes) {
+            return s.session().plan_summary(shapes);
+          },
+          py::arg("shapes"), py::call_guard<py::gil_scoped_release>())
+      .def("graph_text", [](BoundSession& s) { return s.session().graph_text(); });
+}
+
+}  // namespace
+}  // namespace sdx::bindings
+
+PYBIND11_MODULE(_core, module) {
+  using namespace sdx::bindings;
+  module.doc() = "The runtime behind the package sardonyx.";
+  const Errors& types = errors.call_once_and_store_result(make_errors).get_stored();
+  module.attr("Error") = types.error;
+  module.attr("InvalidModel") = types.invalid_model;
+  module.attr("InvalidArgument") = types.invalid_argument;
+  module.attr("Unsupported") = types.unsupported;
+  py::register_exception_translator(&translate);
+  bind_descriptions(module);
+  bind_session(module);
+  module.def("version", &sdx::version);
+  module.def("instruction_set", &sdx::instruction_set, "The tier in use: 'avx512'.");
+}

@@ -1,0 +1,37 @@
+"""Sardonyx runs ONNX models.
+
+>>> import numpy as np
+>>> import sardonyx as sx
+>>> model = sx.load(sx.demo_model())
+>>> model.inputs
+[<image: float32[batch, 1, 8, 8]>]
+>>> model(np.zeros((1, 1, 8, 8), np.float32)).shape
+(1, 10)
+"""
+
+from sardonyx._core import (
+    Error,
+    InvalidArgument,
+    InvalidModel,
+    Unsupported,
+    Value,
+    instruction_set,
+    version,
+)
+from sardonyx.model import Model, Profile, demo_model, load
+
+__version__ = version()
+
+__all__ = [
+    "Error",
+    "InvalidArgument",
+    "InvalidModel",
+    "Model",
+    "Profile",
+    "Unsupported",
+    "Value",
+    "__version__",
+    "demo_model",
+    "instruction_set",
+    "load",
+]

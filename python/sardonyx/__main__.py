@@ -1,0 +1,7 @@
+"""python -m sardonyx."""
+
+import sys
+
+from sardonyx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,217 @@
+"""Models as Python sees them: load, run, profile."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from sardonyx._core import PlanSummary, Session, StepProfile, Value
+
+Precision = Literal["strict", "float32", "fast"]
+
+
+class Readable(Protocol):
+    """A file open for reading bytes."""
+
+    def read(self) -> bytes: ...
+
+
+class Serializable(Protocol):
+    """An onnx.ModelProto, without needing the package onnx."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Serializable
+
+
+class Profile:
+    """What the steps of one run took; prints as a table, slowest first."""
+
+    def __init__(self, steps: Sequence[StepProfile]) -> None:
+        self.steps = list(steps)
+        self.seconds = sum(step.seconds for step in self.steps)
+
+    def __iter__(self) -> Iterator[StepProfile]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The steps in order of execution as plain values."""
+        return [
+            {
+                "node": step.node,
+                "op": step.op,
+                "shapes": step.shapes,
+                "calls": step.calls,
+                "seconds": step.seconds,
+                "share": step.seconds / self.seconds if self.seconds else 0.0,
+                "gflops": _rate(step.flops, step),
+                "gbytes": _rate(step.bytes, step),
+            }
+            for step in self.steps
+        ]
+
+    def by_operator(self) -> list[dict[str, Any]]:
+        """Time and share summed by operator, slowest first."""
+        totals: dict[str, dict[str, Any]] = {}
+        for row in self.rows():
+            total = totals.setdefault(
+                row["op"], {"op": row["op"], "calls": 0, "seconds": 0.0, "share": 0.0}
+            )
+            for key in ("calls", "seconds", "share"):
+                total[key] += row[key]
+        return sorted(totals.values(), key=lambda total: -total["seconds"])
+
+    def table(self, limit: int | None = None) -> str:
+        """The slowest steps as text."""
+        rows = sorted(self.rows(), key=lambda row: -row["seconds"])
+        lines = [f"{'us':>10} {'share':>6} {'GFLOP/s':>8} {'GB/s':>7}  step"]
+        lines += [
+            f"{row['seconds'] * 1e6:>10.1f} {row['share']:>6.1%} {row['gflops']:>8.1f} "
+            f"{row['gbytes']:>7.1f}  {row['op']} {row['node']} {row['shapes']}"
+            for row in rows[:limit]
+        ]
+        if limit is not None and limit < len(rows):
+            rest = sum(row["seconds"] for row in rows[limit:])
+            lines.append(f"{rest * 1e6:>10.1f} {'':>23}  {len(rows) - limit} other steps")
+        lines.append(f"{self.seconds * 1e6:>10.1f} {'':>23}  in all")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"<Profile of {len(self)} steps, {self.seconds * 1e6:.1f} us>"
+
+
+def _rate(amount: float, step: StepProfile) -> float:
+    return amount * step.calls / step.seconds / 1e9 if step.seconds else 0.0
+
+
+class Model:
+    """A loaded model. Many threads may run it at once.
+
+    Made by `load`. Call it with arrays by position or by name; it returns one array, or a tuple
+    where the model has several outputs. Arrays may be of any layout and byte order, NumPy's or
+    anything with `__dlpack__` or `__array__`; lists stand for sequences and dicts for maps.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._call = session.call
+
+    def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
+        """Runs the model; `out` takes an array, or a list of them, to write the results into."""
+        return self._call(args, named, out)
+
+    def run(
+        self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], *, out: Any = None
+    ) -> list[Any]:
+        """The outputs of these names, or all of them, as a list."""
+        return self._session.run(outputs, feeds if isinstance(feeds, dict) else dict(feeds), out)
+
+    def profile(self, feeds: Mapping[str, Any]) -> Profile:
+        """Runs once and keeps time by step.
+
+        >>> import numpy as np
+        >>> model = load(demo_model())
+        >>> profile = model.profile({"image": np.zeros((1, 1, 8, 8), np.float32)})
+        >>> len(profile.rows()) == len(profile)
+        True
+        """
+        return Profile(self._session.profile(dict(feeds)))
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The inputs with name, dtype and shape, in the model's order."""
+        return self._session.inputs
+
+    @property
+    def outputs(self) -> list[Value]:
+        """The outputs with name, dtype and shape, in the model's order."""
+        return self._session.outputs
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says about itself: producer, versions, and its own keys."""
+        return self._session.metadata
+
+    @property
+    def threads(self) -> int:
+        """How many threads a run may use, the caller's among them."""
+        return self._session.threads
+
+    def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> PlanSummary:
+        """The memory plan and the work for these input shapes; unknown dimensions count as 1."""
+        return self._session.plan_summary({k: list(v) for k, v in (shapes or {}).items()})
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{value.name}: {value.type}" for value in self.inputs)
+        outputs = ", ".join(f"{value.name}: {value.type}" for value in self.outputs)
+        return f"<sardonyx.Model ({inputs}) -> ({outputs})>"
+
+
+def load(
+    model: Source,
+    *,
+    threads: int | None = None,
+    precision: Precision = "float32",
+    level: int = 2,
+    passes: str = "",
+) -> Model:
+    """Loads a model from a path, bytes, a file open for reading, or an onnx.ModelProto.
+
+    threads:   at most so many threads a run; as many as the process may use when None
+    precision: "strict" keeps to the order of operations of the file, "fast" allows coarser number
+               formats where they are faster
+    level:     0 runs the graph as it is, 1 rewrites it exactly, 2 fuses and lays out as well
+    passes:    rewrites to leave out: "-fuse_activation"
+
+    External data is read from below the directory of a model loaded by path, and from nowhere else.
+
+    >>> load(b"no model")
+    Traceback (most recent call last):
+    sardonyx.InvalidModel: ...
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads: expected a positive number or None, got {threads}")
+    log = logging.getLogger("sardonyx").warning
+    if isinstance(model, str | os.PathLike):
+        session = Session.load_file(
+            os.fspath(model),
+            threads=threads or 0,
+            precision=precision,
+            level=level,
+            passes=passes,
+            log=log,
+        )
+        return Model(session)
+    if isinstance(model, bytes | bytearray | memoryview):
+        data = bytes(model)
+    elif hasattr(model, "SerializeToString"):
+        data = model.SerializeToString()
+    elif hasattr(model, "read"):
+        data = model.read()
+    else:
+        kind = type(model).__name__
+        raise TypeError(f"expected a path, bytes, a file or an onnx.ModelProto, got {kind}")
+    session = Session.load_bytes(
+        data,
+        threads=threads or 0,
+        precision=precision,
+        level=level,
+        passes=passes,
+        log=log,
+    )
+    return Model(session)
+
+
+def demo_model() -> Path:
+    """The path of the model behind `sardonyx demo`: it reads handwritten digits."""
+    return Path(__file__).parent / "demo" / "digits.onnx"
