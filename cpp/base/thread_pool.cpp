@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <string>
+
+#include "base/error.h"
 
 namespace sdx {
 namespace {
@@ -50,6 +53,19 @@ int available_processors() {
 
 ThreadPool::ThreadPool(int threads) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::shared(int threads) {
+  // Only a meeting point: a pool lives as long as the sessions that hold it.
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<ThreadPool>> pools;
+  constexpr int kMaxThreads = 1024;
+  check_argument(threads >= 1 && threads <= kMaxThreads, "threads must be 1 to ", kMaxThreads,
+                 ", not ", threads);
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<ThreadPool> pool = pools[threads].lock();
+  if (!pool) pools[threads] = pool = std::make_shared<ThreadPool>(threads);
+  return pool;
 }
 
 ThreadPool::~ThreadPool() {

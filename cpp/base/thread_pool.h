@@ -24,6 +24,9 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // The pool of that size that other sessions already use, or a new one.
+  static std::shared_ptr<ThreadPool> shared(int threads);
+
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls f(0) .. f(chunks - 1), each once, on the caller and whichever workers are free, and

@@ -184,6 +184,12 @@ void Graph::add_capture(Node* node, Value* value) {
   value->users_.push_back(node);
 }
 
+void Graph::erase_capture(Node* node, std::size_t i) {
+  unlink_use(node->inputs_[i], node);
+  node->inputs_.erase(node->inputs_.begin() + static_cast<std::ptrdiff_t>(i));
+  --node->capture_count_;
+}
+
 void Graph::erase(Node* node) {
   for (Value* output : node->outputs_) {
     if (!output) continue;

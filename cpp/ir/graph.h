@@ -154,6 +154,8 @@ class Graph {
   void set_input(Node* node, std::size_t i, Value* value);
   // Appends an input captured for the node's subgraphs.
   void add_capture(Node* node, Value* value);
+  // Takes input i, a capture, off the node.
+  void erase_capture(Node* node, std::size_t i);
   // Takes nodes that nothing uses, and values without users, out; true if there were any.
   // Graph inputs stay.
   bool erase_dead();

@@ -1,5 +1,7 @@
 #include "ops/registry.h"
 
+#include "kernels/kernel.h"
+
 namespace sdx::ops {
 
 #define SDX_OP_FAMILY(family) void register_##family(OpRegistry& ops);
@@ -16,5 +18,7 @@ const OpRegistry& builtin_ops() {
   }();
   return registry;
 }
+
+const char* instruction_set() { return kernels::isa_name(kernels::host_isa()); }
 
 }  // namespace sdx::ops

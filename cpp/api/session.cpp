@@ -1,0 +1,319 @@
+#include "api/session.h"
+
+#include "api/program.h"
+#include "ir/pack.h"
+#include "ir/text.h"
+#include "onnx/reader.h"
+#include "ops/registry.h"
+#include "passes/pipeline.h"
+
+namespace sdx {
+namespace {
+
+ValueInfo describe(const onnx::Declared& declared) {
+  constexpr const char* kKinds[] = {"unknown", "tensor", "sparse_tensor", "sequence", "map", "optional"};
+  ValueInfo info;
+  info.name = declared.name;
+  info.kind = kKinds[static_cast<int>(declared.type.kind)];
+  info.type = declared.type.to_string();
+  info.dtype = declared.type.dtype;
+  info.optional = declared.has_default || declared.type.kind == Type::Kind::optional;
+  if (declared.type.shape) {
+    info.has_shape = true;
+    for (const Dim& dim : *declared.type.shape) info.shape.push_back(dim.to_string());
+  }
+  return info;
+}
+
+// A graph made ready: rewritten, packed, with programs.
+struct Engine {
+  onnx::Model model;
+  std::unique_ptr<GraphProgram> program;
+
+  Engine(onnx::Model read, const Options& options) : model(std::move(read)) {
+    Graph& graph = *model.graph;
+    passes::PipelineOptions pipeline;
+    pipeline.level = options.level;
+    pipeline.skip = options.passes;
+    passes::run_pipeline(graph, pipeline);
+    pack_graph(graph);
+    program = std::make_unique<GraphProgram>(graph);
+  }
+};
+
+std::string list_names(const std::vector<ValueInfo>& infos) {
+  std::string text;
+  for (const ValueInfo& info : infos) text += (text.empty() ? "'" : ", '") + info.name + "'";
+  return text.empty() ? "none" : text;
+}
+
+void check_feed(const Type& type, const std::string& name, const Datum& datum) {
+  if (type.kind == Type::Kind::optional && datum.empty()) return;
+  const Type& wanted = type.kind == Type::Kind::optional && type.element ? *type.element : type;
+  switch (wanted.kind) {
+    case Type::Kind::tensor: {
+      check_argument(datum.is_tensor(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      const Tensor& tensor = datum.tensor();
+      check_argument(wanted.dtype == DType::undefined || tensor.dtype() == wanted.dtype, "input '",
+                     name, "': expected element type ", wanted.dtype, ", got ", tensor.dtype());
+      if (!wanted.shape) return;
+      bool fits = wanted.shape->size() == tensor.shape().size();
+      for (std::size_t i = 0; fits && i < tensor.shape().size(); ++i)
+        fits = !(*wanted.shape)[i].is_known() || (*wanted.shape)[i].value() == tensor.shape()[i];
+      check_argument(fits, "input '", name, "': expected shape ", *wanted.shape, ", got ",
+                     tensor.shape());
+      return;
+    }
+    case Type::Kind::sequence:
+      check_argument(datum.is_sequence(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      return;
+    case Type::Kind::map:
+      check_argument(datum.is_map(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+struct Session::Impl {
+  Options options;
+  std::shared_ptr<ThreadPool> pool;
+  std::unique_ptr<Engine> engine;
+  std::vector<ValueInfo> inputs, outputs;
+  // Inputs with defaults are constants of `engine`; a caller who feeds one gets a second engine.
+  std::function<onnx::Model()> read_unfrozen;
+  std::unique_ptr<Engine> unfrozen;
+  std::mutex unfrozen_mutex;
+
+  Impl(onnx::Model model, const Options& given) : options(given) {
+    if (options.log)
+      for (const std::string& warning : model.warnings) options.log(warning);
+    for (const onnx::Declared& declared : model.inputs) inputs.push_back(describe(declared));
+    engine = std::make_unique<Engine>(std::move(model), options);
+    for (const onnx::Declared& declared : engine->model.outputs) {
+      outputs.push_back(describe(declared));
+    }
+    // What the file leaves open, inference may know.
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const Type& type = engine->model.graph->outputs()[i]->type();
+      if (outputs[i].kind == "unknown" || (outputs[i].kind == "tensor" && !outputs[i].has_shape))
+        outputs[i] = describe({outputs[i].name, type, false});
+    }
+    pool = ThreadPool::shared(options.threads > 0 ? options.threads : available_processors());
+  }
+
+  RunState state(const std::atomic<bool>* cancel) const {
+    return {pool->threads() > 1 ? pool.get() : nullptr, cancel};
+  }
+
+  Engine& engine_for(std::span<const Feed> feeds) {
+    if (engine->model.defaults.empty()) return *engine;
+    bool overridden = false;
+    for (const Feed& feed : feeds) overridden |= engine->model.defaults.contains(feed.name);
+    if (!overridden) return *engine;
+    const std::lock_guard lock(unfrozen_mutex);
+    if (!unfrozen) unfrozen = std::make_unique<Engine>(read_unfrozen(), options);
+    return *unfrozen;
+  }
+
+  // Feeds in the order of the engine's graph inputs, checked.
+  std::vector<Datum> arrange(const Engine& used, std::span<const Feed> feeds) const {
+    const auto& wanted = used.model.graph->inputs();
+    std::vector<Datum> arranged(wanted.size());
+    std::vector<bool> given(wanted.size());
+    for (std::size_t f = 0; f < feeds.size(); ++f) {
+      std::size_t i = f;
+      if (i >= wanted.size() || wanted[i]->name() != feeds[f].name)
+        for (i = 0; i < wanted.size() && wanted[i]->name() != feeds[f].name; ++i) {
+        }
+      check_argument(i < wanted.size(), "there is no input '", feeds[f].name, "'; the inputs are ",
+                     list_names(inputs));
+      check_argument(!given[i], "input '", feeds[f].name, "' is given twice");
+      check_feed(wanted[i]->type(), wanted[i]->name(), feeds[f].value);
+      arranged[i] = feeds[f].value;
+      given[i] = true;
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (given[i]) continue;
+      const auto found = used.model.defaults.find(wanted[i]->name());
+      if (found != used.model.defaults.end())
+        arranged[i] = found->second;
+      else
+        check_argument(wanted[i]->type().kind == Type::Kind::optional, "input '", wanted[i]->name(),
+                       "' is missing; the inputs are ", list_names(inputs));
+    }
+    return arranged;
+  }
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Session Session::load_file(const std::string& path, const Options& options) {
+  auto impl = std::make_unique<Impl>(
+      onnx::read_model_file(path, ops::builtin_ops(), {.freeze_defaults = true}), options);
+  impl->read_unfrozen = [path] { return onnx::read_model_file(path, ops::builtin_ops()); };
+  return Session(std::move(impl));
+}
+
+Session Session::load_bytes(std::span<const std::byte> bytes, const Options& options,
+                            const std::string& directory) {
+  auto impl = std::make_unique<Impl>(
+      onnx::read_model(bytes, directory, ops::builtin_ops(), {.freeze_defaults = true}), options);
+  if (!impl->engine->model.defaults.empty())
+    impl->read_unfrozen = [copy = std::vector<std::byte>(bytes.begin(), bytes.end()), directory] {
+      return onnx::read_model(copy, directory, ops::builtin_ops());
+    };
+  return Session(std::move(impl));
+}
+
+const std::vector<ValueInfo>& Session::inputs() const { return impl_->inputs; }
+const std::vector<ValueInfo>& Session::outputs() const { return impl_->outputs; }
+const std::map<std::string, std::string>& Session::metadata() const {
+  return impl_->engine->model.metadata;
+}
+
+std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std::string> outputs,
+                                std::span<Tensor> into, const std::atomic<bool>* cancel) {
+  Engine& engine = impl_->engine_for(feeds);
+  const std::vector<Datum> arranged = impl_->arrange(engine, feeds);
+  const RunState state = impl_->state(cancel);
+  if (outputs.empty()) return engine.program->run_into(arranged, into, state);
+
+  std::vector<std::size_t> chosen;
+  for (const std::string& name : outputs) {
+    std::size_t i = 0;
+    while (i < impl_->outputs.size() && impl_->outputs[i].name != name) ++i;
+    check_argument(i < impl_->outputs.size(), "there is no output '", name, "'; the outputs are ",
+                   list_names(impl_->outputs));
+    chosen.push_back(i);
+  }
+  std::vector<Tensor> all_into(into.empty() ? 0 : impl_->outputs.size());
+  for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) all_into[chosen[i]] = into[i];
+  const std::vector<Datum> results = engine.program->run_into(arranged, all_into, state);
+  std::vector<Datum> selected;
+  for (const std::size_t i : chosen) selected.push_back(results[i]);
+  return selected;
+}
+
+namespace {
+
+std::string describe_shapes(const plan::Plan& plan, const plan::PlannedStep& step) {
+  std::ostringstream text;
+  const auto list = [&](const std::vector<uint32_t>& values) {
+    bool first = true;
+    for (const uint32_t id : values) {
+      if (id == Frame::kNoValue) continue;
+      text << (first ? "" : ", ");
+      first = false;
+      if (plan.layouts[id].known)
+        text << plan.layouts[id].shape;
+      else
+        text << '?';
+    }
+  };
+  list(step.inputs);
+  text << " -> ";
+  list(step.outputs);
+  return text.str();
+}
+
+double bytes_touched(const plan::Plan& plan, const plan::PlannedStep& step) {
+  double bytes = 0;
+  for (const auto* values : {&step.inputs, &step.outputs})
+    for (const uint32_t id : *values)
+      if (id != Frame::kNoValue && plan.layouts[id].known)
+        bytes += static_cast<double>(element_count(plan.layouts[id].shape)) *
+                 static_cast<double>(item_size(plan.layouts[id].dtype));
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
+  Engine& engine = impl_->engine_for(feeds);
+  runtime::StepTimes times;
+  const auto plan =
+      engine.program->run_timed(impl_->arrange(engine, feeds), impl_->state(nullptr), times);
+  std::vector<StepProfile> profiles;
+  for (std::size_t s = 0; s < plan->steps.size(); ++s) {
+    const plan::PlannedStep& step = plan->steps[s];
+    if (!step.run) continue;
+    profiles.push_back({step.name, step.op, describe_shapes(*plan, step), 1, times.seconds[s],
+                        step.flops, bytes_touched(*plan, step)});
+  }
+  return profiles;
+}
+
+namespace {
+
+std::vector<NodeCount> by_frequency(const std::map<std::string, int64_t>& counts) {
+  std::vector<NodeCount> result;
+  for (const auto& [op, count] : counts) result.push_back({op, count});
+  std::stable_sort(result.begin(), result.end(),
+                   [](const NodeCount& a, const NodeCount& b) { return a.count > b.count; });
+  return result;
+}
+
+void count_operators(const Graph& graph, std::map<std::string, int64_t>& counts) {
+  for (const Node* node : graph.nodes()) {
+    ++counts[node->domain().empty() ? node->op_type() : node->domain() + "::" + node->op_type()];
+    for (const auto& [name, subgraph] : node->subgraphs()) count_operators(*subgraph, counts);
+  }
+}
+
+}  // namespace
+
+ModelSummary Session::summary() const {
+  ModelSummary summary;
+  const onnx::Model& model = impl_->engine->model;
+  summary.operators = by_frequency(model.operators);
+  std::map<std::string, int64_t> optimized;
+  count_operators(*model.graph, optimized);
+  summary.optimized_operators = by_frequency(optimized);
+  summary.parameters = model.parameters;
+  summary.parameter_bytes = model.parameter_bytes;
+  return summary;
+}
+
+PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_t>>& shapes) const {
+  std::vector<Layout> layouts;
+  for (const Value* input : impl_->engine->model.graph->inputs()) {
+    Layout layout;
+    if (input->type().kind == Type::Kind::tensor) {
+      const auto given = shapes.find(input->name());
+      layout.dtype = input->type().dtype;
+      layout.known = given != shapes.end() || input->type().shape.has_value();
+      if (given != shapes.end()) {
+        layout.shape = Shape(given->second.begin(), given->second.end());
+        check_feed(input->type(), input->name(), Tensor::view(layout.dtype, layout.shape, nullptr));
+      } else if (layout.known) {
+        for (const Dim& dim : *input->type().shape) layout.shape.push_back(dim.value_or(1));
+      }
+    }
+    layouts.push_back(layout);
+  }
+  const auto plan = impl_->engine->program->plan_for(std::span<const Layout>(layouts));
+  PlanSummary summary;
+  summary.arena_bytes = plan->arena_bytes;
+  summary.value_bytes = plan->value_bytes;
+  for (const plan::PlannedStep& step : plan->steps) {
+    summary.flops += step.flops;
+    summary.steps += step.run != nullptr;
+    summary.dynamic_steps += step.dynamic;
+  }
+  summary.text = plan->to_string();
+  return summary;
+}
+
+std::string Session::graph_text() const { return to_text(*impl_->engine->model.graph); }
+int Session::threads() const { return impl_->pool->threads(); }
+
+const char* version() { return SDX_VERSION; }
+const char* instruction_set() { return ops::instruction_set(); }
+
+}  // namespace sdx

@@ -1,0 +1,88 @@
+#include "passes/passes.h"
+
+#include "ir/evaluate.h"
+#include "ir/infer.h"
+
+namespace sdx::passes {
+namespace {
+
+// Folding may not make a small file into a large model: results beyond this are left to the run,
+// unless they are no larger than what they are made from.
+constexpr std::size_t kMaxFoldedBytes = 64u << 20;
+
+bool known_from_contents(const Value& value) {
+  const Facts& facts = value.facts();
+  if (!facts.contents || value.is_constant()) return false;
+  for (const Dim& dim : *facts.contents)
+    if (!dim.is_known()) return false;
+  return facts.type.known_shape().has_value();
+}
+
+Tensor tensor_from_contents(const Value& value) {
+  Tensor tensor = Tensor::allocate(value.type().dtype, *value.type().known_shape());
+  for (std::size_t i = 0; i < value.facts().contents->size(); ++i) {
+    const int64_t item = (*value.facts().contents)[i].value();
+    if (tensor.dtype() == DType::int64)
+      tensor.data<int64_t>()[i] = item;
+    else
+      tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
+  }
+  return tensor;
+}
+
+bool foldable(const Node& node) {
+  if (!node.traits().pure || !node.subgraphs().empty()) return false;
+  std::size_t input_bytes = 0;
+  for (const Value* input : node.inputs()) {
+    if (!input) continue;
+    if (!input->is_constant()) return false;
+    input_bytes += input->constant()->bytes();
+  }
+  for (const Value* output : node.outputs()) {
+    if (!output) continue;
+    if (output->type().kind != Type::Kind::tensor) return false;
+    const auto shape = output->type().known_shape();
+    if (!shape) continue;
+    const double bytes = static_cast<double>(element_count(*shape)) *
+                         static_cast<double>(item_size(output->type().dtype));
+    if (bytes > static_cast<double>(kMaxFoldedBytes) && bytes > static_cast<double>(input_bytes))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// y = Add(1, 2) becomes y = 3; Shape(x) of a known shape becomes its numbers.
+bool fold_constants(Graph& graph) {
+  bool changed = false;
+  for (Node* node : graph.nodes()) {
+    if (changed) infer_node(*node);  // constants made above may fix shapes here
+    const std::vector<Value*> outputs = node->outputs();
+    bool all = !outputs.empty();
+    for (Value* output : outputs) all &= !output || known_from_contents(*output);
+    std::vector<Datum> results;
+    try {
+      if (all) {
+        for (Value* output : outputs)
+          results.push_back(output ? Datum(tensor_from_contents(*output)) : Datum());
+      } else if (foldable(*node)) {
+        std::vector<Datum> inputs;
+        for (const Value* input : node->inputs())
+          inputs.push_back(input ? Datum(*input->constant()) : Datum());
+        results = evaluate(*node, inputs, RunState{});
+      } else {
+        continue;
+      }
+    } catch (...) {
+      rethrow_at(node->place());
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      if (outputs[i] && results[i].is_tensor()) graph.make_constant(outputs[i], results[i].tensor());
+    graph.erase(node);
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace sdx::passes

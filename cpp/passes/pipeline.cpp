@@ -1,0 +1,68 @@
+#include "passes/pipeline.h"
+
+#include <string>
+
+#include "passes/passes.h"
+
+namespace sdx::passes {
+namespace {
+
+constexpr Pass kPasses[] = {
+    {"expand_ops", expand_ops, 0},
+    {"push_constants", push_constants, 1},
+    {"fold_constants", fold_constants, 1},
+    {"bypass_identities", bypass_identities, 1},
+    {"erase_dead", erase_dead, 1},
+};
+
+// Whether `name` stands in a list such as "-fold_constants,-erase_dead".
+bool listed(std::string_view list, std::string_view name) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    std::string_view item = list.substr(0, comma);
+    while (!item.empty() && (item[0] == ' ' || item[0] == '-')) item.remove_prefix(1);
+    if (item == name) return true;
+    if (comma == std::string_view::npos) return false;
+    list.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+void check_names(std::string_view list) {
+  for (std::string_view rest = list; !rest.empty();) {
+    const std::size_t comma = rest.find(',');
+    std::string_view item = rest.substr(0, comma);
+    while (!item.empty() && item[0] == ' ') item.remove_prefix(1);
+    check_argument(item.starts_with('-'), "passes: expected '-name', got '", item, "'");
+    item.remove_prefix(1);
+    bool known = false;
+    for (const Pass& pass : kPasses) known |= item == pass.name;
+    check_argument(known, "passes: there is no pass '", item, "'");
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+}
+
+void run_all(Graph& graph, const PipelineOptions& options) {
+  for (Node* node : graph.nodes())
+    for (const auto& [name, subgraph] : node->subgraphs()) run_all(*subgraph, options);
+  for (const Pass& pass : kPasses) {
+    if (pass.level > options.level || (pass.level > 0 && listed(options.skip, pass.name))) continue;
+    try {
+      const bool changed = pass.run(graph);
+      if (changed && options.observe) options.observe(pass.name, graph);
+    } catch (...) {
+      rethrow_at(std::string("pass ") + pass.name);
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const Pass> all_passes() { return kPasses; }
+
+void run_pipeline(Graph& graph, const PipelineOptions& options) {
+  check_names(options.skip);
+  run_all(graph, options);
+}
+
+}  // namespace sdx::passes
