@@ -157,10 +157,23 @@ Dim ceil_div(const Dim& a, const Dim& b) {
   return DimExpr::atom(call("ceil", a, b));
 }
 
+bool never_negative(const Dim& dim) {
+  if (dim.is_known()) return dim.value_ >= 0;
+  if (dim.is_unknown()) return false;
+  for (const auto& [product, factor] : dim.expr_->terms) {
+    if (factor < 0) return false;
+    for (const std::string& atom : product)
+      if (atom.find('(') != std::string::npos) return false;  // an operation, of any sign
+  }
+  return true;
+}
+
 Dim min(const Dim& a, const Dim& b) {
   if (a.is_known() && b.is_known()) return std::min(a.value_, b.value_);
   if (a == b) return a;
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  if (never_negative(a - b)) return b;
+  if (never_negative(b - a)) return a;
   return DimExpr::atom(call("min", a, b));
 }
 
@@ -168,6 +181,8 @@ Dim max(const Dim& a, const Dim& b) {
   if (a.is_known() && b.is_known()) return std::max(a.value_, b.value_);
   if (a == b) return a;
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  if (never_negative(a - b)) return a;
+  if (never_negative(b - a)) return b;
   return DimExpr::atom(call("max", a, b));
 }
 

@@ -43,6 +43,8 @@ class Dim {
   friend Dim ceil_div(const Dim& a, const Dim& b);
   friend Dim min(const Dim& a, const Dim& b);
   friend Dim max(const Dim& a, const Dim& b);
+  // Whether no sizes make it negative: sizes that symbols stand for never are.
+  friend bool never_negative(const Dim& dim);
   // Provably equal. False for two unknowns.
   friend bool operator==(const Dim& a, const Dim& b);
 

@@ -11,13 +11,6 @@ struct AxisSlice {
   Dim start, length;
 };
 
-bool never_negative(const Dim& dim) {
-  return dim.is_known() ? dim.value() >= 0 : max(dim, Dim(0)) == dim;
-}
-bool never_positive(const Dim& dim) {
-  return dim.is_known() ? dim.value() <= 0 : min(dim, Dim(0)) == dim;
-}
-
 AxisSlice resolve_numbers(int64_t size, int64_t start, int64_t end, int64_t step) {
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
   const auto place = [&](int64_t i) {
@@ -37,7 +30,7 @@ std::optional<Dim> place_symbol(const Dim& size, const Dim& bound) {
   if (bound.is_known() && bound.value() >= kFar) return size;
   if (bound.is_known() && bound.value() <= -kFar) return Dim(0);
   if (never_negative(bound)) return min(bound, size);
-  if (never_positive(bound)) return max(size + bound, Dim(0));
+  if (never_negative(Dim(0) - bound)) return max(size + bound, Dim(0));
   return std::nullopt;
 }
 

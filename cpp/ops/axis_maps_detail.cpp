@@ -1,0 +1,124 @@
+#include "ops/axis_maps.h"
+#include "ops/movement.h"
+
+namespace sdx::ops {
+namespace {
+
+// Positions of the innermost mapped axis that can be copied together.
+struct Segment {
+  int64_t to, from, count, step;  // from < 0: filled
+};
+
+std::vector<Segment> segments_of(const std::vector<int64_t>& from) {
+  std::vector<Segment> segments;
+  const auto size = static_cast<int64_t>(from.size());
+  for (int64_t i = 0; i < size;) {
+    Segment segment{i, from[i], 1, 1};
+    if (from[i] < 0) {
+      while (i + segment.count < size && from[i + segment.count] < 0) ++segment.count;
+    } else if (i + 1 < size && from[i + 1] >= 0) {
+      segment.step = from[i + 1] - from[i];
+      while (i + segment.count < size && from[i + segment.count] >= 0 &&
+             from[i + segment.count] - from[i + segment.count - 1] == segment.step)
+        ++segment.count;
+    }
+    segments.push_back(segment);
+    i += segment.count;
+  }
+  return segments;
+}
+
+bool is_identity(const std::vector<int64_t>& from, int64_t size) {
+  if (static_cast<int64_t>(from.size()) != size) return false;
+  for (int64_t i = 0; i < size; ++i)
+    if (from[i] != i) return false;
+  return true;
+}
+
+struct Job {
+  std::vector<std::vector<int64_t>> outer;  // offsets into the input by axis; negative: filled
+  std::vector<Segment> segments;
+  int64_t rows = 1, row = 0, unit = 1;  // `row` items of `unit` elements
+};
+
+template <class T>
+void run(const Frame& f, const Job& job, const T& fill) {
+  const T* x = f.in<T>(0);
+  T* y = f.out<T>(0);
+  const int64_t unit = job.unit, width = job.row * unit;
+  const double cost = move_cost<T>() * static_cast<double>(width) + 3.0 * job.segments.size() + 5;
+  f.parallel_for(split_work(job.rows, cost), [&](Range r) {
+    for (int64_t i = r.begin; i < r.end; ++i) {
+      T* to = y + i * width;
+      int64_t base = 0, rest = i;
+      bool filled = false;
+      for (std::size_t d = job.outer.size(); d-- > 0;) {
+        const auto& offsets = job.outer[d];
+        const auto size = static_cast<int64_t>(offsets.size());
+        const int64_t offset = offsets[rest % size];
+        rest /= size;
+        filled = filled || offset < 0;
+        base += offset;
+      }
+      if (filled) {
+        std::fill_n(to, width, fill);
+        continue;
+      }
+      for (const Segment& s : job.segments) {
+        if (s.from < 0)
+          std::fill_n(to + s.to * unit, s.count * unit, fill);
+        else if (s.step == 1)
+          copy_run(x + base + s.from * unit, to + s.to * unit, s.count * unit);
+        else if (unit == 1)
+          for (int64_t j = 0; j < s.count; ++j) to[s.to + j] = x[base + s.from + j * s.step];
+        else
+          for (int64_t j = 0; j < s.count; ++j)
+            copy_run(x + base + (s.from + j * s.step) * unit, to + (s.to + j) * unit, unit);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_input,
+                   const ItemBytes& fill) {
+  const Shape& shape = ctx.shape(0);
+  if (element_count(ctx.output_shape(0)) == 0) return [](Frame&) {};
+  Job job;
+  std::size_t mapped = shape.size();
+  while (mapped > 0 && is_identity(maps.from[mapped - 1], shape[mapped - 1]))
+    job.unit *= shape[--mapped];
+  if (mapped == 0) return copy_step(ctx);
+  const Shape strides = row_major_strides(shape);
+  for (std::size_t i = 0; i + 1 < mapped; ++i) {
+    std::vector<int64_t> offsets = maps.from[i];
+    for (int64_t& offset : offsets)
+      if (offset >= 0) offset *= strides[i];
+    job.rows *= static_cast<int64_t>(offsets.size());
+    job.outer.push_back(std::move(offsets));
+  }
+  job.segments = segments_of(maps.from[mapped - 1]);
+  job.row = static_cast<int64_t>(maps.from[mapped - 1].size());
+  return dispatch_items(ctx.dtype(0), [&]<class T>() -> Step {
+    return [job = std::move(job), fill_input, fill](Frame& f) {
+      T value{};
+      if (fill_input >= 0)
+        value = *f.in<T>(fill_input);
+      else if constexpr (std::is_trivially_copyable_v<T>)
+        std::memcpy(&value, fill.bytes, sizeof(T));
+      run(f, job, value);
+    };
+  });
+}
+
+ItemBytes item_bytes(DType dtype, double value) {
+  ItemBytes item;
+  dispatch(NumberAndBoolTypes{}, dtype, [&]<class T>() {
+    const T typed = static_cast<T>(static_cast<ComputeType<T>>(value));
+    std::memcpy(item.bytes, &typed, sizeof(T));
+  });
+  return item;
+}
+
+}  // namespace sdx::ops
