@@ -60,12 +60,8 @@ void activate_stored(const Tile& tile) {
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* c = tile.c + i * tile.ldc;
     activate_row(c, tile.columns, e);
-    if (e.residual && e.residual_last) {
-      const float* r = e.residual + (tile.row + i) * e.residual_stride + tile.column;
-      std::size_t j = 0;
-      for (; j + kF32 <= tile.columns; j += kF32) store(c + j, load(c + j) + load(r + j));
-      for (; j < tile.columns; ++j) c[j] += r[j];
-    }
+    if (e.residual && e.residual_last)
+      add_row(c, e.residual + (tile.row + i) * e.residual_stride + tile.column, tile.columns);
   }
 }
 
@@ -179,7 +175,7 @@ void run_tile(const Tile& tile) { kTileKernels[(tile.columns - 1) / kF32][tile.r
 void finish_tile(const Tile& tile, const float* sums, std::size_t stride) {
   const Epilogue none;
   const Epilogue& e = tile.epilogue ? *tile.epilogue : none;
-  const bool simple = e.activation <= Activation::leaky_relu;
+  const bool simple = is_simple(e.activation);
   for (std::size_t i = 0; i < tile.rows; ++i) {
     float* c = tile.c + i * tile.ldc;
     const VecF row_bias = splat(e.row_bias ? e.row_bias[tile.row + i] : 0.0f);
@@ -193,7 +189,7 @@ void finish_tile(const Tile& tile, const float* sums, std::size_t stride) {
       v += row_bias;
       if (residual && !e.residual_last) v += load_head(residual + j, n);
       if (simple) {
-        v = activate(v, e);
+        v = activate_simple(v, e);
         if (residual && e.residual_last) v += load_head(residual + j, n);
       }
       store_head(c + j, v, n);

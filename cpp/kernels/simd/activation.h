@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/epilogue.h"
+#include "kernels/simd/math.h"
 #include "kernels/simd/vec.h"
 
 namespace sdx::kernels {
@@ -16,27 +17,50 @@ SDX_INLINE VecF hard_sigmoid(VecF v, VecF alpha, VecF beta) {
   return clip(v * alpha + beta, VecF{}, splat(1.0f));
 }
 
-SDX_INLINE VecF activate(VecF v, const Epilogue& e) {
+// Activations of an instruction or two, fit to run on registers amid other work.
+SDX_INLINE bool is_simple(Activation a) { return a <= Activation::leaky_relu; }
+
+SDX_INLINE VecF activate_simple(VecF v, const Epilogue& e) {
+  if (e.activation == Activation::relu) return relu(v);
+  if (e.activation == Activation::clip) return clip(v, splat(e.alpha), splat(e.beta));
+  if (e.activation == Activation::leaky_relu) return leaky_relu(v, splat(e.alpha));
+  return v;
+}
+
+template <class F>
+SDX_INLINE void map_row(float* p, std::size_t n, F f) {
+  std::size_t i = 0;
+  for (; i + kF32 <= n; i += kF32) store(p + i, f(load(p + i)));
+  if (i < n) store_head(p + i, f(load_head(p + i, n - i)), n - i);
+}
+
+// Any activation, in place.
+SDX_INLINE void activate_row(float* p, std::size_t n, const Epilogue& e) {
+  const auto map = [=](auto f) __attribute__((always_inline)) { map_row(p, n, f); };
   switch (e.activation) {
-    case Activation::relu:
-      return relu(v);
-    case Activation::clip:
-      return clip(v, splat(e.alpha), splat(e.beta));
-    case Activation::leaky_relu:
-      return leaky_relu(v, splat(e.alpha));
+    case Activation::sigmoid:
+      return map([](VecF v) { return sigmoid(v); });
+    case Activation::tanh:
+      return map([](VecF v) { return tanh(v); });
+    case Activation::gelu:
+      return map([](VecF v) { return gelu(v); });
+    case Activation::gelu_tanh:
+      return map([](VecF v) { return gelu_tanh(v); });
+    case Activation::silu:
+      return map([](VecF v) { return v * sigmoid(v); });
     case Activation::hard_swish:
-      return v * hard_sigmoid(v, splat(1.0f / 6), splat(0.5f));
+      return map([](VecF v) { return v * hard_sigmoid(v, splat(1.0f / 6), splat(0.5f)); });
     case Activation::hard_sigmoid:
-      return hard_sigmoid(v, splat(e.alpha), splat(e.beta));
+      return map([&](VecF v) { return hard_sigmoid(v, splat(e.alpha), splat(e.beta)); });
     default:
-      return v;
+      return map([&](VecF v) { return activate_simple(v, e); });
   }
 }
 
-SDX_INLINE void activate_row(float* p, std::size_t n, const Epilogue& e) {
+SDX_INLINE void add_row(float* p, const float* q, std::size_t n) {
   std::size_t i = 0;
-  for (; i + kF32 <= n; i += kF32) store(p + i, activate(load(p + i), e));
-  if (i < n) store_head(p + i, activate(load_head(p + i, n - i), e), n - i);
+  for (; i + kF32 <= n; i += kF32) store(p + i, load(p + i) + load(q + i));
+  if (i < n) store_head(p + i, load_head(p + i, n - i) + load_head(q + i, n - i), n - i);
 }
 
 }  // namespace SDX_ISA

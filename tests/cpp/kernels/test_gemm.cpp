@@ -148,7 +148,8 @@ TEST_CASE("epilogues") {
   std::vector<Epilogue> epilogues;
   for (const Activation activation :
        {Activation::none, Activation::relu, Activation::clip, Activation::leaky_relu,
-        Activation::hard_swish, Activation::hard_sigmoid})
+        Activation::sigmoid, Activation::tanh, Activation::gelu, Activation::gelu_tanh,
+        Activation::silu, Activation::hard_swish, Activation::hard_sigmoid})
     for (unsigned bits = 0; bits < 16; ++bits) {
       Epilogue e{.activation = activation};
       if (bits & 1) e.column_bias = &given;
