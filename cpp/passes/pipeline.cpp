@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "ir/verify.h"
 #include "passes/passes.h"
 
 namespace sdx::passes {
@@ -49,6 +50,7 @@ void run_all(Graph& graph, const PipelineOptions& options) {
     if (pass.level > options.level || (pass.level > 0 && listed(options.skip, pass.name))) continue;
     try {
       const bool changed = pass.run(graph);
+      if (options.verify) verify(graph);
       if (changed && options.observe) options.observe(pass.name, graph);
     } catch (...) {
       rethrow_at(std::string("pass ") + pass.name);

@@ -1,0 +1,63 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "base/frame.h"
+#include "base/thread_pool.h"
+
+using namespace sdx;
+
+TEST_CASE("every chunk runs once, whatever the number of threads") {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    const ThreadPool::Session session(&pool);
+    for (int round = 0; round < 200; ++round) {
+      std::vector<std::atomic<int>> hits(37);
+      pool.run(37, [&](int64_t i) { ++hits[static_cast<std::size_t>(i)]; });
+      for (const auto& hit : hits) REQUIRE(hit.load() == 1);
+    }
+  }
+}
+
+TEST_CASE("the first exception reaches the caller and the pool stays usable") {
+  ThreadPool pool(3);
+  CHECK_THROWS_AS(pool.run(10, [](int64_t i) { if (i == 4) throw std::runtime_error("four"); }),
+                  std::runtime_error);
+  std::atomic<int> count{0};
+  pool.run(10, [&](int64_t) { ++count; });
+  CHECK(count == 10);
+}
+
+TEST_CASE("nested and concurrent calls run") {
+  ThreadPool pool(2);
+  std::atomic<int> count{0};
+  pool.run(4, [&](int64_t) { pool.run(3, [&](int64_t) { ++count; }); });
+  CHECK(count == 12);
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) pool.run(5, [&](int64_t) { ++count; });
+    });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(count == 12 + 4 * 100 * 5);
+}
+
+TEST_CASE("work is cut by its size alone") {
+  CHECK(split_work(1000, 1.0).chunks == 1);  // a microsecond: nobody is woken
+  for (const int64_t items : {1, 7, 1000, 100003}) {
+    for (const int64_t grain : {1, 6, 64}) {
+      const Split split = split_work(items, 1000.0, grain);
+      int64_t next = 0;
+      for (int64_t i = 0; i < split.chunks; ++i) {
+        const Range range = split.chunk(i);
+        CHECK(range.begin == next);
+        CHECK(range.begin % grain == 0);
+        next = range.end;
+      }
+      CHECK(next == items);
+    }
+  }
+}
