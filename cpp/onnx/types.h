@@ -1,0 +1,23 @@
+// TypeProto -> Type.
+#pragma once
+
+#include <string_view>
+
+#include "ir/type.h"
+
+namespace sdx::onnx {
+
+// A type of kind none where the message says nothing. Throws `invalid_model`, and `unsupported` for
+// opaque types.
+Type parse_type(std::string_view message);
+
+// The same for the value `name`, which errors then name.
+Type parse_type_of(std::string_view name, std::string_view message);
+
+// The type with kinds and element types alone.
+Type without_shapes(Type type);
+
+// A TensorProto.DataType that is one.
+DType parse_dtype(int64_t code);
+
+}  // namespace sdx::onnx
