@@ -1,4 +1,4 @@
-"""Makes tests/ops/helpers.py importable as `helpers` and prints what the run is about."""
+"""Makes tests/ops/helpers.py importable as `helpers`, and says what is tested."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "ops"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "ops")]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -146,11 +146,21 @@ def _forms(
         yield "constants", make_model(op_type, inputs, constants=constants, **options), fed
 
 
-def compare(expected: Any, actual: Any, where: str, *, length: int = 1, wide: bool = False) -> None:
+def compare(
+    expected: Any,
+    actual: Any,
+    where: str,
+    *,
+    length: int = 1,
+    wide: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> None:
     """Asserts that `actual` is `expected`: container, element type, shape, values.
 
-    `wide` allows a float64 reference for a narrower float.
+    wide:   allows a float64 reference for a narrower float
+    limits: the relative and absolute tolerance of a suite that brings its own
     """
+    options: dict[str, Any] = {"length": length, "wide": wide, "limits": limits}
     if expected is None:
         assert actual is None, f"{where}: expected nothing, got {type(actual).__name__}"
         return
@@ -158,13 +168,14 @@ def compare(expected: Any, actual: Any, where: str, *, length: int = 1, wide: bo
         assert isinstance(actual, list), f"{where}: expected a list, got {type(actual).__name__}"
         assert len(actual) == len(expected), f"{where}: {len(actual)} items, not {len(expected)}"
         for i, (e, a) in enumerate(zip(expected, actual, strict=True)):
-            compare(e, a, f"{where}[{i}]", length=length, wide=wide)
+            compare(e, a, f"{where}[{i}]", **options)
         return
     if isinstance(expected, dict):
         assert isinstance(actual, dict), f"{where}: expected a dict, got {type(actual).__name__}"
         assert list(expected) == list(actual), f"{where}: keys {list(actual)}, not {list(expected)}"
-        for key in expected:
-            compare(expected[key], actual[key], f"{where}[{key!r}]", length=length, wide=True)
+        keys, values = list(expected), np.asarray(list(expected.values()))
+        items = np.asarray([actual[key] for key in keys]).astype(values.dtype)  # Python numbers
+        compare(values, items, f"{where} values", **options)
         return
     e, a = np.asarray(expected), np.asarray(actual)
     assert a.shape == e.shape, f"{where}: shape {a.shape}, expected {e.shape}"
@@ -174,16 +185,18 @@ def compare(expected: Any, actual: Any, where: str, *, length: int = 1, wide: bo
         return
     narrowed = wide and e.dtype == np.float64
     assert a.dtype == e.dtype or narrowed, f"{where}: {a.dtype}, expected {e.dtype}"
-    rtol, scaled = tolerance(a.dtype, length)
     kind = np.complex128 if e.dtype.kind == "c" else np.float64
-    if not rtol and (a.dtype.kind in "biu" or a.dtype == e.dtype):
-        same = a.astype(np.float32) if a.dtype.kind == "V" else a
-        np.testing.assert_array_equal(same, e.astype(same.dtype), err_msg=where)
+    if a.dtype.kind in "biu" and np.array_equal(a, e):
+        return
+    rtol, scaled = limits or tolerance(a.dtype, length)
+    if not rtol and not scaled:
+        np.testing.assert_array_equal(a.astype(kind), e.astype(kind), err_msg=where)
         return
     e, a = e.astype(kind), a.astype(kind)
     finite = np.abs(e[np.isfinite(e)])
     largest = float(finite.max()) if finite.size else 0.0
-    np.testing.assert_allclose(a, e, rtol=rtol, atol=scaled * (largest or 1.0), err_msg=where)
+    atol = scaled if limits else scaled * (largest or 1.0)
+    np.testing.assert_allclose(a, e, rtol=rtol, atol=atol, err_msg=where)
 
 
 def _reference(ref: Any, model: onnx.ModelProto, feeds: dict, inputs: Sequence, attrs: dict) -> Any:

@@ -1,0 +1,65 @@
+"""The C++ tests' build, in a cache folder outside the source tree."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _folder() -> Path:
+    if given := os.environ.get("SARDONYX_CPP_BUILD"):
+        return Path(given)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    if not os.access(cache if cache.exists() else cache.parent, os.W_OK):
+        cache = Path(tempfile.gettempdir())
+    return cache / "sardonyx" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+
+
+def _find_cmake() -> str | None:
+    beside = Path(sys.executable).with_name("cmake")
+    return str(beside) if beside.exists() else shutil.which("cmake")
+
+
+def _has_doctest() -> bool:
+    places = ("/usr/include", "/usr/local/include", "/opt/homebrew/include")
+    extra = os.environ.get("CMAKE_INCLUDE_PATH", "").split(os.pathsep)
+    return any((Path(p) / "doctest" / "doctest.h").exists() for p in (*places, *extra) if p)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout[-6000:]}{done.stderr[-3000:]}")
+
+
+@functools.cache
+def build_tests() -> Path:
+    """The folder with the built `sardonyx_tests`; skips the calling test where it cannot be."""
+    cmake = _find_cmake()
+    if cmake is None:
+        pytest.skip("the C++ tests need cmake on the path")
+    if shutil.which("c++") is None and "CXX" not in os.environ:
+        pytest.skip("the C++ tests need a C++ compiler")
+    if not _has_doctest():
+        pytest.skip("the C++ tests need doctest/doctest.h (Debian: doctest-dev)")
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={sys.executable}"]
+    if not (folder / "CMakeCache.txt").exists() and shutil.which("ninja"):
+        options += ["-G", "Ninja"]
+    if shutil.which("ccache"):
+        options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    _run(cmake, "-S", str(ROOT), "-B", str(folder), *options)
+    jobs = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", jobs)
+    return folder

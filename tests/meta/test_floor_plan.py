@@ -1,0 +1,33 @@
+"""Includes go down the floor plan, never up or sideways."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MAY_INCLUDE: dict[str, set[str]] = {
+    "base": set(),
+    "kernels": set(),
+    "ir": {"base"},
+    "onnx": {"base", "ir"},
+    "ops": {"base", "ir", "kernels"},
+    "passes": {"base", "ir", "ops"},
+    "plan": {"base", "ir"},
+    "runtime": {"base", "plan"},
+    "api": {"base", "ir", "onnx", "ops", "passes", "plan", "runtime"},
+    "bindings": {"base", "api"},
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+"(\w+)/', re.M)
+
+
+def test_includes_follow_the_floor_plan() -> None:
+    wrong = []
+    for path in (ROOT / "cpp").rglob("*.*"):
+        room = path.relative_to(ROOT / "cpp").parts[0]
+        if room == "cmake":
+            continue
+        for seen in INCLUDE.findall(path.read_text()):
+            if seen != room and seen not in MAY_INCLUDE[room]:
+                wrong.append(f"{path.relative_to(ROOT)} includes {seen}/")
+    assert not wrong
