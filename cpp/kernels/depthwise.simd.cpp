@@ -2,7 +2,7 @@
 // at a time and share their inputs and weights.
 #include "kernels/depthwise.h"
 
-#include "kernels/simd/activation.h"
+#include "kernels/simd/finish.h"
 #include "kernels/simd/window_taps.h"
 
 namespace sdx::kernels {
@@ -17,36 +17,6 @@ struct RowTaps {
   TapRange depth, height;
   std::ptrdiff_t offset;  // floats from x to where tap (0, 0) meets the first pixel of the width
 };
-
-// Whole vectors or, at the last channels, the head of one.
-template <bool kHead>
-struct Lanes {
-  std::size_t count;
-  SDX_INLINE VecF load_from(const float* p, Lanes lanes) {
-    if constexpr (kHead) return load_head(p, lanes.count);
-    return load(p);
-  }
-  SDX_INLINE void store_to(float* p, VecF v, Lanes lanes) {
-    if constexpr (kHead)
-      store_head(p, v, lanes.count);
-    else
-      store(p, v);
-  }
-};
-
-// Simple activations run on registers, the others on stored rows.
-template <class L>
-SDX_INLINE void finish_vector(const DepthwiseArgs& args, std::size_t pixel, std::size_t channel,
-                              VecF v, L lanes) {
-  const Epilogue& e = args.epilogue;
-  if (is_simple(e.activation)) {
-    const float* residual = e.residual ? e.residual + pixel * e.residual_stride + channel : nullptr;
-    if (residual && !e.residual_last) v += L::load_from(residual, lanes);
-    v = activate_simple(v, e);
-    if (residual && e.residual_last) v += L::load_from(residual, lanes);
-  }
-  L::store_to(args.y + pixel * args.y_step + channel, v, lanes);
-}
 
 // Neighbouring outputs of a row: which of them there are and which of their inputs are inside.
 struct Group {
@@ -63,10 +33,9 @@ SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, const G
   constexpr int kInputs = kWidth + (kOutputsAtOnce - 1) * kStride;
   const WindowAxis* axis = args.window.axis;
   const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
-  const float* bias = args.epilogue.column_bias;
   VecF sums[kOutputsAtOnce];
 #pragma GCC unroll 8
-  for (VecF& sum : sums) sum = bias ? L::load_from(bias + channel, lanes) : VecF{};
+  for (VecF& sum : sums) sum = bias_at(args.epilogue, channel, lanes);
   for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
     for (std::size_t h = row.height.begin; h < row.height.end; ++h) {
       const std::ptrdiff_t offset =
@@ -90,16 +59,17 @@ SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, const G
     }
 #pragma GCC unroll 8
   for (int o = 0; o < kOutputsAtOnce; ++o)
-    if (kWhole || o < group.outputs) finish_vector(args, group.pixel + o, channel, sums[o], lanes);
+    if (kWhole || o < group.outputs)
+      finish_vector(args.epilogue, group.pixel + o, channel,
+                    args.y + (group.pixel + o) * args.y_step + channel, sums[o], lanes);
 }
 
 template <int kWidth, int kStride, bool kWhole>
 SDX_INLINE void add_channels(const DepthwiseArgs& args, const RowTaps& row, const Group& group) {
-  std::size_t c = 0;
-  for (; c + kF32 <= args.channels; c += kF32)
-    add_group<kWidth, kStride, kWhole>(args, row, group, c, Lanes<false>{kF32});
-  if (c < args.channels)
-    add_group<kWidth, kStride, kWhole>(args, row, group, c, Lanes<true>{args.channels - c});
+  for_each_vector(
+      args.channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
+        add_group<kWidth, kStride, kWhole>(args, row, group, c, lanes);
+      });
 }
 
 template <int kWidth, int kStride>
@@ -132,11 +102,9 @@ SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::siz
   const TapRange width = inside_taps(axis[2], o);
   const std::ptrdiff_t from =
       row.offset + first_input(axis[2], o) * static_cast<std::ptrdiff_t>(axis[2].input_step);
-  const float* bias = args.epilogue.column_bias;
   VecF sums[kVectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v)
-    sums[v] = bias ? L::load_from(bias + channel + v * kF32, lanes) : VecF{};
+  for (int v = 0; v < kVectors; ++v) sums[v] = bias_at(args.epilogue, channel + v * kF32, lanes);
   for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
     for (std::size_t h = row.height.begin; h < row.height.end; ++h)
       for (std::size_t t = width.begin; t < width.end; ++t) {
@@ -151,7 +119,9 @@ SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::siz
           sums[v] += L::load_from(w + v * kF32, lanes) * L::load_from(x + v * kF32, lanes);
       }
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) finish_vector(args, pixel, channel + v * kF32, sums[v], lanes);
+  for (int v = 0; v < kVectors; ++v)
+    finish_vector(args.epilogue, pixel, channel + v * kF32,
+                  args.y + pixel * args.y_step + channel + v * kF32, sums[v], lanes);
 }
 
 void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
@@ -163,17 +133,6 @@ void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t r
     for (; c + kF32 <= args.channels; c += kF32)
       add_taps<1>(args, row, o, pixel, c, Lanes<false>{kF32});
     if (c < args.channels) add_taps<1>(args, row, o, pixel, c, Lanes<true>{args.channels - c});
-  }
-}
-
-void finish_stored(const DepthwiseArgs& args, std::size_t pixel, std::size_t count) {
-  const Epilogue& e = args.epilogue;
-  for (std::size_t p = pixel; p < pixel + count; ++p) {
-    float* y = args.y + p * args.y_step;
-    const float* residual = e.residual ? e.residual + p * e.residual_stride : nullptr;
-    if (residual && !e.residual_last) add_row(y, residual, args.channels);
-    activate_row(y, args.channels, e);
-    if (residual && e.residual_last) add_row(y, residual, args.channels);
   }
 }
 
@@ -206,8 +165,8 @@ void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row
         first_input(axis[1], height) * static_cast<std::ptrdiff_t>(axis[1].input_step);
     run(args, {inside_taps(axis[0], depth), inside_taps(axis[1], height), offset},
         r * axis[2].output);
-    if (!is_simple(args.epilogue.activation))
-      finish_stored(args, r * axis[2].output, axis[2].output);
+    for (std::size_t o = r * axis[2].output; o < (r + 1) * axis[2].output; ++o)
+      finish_row(args.epilogue, o, args.y + o * args.y_step, args.channels);
   }
 }
 

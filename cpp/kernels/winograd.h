@@ -39,8 +39,9 @@ using WinogradPack = void(std::size_t channels, std::size_t outputs, const float
                           float* packed, std::size_t panel_begin, std::size_t panel_end);
 extern const Kernel<WinogradPack, kIsaCount> winograd_pack;
 
-// Floats from a plane to the next for a block of so many tiles of so many channels, and floats of
-// the whole scratch of one block: its input planes, then its output planes.
+// A block's scratch is its input planes, then its output planes: floats from one row of a plane to
+// the next, from one plane to the next, and altogether.
+std::size_t winograd_row_step(std::size_t channels) noexcept;
 std::size_t winograd_plane_step(std::size_t tiles, std::size_t channels) noexcept;
 std::size_t winograd_scratch(const WinogradArgs& args, std::size_t tiles) noexcept;
 // A good number of tiles a block, by the sizes alone.

@@ -1,0 +1,61 @@
+// The epilogue for kernels that produce one vector of a row at a time.
+#pragma once
+
+#include "kernels/simd/activation.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+
+// Whole vectors or, at the end of a row, the head of one.
+template <bool kHead>
+struct Lanes {
+  std::size_t count;
+  SDX_INLINE VecF load_from(const float* p, Lanes lanes) {
+    if constexpr (kHead) return load_head(p, lanes.count);
+    return load(p);
+  }
+  SDX_INLINE void store_to(float* p, VecF v, Lanes lanes) {
+    if constexpr (kHead)
+      store_head(p, v, lanes.count);
+    else
+      store(p, v);
+  }
+};
+
+// Calls f(first, lanes) for every vector of n floats.
+template <class F>
+SDX_INLINE void for_each_vector(std::size_t n, F f) {
+  std::size_t i = 0;
+  for (; i + kF32 <= n; i += kF32) f(i, Lanes<false>{kF32});
+  if (i < n) f(i, Lanes<true>{n - i});
+}
+
+template <class L>
+SDX_INLINE VecF bias_at(const Epilogue& e, std::size_t column, L lanes) {
+  return e.column_bias ? L::load_from(e.column_bias + column, lanes) : VecF{};
+}
+
+// Stores v, in which the bias is, at y, which lies at (row, column). Simple activations run on
+// registers; for the others, finish_row follows once the row is stored.
+template <class L>
+SDX_INLINE void finish_vector(const Epilogue& e, std::size_t row, std::size_t column, float* y,
+                              VecF v, L lanes) {
+  if (is_simple(e.activation)) {
+    const float* residual = e.residual ? e.residual + row * e.residual_stride + column : nullptr;
+    if (residual && !e.residual_last) v += L::load_from(residual, lanes);
+    v = activate_simple(v, e);
+    if (residual && e.residual_last) v += L::load_from(residual, lanes);
+  }
+  L::store_to(y, v, lanes);
+}
+
+SDX_INLINE void finish_row(const Epilogue& e, std::size_t row, float* y, std::size_t columns) {
+  if (is_simple(e.activation)) return;
+  const float* residual = e.residual ? e.residual + row * e.residual_stride : nullptr;
+  if (residual && !e.residual_last) add_row(y, residual, columns);
+  activate_row(y, columns, e);
+  if (residual && e.residual_last) add_row(y, residual, columns);
+}
+
+}  // namespace SDX_ISA
+}  // namespace sdx::kernels
