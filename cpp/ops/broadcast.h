@@ -1,0 +1,146 @@
+// Elementwise work over operands of different shapes: NumPy broadcasting with symbols, and operands
+// walked in as few and as long runs as their shapes allow.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+#include "ir/op.h"
+
+namespace sdx::ops {
+
+inline constexpr int kMaxOperands = 3;
+
+// NumPy broadcasting of dimensions that may be symbols; throws where known ones cannot broadcast.
+Dims broadcast_dims(const Dims& a, const Dims& b);
+
+// Types output 0: `dtype` elements of the broadcast of all inputs, of unknown rank if one is.
+void infer_broadcast(InferContext& ctx, DType dtype);
+
+// Before opset 7 only the second operand broadcast, and only where `broadcast` was set: its first
+// axis then lies on `axis` of the first operand.
+class LegacyBroadcast {
+ public:
+  LegacyBroadcast() = default;
+  explicit LegacyBroadcast(const OpInit& init);
+  // The second operand's shape, so padded that it broadcasts as NumPy does it.
+  Dims align(const Dims& a, Dims b) const;
+  Shape align(const Shape& a, const Shape& b) const;
+
+ private:
+  template <class Sizes>
+  Sizes pad(std::size_t rank, Sizes b) const;
+
+  bool set_ = false;
+  int64_t axis_ = 0;
+  bool has_axis_ = false;
+};
+
+// Results in runs, along each of which an operand moves by one element or stands still. Axes on
+// which all operands agree are merged, so that equal shapes are one run.
+struct Broadcast {
+  using Offsets = std::array<int64_t, kMaxOperands>;
+
+  Broadcast(const Shape& result, std::initializer_list<const Shape*> operands);
+
+  int64_t count = 0;                             // of all results
+  int64_t run = 1;                               // results in a run
+  std::array<std::size_t, kMaxOperands> step{};  // of operands along a run: 0 or 1
+  Shape rows;                                    // the axes outside a run, outermost first
+  std::array<Shape, kMaxOperands> strides;       // of operands along them
+
+  bool is_one_run() const { return rows.empty(); }
+
+  // Calls f(first, n, offsets) for each run, or part of one, in `range` of the results: n results
+  // from `first` on, and where the operands of the first of them are.
+  template <class F>
+  void for_each_run(Range range, F&& f) const;
+};
+
+template <class F>
+void Broadcast::for_each_run(Range range, F&& f) const {
+  if (range.begin >= range.end) return;
+  const std::size_t axes = rows.size();
+  Shape index(axes);
+  Offsets base{};
+  int64_t row = range.begin / run;
+  for (std::size_t d = axes; d-- > 0;) {
+    index[d] = row % rows[d];
+    row /= rows[d];
+    for (int k = 0; k < kMaxOperands; ++k) base[k] += index[d] * strides[k][d];
+  }
+  int64_t column = range.begin % run;
+  for (int64_t i = range.begin; i < range.end;) {
+    const int64_t n = std::min(run - column, range.end - i);
+    Offsets offsets = base;
+    if (column > 0) {
+      for (int k = 0; k < kMaxOperands; ++k) offsets[k] += column * static_cast<int64_t>(step[k]);
+    }
+    f(i, n, offsets);
+    i += n;
+    column = 0;
+    for (std::size_t d = axes; d-- > 0;) {
+      const bool wraps = ++index[d] == rows[d];
+      const int64_t moved = wraps ? 1 - rows[d] : 1;
+      for (int k = 0; k < kMaxOperands; ++k) base[k] += moved * strides[k][d];
+      if (!wraps) break;
+      index[d] = 0;
+    }
+  }
+}
+
+// y[i] = f(a[i * a_step], b[i * b_step]); y may be a or b.
+template <class A, class B, class Y>
+using BinaryLoop = void(const A* a, std::size_t a_step, const B* b, std::size_t b_step, Y* y,
+                        std::size_t n);
+
+// Results a chunk of work begins at a multiple of, so that no two chunks share a cache line.
+inline constexpr int64_t kElementGrain = 64;
+
+// Output 0 from inputs 0 and 1, of these shapes, by `loop`; `cost` is nanoseconds a result.
+template <class A, class B, class Y>
+Step broadcast_step(const Shape& result, const Shape& a_shape, const Shape& b_shape,
+                    BinaryLoop<A, B, Y>* loop, double cost) {
+  Broadcast walk(result, {&a_shape, &b_shape});
+  const Split split = split_work(walk.count, cost, kElementGrain);
+  if (walk.is_one_run()) {
+    return [loop, split, step = walk.step](Frame& f) {
+      f.parallel_for(split, [&](Range r) {
+        loop(f.in<A>(0) + r.begin * static_cast<int64_t>(step[0]), step[0],
+             f.in<B>(1) + r.begin * static_cast<int64_t>(step[1]), step[1], f.out<Y>(0) + r.begin,
+             static_cast<std::size_t>(r.size()));
+      });
+    };
+  }
+  return [loop, split, walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
+        loop(f.in<A>(0) + at[0], walk.step[0], f.in<B>(1) + at[1], walk.step[1],
+             f.out<Y>(0) + first, static_cast<std::size_t>(n));
+      });
+    });
+  };
+}
+
+// The loop of a function of two numbers, with the common steps written out.
+template <class F, class A, class B, class Y>
+void binary_loop(const A* a, std::size_t a_step, const B* b, std::size_t b_step, Y* y,
+                 std::size_t n) {
+  constexpr F f{};
+  if (a_step && b_step) {
+    for (std::size_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+  } else if (a_step) {
+    const B second = *b;
+    for (std::size_t i = 0; i < n; ++i) y[i] = f(a[i], second);
+  } else if (b_step) {
+    const A first = *a;
+    for (std::size_t i = 0; i < n; ++i) y[i] = f(first, b[i]);
+  } else if (n > 0) {
+    std::fill_n(y, n, Y(f(*a, *b)));
+  }
+}
+
+}  // namespace sdx::ops

@@ -1,0 +1,35 @@
+// 16-bit floats computed in float32, a block at a time on the stack.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "kernels/convert.h"
+
+namespace sdx::ops {
+
+inline constexpr std::size_t kHalfBlock = 512;
+
+// How one of the two 16-bit floats converts, its bits as uint16_t.
+struct HalfConversion {
+  kernels::WidenF16* widen = nullptr;
+  kernels::NarrowF32* narrow = nullptr;
+};
+
+inline bool is_half(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
+inline HalfConversion half_conversion(DType dtype) {
+  if (dtype == DType::float16)
+    return {kernels::f16_to_f32.resolve(), kernels::f32_to_f16.resolve()};
+  return {kernels::bf16_to_f32.resolve(), kernels::f32_to_bf16.resolve()};
+}
+
+// Calls f(first, n) for blocks of at most kHalfBlock items.
+template <class F>
+void for_each_half_block(std::size_t count, F&& f) {
+  for (std::size_t i = 0; i < count; i += kHalfBlock) f(i, std::min(kHalfBlock, count - i));
+}
+
+}  // namespace sdx::ops
