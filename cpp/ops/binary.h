@@ -1,4 +1,4 @@
-// Elementwise operators of two operands with broadcasting: one class over a table of functions.
+// Elementwise operators of two numbers with broadcasting: one class over a table of functions.
 // A header because passes fuse them into the stores of other operators.
 #pragma once
 
@@ -10,37 +10,21 @@ namespace sdx::ops {
 
 using BinaryKernel = kernels::Kernel<kernels::BinaryF32, kernels::kIsaCount>;
 
-// The shapes a step walks, the second operand's already aligned.
-struct BinaryShapes {
-  const Shape& result;
-  const Shape& a;
-  const Shape& b;
-};
-
 struct BinaryFunction {
   const char* name = nullptr;
   int since = 1;
   double cost = 0.3;                     // nanoseconds an element of float32
   const BinaryKernel* kernel = nullptr;  // float32; where null, the loop
-  BinaryLoop<float, float, float>* f32 = nullptr;  // null: no floats
+  BinaryLoop<float, float, float>* f32 = nullptr;
   BinaryLoop<double, double, double>* f64 = nullptr;
-  Step (*integer)(DType dtype, const BinaryShapes& shapes) = nullptr;  // null: no integers
+  Step (*integer)(DType dtype, const BinaryShapes& shapes) = nullptr;
   // The function in shape arithmetic: of numbers, and of symbols; null where it has no part in it.
   int64_t (*number)(int64_t a, int64_t b) = nullptr;
-  Dim (*symbolic)(const Dim& a, const Dim& b) = nullptr;
+  std::optional<Dim> (*symbolic)(const Dim& a, const Dim& b) = nullptr;
 };
 
-// The function that an operator computes on pairs.
+// The function that an operator computes.
 const BinaryFunction& binary_function(const OpInit& init);
-
-// A step for floats of any width, through the kernel or the loop of the function.
-Step binary_float_step(const BinaryFunction& function, DType dtype, const BinaryShapes& shapes);
-
-// A step for any number type the function takes.
-Step binary_step(const BinaryFunction& function, DType dtype, const BinaryShapes& shapes);
-
-// Shape arithmetic for output 0 of inputs 0 and 1, where their elements are known.
-void set_binary_contents(InferContext& ctx, const BinaryFunction& function, DType dtype);
 
 class Binary final : public Op {
  public:
@@ -48,13 +32,18 @@ class Binary final : public Op {
 
   void infer(InferContext& ctx) const override;
   Step prepare(PrepareContext& ctx) const override;
+  // Max and Min of one input or many, and powers of mixed types, come down to pairs of one type.
+  bool expand(Graph& graph, Node& node) const override;
 
   const BinaryFunction& function() const { return *function_; }
+  // The float32 loop of this machine.
+  kernels::BinaryF32* resolve() const {
+    return function_->kernel ? function_->kernel->resolve() : function_->f32;
+  }
 
  private:
   const BinaryFunction* function_;
   LegacyBroadcast legacy_;
-  bool unidirectional_;
 };
 
 }  // namespace sdx::ops

@@ -39,6 +39,9 @@ class LegacyBroadcast {
   bool has_axis_ = false;
 };
 
+// The same for two inputs, the second aligned.
+void infer_pair(InferContext& ctx, DType dtype, const LegacyBroadcast& legacy);
+
 // Results in runs, along each of which an operand moves by one element or stands still. Axes on
 // which all operands agree are merged, so that equal shapes are one run.
 struct Broadcast {
@@ -100,11 +103,17 @@ using BinaryLoop = void(const A* a, std::size_t a_step, const B* b, std::size_t 
 // Results a chunk of work begins at a multiple of, so that no two chunks share a cache line.
 inline constexpr int64_t kElementGrain = 64;
 
-// Output 0 from inputs 0 and 1, of these shapes, by `loop`; `cost` is nanoseconds a result.
-template <class A, class B, class Y>
-Step broadcast_step(const Shape& result, const Shape& a_shape, const Shape& b_shape,
-                    BinaryLoop<A, B, Y>* loop, double cost) {
-  Broadcast walk(result, {&a_shape, &b_shape});
+// What a step of two operands walks; before opset 7 the second one's shape is an aligned one.
+struct BinaryShapes {
+  const Shape& result;
+  const Shape& a;
+  const Shape& b;
+};
+
+// Output 0 from inputs 0 and 1 by `loop`, called as a BinaryLoop; `cost` is nanoseconds a result.
+template <class A, class B, class Y, class Loop>
+Step broadcast_step(const BinaryShapes& shapes, Loop loop, double cost) {
+  Broadcast walk(shapes.result, {&shapes.a, &shapes.b});
   const Split split = split_work(walk.count, cost, kElementGrain);
   if (walk.is_one_run()) {
     return [loop, split, step = walk.step](Frame& f) {

@@ -45,11 +45,15 @@ LegacyBroadcast::LegacyBroadcast(const OpInit& init) {
   set_ = init.attrs.get("broadcast", 0) != 0;
   has_axis_ = init.attrs.has("axis");
   axis_ = init.attrs.get("axis", 0);
+  if (init.type == "PRelu") {  // a slope a channel, or one for all
+    set_ = has_axis_ = true;
+    axis_ = 1;
+  }
 }
 
 template <class Sizes>
 Sizes LegacyBroadcast::pad(std::size_t rank, Sizes b) const {
-  if (!set_ || !has_axis_) return b;
+  if (!set_ || !has_axis_ || b.size() >= rank) return b;
   const int64_t axis = normalize_axis(axis_, static_cast<int64_t>(rank));
   check(static_cast<std::size_t>(axis) + b.size() <= rank, "axis ", axis,
         " puts an operand of rank ", b.size(), " beyond rank ", rank);
@@ -60,6 +64,12 @@ Sizes LegacyBroadcast::pad(std::size_t rank, Sizes b) const {
 Dims LegacyBroadcast::align(const Dims& a, Dims b) const { return pad(a.size(), std::move(b)); }
 
 Shape LegacyBroadcast::align(const Shape& a, const Shape& b) const { return pad(a.size(), b); }
+
+void infer_pair(InferContext& ctx, DType dtype, const LegacyBroadcast& legacy) {
+  if (!ctx.has_rank(0) || !ctx.has_rank(1)) return ctx.set_output(0, dtype);
+  const Dims& a = ctx.dims(0);
+  ctx.set_output(0, dtype, broadcast_dims(a, legacy.align(a, ctx.dims(1))));
+}
 
 Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> operands)
     : count(element_count(result)) {

@@ -1,0 +1,94 @@
+// Comparisons of numbers; Equal of booleans and strings too.
+#include <string>
+#include <type_traits>
+
+#include "ops/broadcast.h"
+#include "ops/contents.h"
+
+namespace sdx::ops {
+namespace {
+
+struct IsEqual {
+  template <class T>
+  bool operator()(const T& a, const T& b) const {
+    return a == b;
+  }
+};
+struct IsGreater {
+  template <class T>
+  bool operator()(const T& a, const T& b) const {
+    return a > b;
+  }
+};
+struct IsGreaterOrEqual {
+  template <class T>
+  bool operator()(const T& a, const T& b) const {
+    return a >= b;
+  }
+};
+struct IsLess {
+  template <class T>
+  bool operator()(const T& a, const T& b) const {
+    return a < b;
+  }
+};
+struct IsLessOrEqual {
+  template <class T>
+  bool operator()(const T& a, const T& b) const {
+    return a <= b;
+  }
+};
+
+template <class F>
+inline constexpr bool takes_any_type = std::is_same_v<F, IsEqual>;
+
+template <class F>
+class Comparison final : public Op {
+ public:
+  explicit Comparison(const OpInit& init) : legacy_(init) {}
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(ctx.dtype(1) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(1));
+    check(is_float(dtype) || is_integer(dtype) ||
+              (takes_any_type<F> && (dtype == DType::boolean || dtype == DType::string)),
+          "element type ", dtype, " cannot be compared so");
+    infer_pair(ctx, DType::boolean, legacy_);
+    set_elementwise_contents<2>(ctx, [](const Dim& a, const Dim& b) -> std::optional<Dim> {
+      if (a.is_known() && b.is_known()) return Dim(F{}(a.value(), b.value()));
+      if (takes_any_type<F> && a == b) return Dim(1);
+      return std::nullopt;
+    });
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
+    const BinaryShapes shapes{ctx.output_shape(0), ctx.shape(0), aligned};
+    const auto step = [&]<class T>() -> Step {
+      constexpr double kCost = std::is_same_v<T, std::string> ? 20 : 0.8;
+      return broadcast_step<T, T, bool>(shapes, &binary_loop<F, T, T, bool>, kCost);
+    };
+    if constexpr (takes_any_type<F>) {
+      if (ctx.dtype(0) == DType::boolean) return step.template operator()<bool>();
+      if (ctx.dtype(0) == DType::string) return step.template operator()<std::string>();
+    }
+    return dispatch(NumberTypes{}, ctx.dtype(0), step);
+  }
+
+ private:
+  LegacyBroadcast legacy_;
+};
+
+}  // namespace
+
+void register_compare(OpRegistry& ops) {
+  constexpr OpTraits kEarly{.in_place = 0b11, .elementwise = true};
+  constexpr OpTraits kLate{.since = 12, .in_place = 0b11, .elementwise = true};
+  ops.add<Comparison<IsEqual>>("Equal", kEarly);
+  ops.add<Comparison<IsGreater>>("Greater", kEarly);
+  ops.add<Comparison<IsLess>>("Less", kEarly);
+  ops.add<Comparison<IsGreaterOrEqual>>("GreaterOrEqual", kLate);
+  ops.add<Comparison<IsLessOrEqual>>("LessOrEqual", kLate);
+}
+
+}  // namespace sdx::ops

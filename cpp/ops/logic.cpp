@@ -1,0 +1,162 @@
+// Logic on booleans and on the bits of integers.
+#include <string>
+#include <type_traits>
+
+#include "ops/broadcast.h"
+
+namespace sdx::ops {
+namespace {
+
+struct And {
+  bool operator()(bool a, bool b) const { return a & b; }
+};
+struct Or {
+  bool operator()(bool a, bool b) const { return a | b; }
+};
+struct Xor {
+  bool operator()(bool a, bool b) const { return a ^ b; }
+};
+
+struct BitAnd {
+  template <class T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a & b);
+  }
+};
+struct BitOr {
+  template <class T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a | b);
+  }
+};
+struct BitXor {
+  template <class T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a ^ b);
+  }
+};
+
+// Shifts by more bits than there are, or by a negative number of them, leave the fill alone.
+template <class T>
+constexpr bool shifts_out(T by) {
+  return by < 0 || static_cast<std::make_unsigned_t<T>>(by) >= 8 * sizeof(T);
+}
+struct ShiftLeft {
+  template <class T>
+  T operator()(T x, T by) const {
+    return shifts_out(by) ? T(0) : static_cast<T>(static_cast<uint64_t>(x) << by);
+  }
+};
+struct ShiftRight {
+  template <class T>
+  T operator()(T x, T by) const {
+    return shifts_out(by) ? static_cast<T>(x < 0 ? -1 : 0) : static_cast<T>(x >> by);
+  }
+};
+
+template <class F>
+class BooleanPair final : public Op {
+ public:
+  explicit BooleanPair(const OpInit& init) : legacy_(init) {}
+
+  void infer(InferContext& ctx) const override {
+    for (int i = 0; i < 2; ++i)
+      check(ctx.dtype(i) == DType::boolean, "expected booleans, got ", ctx.dtype(i));
+    infer_pair(ctx, DType::boolean, legacy_);
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
+    return broadcast_step<bool, bool, bool>({ctx.output_shape(0), ctx.shape(0), aligned},
+                                            &binary_loop<F, bool, bool, bool>, 0.3);
+  }
+
+ private:
+  LegacyBroadcast legacy_;
+};
+
+template <class F>
+Step bits_step(const PrepareContext& ctx) {
+  return dispatch(IntegerTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+    return broadcast_step<T, T, T>({ctx.output_shape(0), ctx.shape(0), ctx.shape(1)},
+                                   &binary_loop<F, T, T, T>, 0.5);
+  });
+}
+
+class BitPair final : public Op {
+ public:
+  explicit BitPair(const OpInit& init) : step_(step_of(init)) {}
+
+  void infer(InferContext& ctx) const override {
+    check(is_integer(ctx.dtype(0)), "expected integers, got ", ctx.dtype(0));
+    check(ctx.dtype(1) == ctx.dtype(0), "element types differ: ", ctx.dtype(0), " and ",
+          ctx.dtype(1));
+    infer_pair(ctx, ctx.dtype(0), {});
+  }
+
+  Step prepare(PrepareContext& ctx) const override { return step_(ctx); }
+
+ private:
+  using MakeStep = Step (*)(const PrepareContext&);
+  static MakeStep step_of(const OpInit& init) {
+    if (init.type == "BitwiseAnd") return &bits_step<BitAnd>;
+    if (init.type == "BitwiseOr") return &bits_step<BitOr>;
+    if (init.type == "BitwiseXor") return &bits_step<BitXor>;
+    const auto& direction = init.attrs.require<std::string>("direction");
+    check(direction == "LEFT" || direction == "RIGHT", "direction is '", direction,
+          "', neither 'LEFT' nor 'RIGHT'");
+    return direction == "LEFT" ? &bits_step<ShiftLeft> : &bits_step<ShiftRight>;
+  }
+
+  MakeStep step_;
+};
+
+class Not final : public Op {
+ public:
+  explicit Not(const OpInit& init) : bits_(init.type == "BitwiseNot") {}
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(bits_ ? is_integer(dtype) : dtype == DType::boolean, "expected ",
+          bits_ ? "integers" : "booleans", ", got ", dtype);
+    ctx.set_output(0, ctx.input(0));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const int64_t count = ctx.count(0);
+    if (!bits_) return invert<bool>(count, [](bool x) { return !x; });
+    return dispatch(IntegerTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return invert<T>(count, [](T x) { return static_cast<T>(~x); });
+    });
+  }
+
+ private:
+  template <class T, class F>
+  static Step invert(int64_t count, F function) {
+    return [split = split_work(count, 0.3, kElementGrain), function](Frame& f) {
+      f.parallel_for(split, [&](Range r) {
+        const T* x = f.in<T>(0);
+        T* y = f.out<T>(0);
+        for (int64_t i = r.begin; i < r.end; ++i) y[i] = function(x[i]);
+      });
+    };
+  }
+
+  bool bits_;
+};
+
+}  // namespace
+
+void register_logic(OpRegistry& ops) {
+  constexpr OpTraits kPair{.in_place = 0b11, .elementwise = true};
+  ops.add<BooleanPair<And>>("And", kPair);
+  ops.add<BooleanPair<Or>>("Or", kPair);
+  ops.add<BooleanPair<Xor>>("Xor", kPair);
+  ops.add<BitPair>("BitShift", {.since = 11, .in_place = 0b11, .elementwise = true});
+  for (const char* name : {"BitwiseAnd", "BitwiseOr", "BitwiseXor"})
+    ops.add<BitPair>(name, {.since = 18, .in_place = 0b11, .elementwise = true});
+  ops.add<Not>("Not", {.in_place = 0b1, .elementwise = true});
+  ops.add<Not>("BitwiseNot", {.since = 18, .in_place = 0b1, .elementwise = true});
+}
+
+}  // namespace sdx::ops
