@@ -1,11 +1,4 @@
-// Identity, and Dropout, which is one outside training.
-#include <atomic>
-#include <memory>
-#include <random>
-
-#include "ops/broadcast.h"
-#include "ops/contents.h"
-#include "ops/half_block.h"
+// Identity: of tensors, and of whatever else a value can be.
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -21,10 +14,18 @@ class Identity final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override {
-    // Without a known shape it may be anything a value can be.
-    if (!ctx.output_is_known(0)) return [](Frame& f) { f.set_output(0, f.keep_input(0)); };
+    if (ctx.dtype(0) == DType::undefined)  // no tensor
+      return [](Frame& f) { f.set_output(0, f.keep_input(0)); };
     return copy_step(ctx);
   }
 
   bool is_identity() const override { return true; }
 };
+
+}  // namespace
+
+void register_identity(OpRegistry& ops) {
+  ops.add<Identity>("Identity", {.in_place = 0b1, .view = true});
+}
+
+}  // namespace sdx::ops

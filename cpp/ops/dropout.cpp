@@ -1,0 +1,114 @@
+// Dropout: an identity unless the model asks for training.
+#include <atomic>
+#include <memory>
+#include <random>
+
+#include "ir/graph.h"
+#include "ops/broadcast.h"
+#include "ops/movement.h"
+
+namespace sdx::ops {
+namespace {
+
+// A number in [0, 1) for each element and run: the output function of SplitMix64 (Steele et al.,
+// "Fast splittable pseudorandom number generators").
+double uniform_at(uint64_t stream, uint64_t index) {
+  uint64_t bits = stream + (index + 1) * 0x9e3779b97f4a7c15;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+  bits ^= bits >> 31;
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+class Dropout final : public Op {
+ public:
+  explicit Dropout(const OpInit& init)
+      : has_switch_(init.opset >= 12 && init.input_count > 2),
+        mask_is_bool_(init.opset >= 10),
+        seed_(init.attrs.has("seed") ? static_cast<uint64_t>(init.attrs.get("seed", 0))
+                                     : std::random_device{}()),
+        only_output_(init.output_count < 2) {}
+
+  bool is_identity() const override { return !has_switch_ && only_output_; }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Value* training = node.input(2);
+    const bool masked =
+        node.output(1) && (!node.output(1)->users().empty() || node.output(1)->is_graph_output());
+    if (!has_switch_ || !training || masked) return false;
+    const Tensor* constant = training->constant();
+    if (!constant || constant->dtype() != DType::boolean || constant->count() != 1 ||
+        *constant->data<bool>())
+      return false;
+    Node* identity = graph.insert_before(&node, {.op_type = "Identity", .inputs = {node.input(0)}});
+    graph.replace_uses(node.output(0), identity->output(0));
+    return true;
+  }
+
+  void infer(InferContext& ctx) const override {
+    ctx.set_output(0, ctx.input(0));
+    Type mask = ctx.input(0);
+    if (mask_is_bool_) mask.dtype = DType::boolean;
+    ctx.set_output(1, std::move(mask));
+    for (int i = 1; i <= 2; ++i) {
+      if (!ctx.has_input(i) || !ctx.has_rank(i)) continue;
+      for (const Dim& dim : ctx.dims(i))
+        check(dim.value_or(1) == 1, "input ", i, " is no scalar but of shape ", ctx.dims(i));
+    }
+    if (has_switch_ && ctx.has_input(2))
+      check(ctx.dtype(2) == DType::boolean, "training_mode is ", ctx.dtype(2), ", not bool");
+    if (ctx.has_input(1)) check(is_float(ctx.dtype(1)), "ratio is ", ctx.dtype(1), ", no float");
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return mask_is_bool_ ? step<T, bool>(ctx) : step<T, T>(ctx);
+    });
+  }
+
+ private:
+  template <class T, class Mask>
+  Step step(const PrepareContext& ctx) const {
+    const int64_t count = ctx.count(0);
+    const DType ratio_type = ctx.has_input(1) ? ctx.dtype(1) : DType::undefined;
+    const bool has_switch = has_switch_ && ctx.has_input(2);
+    return [=, seed = seed_, runs = std::make_shared<std::atomic<uint64_t>>(0),
+            split = split_work(count, 2, kElementGrain)](Frame& f) {
+      const bool training = has_switch && *f.in<bool>(2);
+      const double ratio = training ? ratio_of(f, ratio_type) : 0;
+      const double scale = 1 / (1 - ratio);
+      const uint64_t stream = seed ^ (training ? runs->fetch_add(1) << 32 : 0);
+      f.parallel_for(split, [&](Range r) {
+        const T* x = f.in<T>(0);
+        T* y = f.out<T>(0);
+        Mask* mask = f.out<Mask>(1);
+        for (int64_t i = r.begin; i < r.end; ++i) {
+          const bool keep = ratio == 0 || uniform_at(stream, static_cast<uint64_t>(i)) >= ratio;
+          if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : T(x[i] * scale);
+          if (mask) mask[i] = Mask(keep);
+        }
+      });
+    };
+  }
+
+  static double ratio_of(const Frame& f, DType dtype) {
+    if (dtype == DType::undefined) return 0.5;
+    const double ratio = dispatch(FloatTypes{}, dtype, [&]<class T>() -> double {
+      return static_cast<ComputeType<T>>(*f.in<T>(1));
+    });
+    check_argument(ratio >= 0 && ratio < 1, "ratio is ", ratio, ", not in [0, 1)");
+    return ratio;
+  }
+
+  bool has_switch_, mask_is_bool_;
+  uint64_t seed_;
+  bool only_output_;
+};
+
+}  // namespace
+
+void register_dropout(OpRegistry& ops) {
+  ops.add<Dropout>("Dropout", {.elementwise = true, .pure = false});
+}
+
+}  // namespace sdx::ops
