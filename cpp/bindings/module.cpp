@@ -188,7 +188,7 @@ void bind_session(py::module_& module) {
            py::arg("out") = py::none(),
            "Inputs by position and by name; one output as itself, several as a tuple.")
       .def("run",
-           py::overload_cast<const py::object&, const py::dict&, const py::object&>(
+           py::overload_cast<const py::object&, const Arrays&, const py::object&>(
                &BoundSession::run),
            py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
            "The outputs of these names (None: all) as a list.")

@@ -121,7 +121,7 @@ std::vector<py::object> BoundSession::run(const Feeds& feeds, std::span<const st
   return values;
 }
 
-py::object BoundSession::call(const py::tuple& args, const py::dict& named, const py::object& out) {
+py::object BoundSession::call(const Positional& args, const Arrays& named, const py::object& out) {
   const std::vector<ValueInfo>& inputs = session_.inputs();
   check_argument(args.size() <= inputs.size(), "the model has ", inputs.size(), " inputs, got ",
                  args.size(), " by position");
@@ -144,10 +144,10 @@ py::object BoundSession::call(const py::tuple& args, const py::dict& named, cons
   return tuple;
 }
 
-py::list BoundSession::run(const py::object& outputs, const py::dict& feeds,
-                           const py::object& out) {
+py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
+                                               const py::object& out) {
   std::vector<std::string> names;
-  py::list list;
+  py::typing::List<py::object> list;
   if (!outputs.is_none()) {
     check_argument(PyList_Check(outputs.ptr()) || PyTuple_Check(outputs.ptr()),
                    "outputs: expected a list of names, got ", Py_TYPE(outputs.ptr())->tp_name);
@@ -160,7 +160,7 @@ py::list BoundSession::run(const py::object& outputs, const py::dict& feeds,
   return list;
 }
 
-std::vector<StepProfile> BoundSession::profile(const py::dict& feeds) {
+std::vector<StepProfile> BoundSession::profile(const Arrays& feeds) {
   Feeds gathered;
   for (const auto& [name, value] : feeds) add(gathered, name, value);
   const py::gil_scoped_release release;

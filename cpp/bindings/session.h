@@ -1,6 +1,8 @@
 // The session as Python sees it.
 #pragma once
 
+#include <pybind11/typing.h>
+
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -10,16 +12,20 @@
 
 namespace sdx::bindings {
 
+using Arrays = py::typing::Dict<py::str, py::object>;
+using Positional = py::typing::Tuple<py::object, py::ellipsis>;
+
 class BoundSession {
  public:
   explicit BoundSession(Session session);
 
   // Inputs by position and by name; one output as itself, several as a tuple. `out` is None, an
   // array, or a sequence of arrays and Nones.
-  py::object call(const py::tuple& args, const py::dict& named, const py::object& out);
+  py::object call(const Positional& args, const Arrays& named, const py::object& out);
   // The outputs of these names (None: all) as a list.
-  py::list run(const py::object& outputs, const py::dict& feeds, const py::object& out);
-  std::vector<StepProfile> profile(const py::dict& feeds);
+  py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
+                                   const py::object& out);
+  std::vector<StepProfile> profile(const Arrays& feeds);
 
   Session& session() { return session_; }
 

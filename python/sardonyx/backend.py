@@ -29,13 +29,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class SardonyxRep(BackendRep):  # type: ignore[misc]
+class SardonyxRep(BackendRep):
     """A model made ready by `prepare`."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def run(self, inputs: Any, **_: Any) -> list[Any]:
+    def run(self, inputs: Any, **_: Any) -> tuple[Any, ...]:
         """Runs on a list in the order of the model's inputs, one array, or a dict by name."""
         if isinstance(inputs, Mapping):
             feeds = dict(inputs)
@@ -45,10 +45,10 @@ class SardonyxRep(BackendRep):  # type: ignore[misc]
             if len(values) > len(names):
                 raise ValueError(f"the model has {len(names)} inputs, got {len(values)}")
             feeds = dict(zip(names, values, strict=False))
-        return self.model.run(None, {name: _plain(value) for name, value in feeds.items()})
+        return tuple(self.model.run(None, {k: _plain(value) for k, value in feeds.items()}))
 
 
-class SardonyxBackend(Backend):  # type: ignore[misc]
+class SardonyxBackend(Backend):
     """Sardonyx as an onnx.backend: every method of the base class, on the CPU."""
 
     @classmethod
@@ -72,7 +72,7 @@ class SardonyxBackend(Backend):  # type: ignore[misc]
     @classmethod
     def run_model(
         cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **options: Any
-    ) -> list[Any]:
+    ) -> tuple[Any, ...]:
         return cls.prepare(model, device, **options).run(inputs)
 
     @classmethod
@@ -83,7 +83,7 @@ class SardonyxBackend(Backend):  # type: ignore[misc]
         device: str = "CPU",
         outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
         **options: Any,
-    ) -> list[Any]:
+    ) -> tuple[Any, ...]:
         """Runs one node, of the newest opset unless `opset_version` says otherwise."""
         version = options.pop("opset_version", onnx.defs.onnx_opset_version())
         names = [name for name in node.input if name]

@@ -120,9 +120,9 @@ def run(args: argparse.Namespace) -> Any:
     named = dict(zip(names, results, strict=True))
     if args.save:
         arrays = {k: v for k, v in named.items() if isinstance(v, np.ndarray)}
-        np.savez(
-            args.save, **{k: v.astype(str) if v.dtype == object else v for k, v in arrays.items()}
-        )
+        texts = {k: v.astype(str) for k, v in arrays.items() if v.dtype == object}
+        savez: Any = np.savez
+        savez(args.save, **(arrays | texts))
     if args.json:
         return {"outputs": [_describe(name, result) for name, result in named.items()]}
     lines = []

@@ -18,6 +18,12 @@ def generate(folder: Path) -> str:
     command = [sys.executable, "-m", "pybind11_stubgen", "sardonyx._core", "-o", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     text = (folder / "sardonyx" / "_core.pyi").read_text()
+    for name in ("Error", "InvalidArgument", "InvalidModel", "Unsupported"):
+        # The errors call themselves sardonyx.Error, but it is this module that makes them.
+        error = getattr(sardonyx, name)
+        bases = ", ".join(base.__name__ for base in error.__bases__)
+        text = text.replace(f"from sardonyx import {name}\n", "")
+        text += f'class {name}({bases}):\n    """\n    {error.__doc__}\n    """\n'
     return HEADER + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 

@@ -1,0 +1,75 @@
+"""Whole models against their recorded outputs, or against onnxruntime where none are recorded.
+
+The models come from ../shared/zoo/make_zoo.py; SARDONYX_ZOO names the folder where they are built.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sardonyx
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(os.environ.get("SARDONYX_ZOO", ROOT.parent / "shared" / "zoo" / "models"))
+CASES = sorted(FOLDER.glob("*__*.npz"))
+
+# Floats are compared relative to the largest value of the reference.
+EXACT = 1e-4
+QUANTISED = 5e-2
+QUANTISED_MODELS = {"resnet50_int8", "bert_base_dynint8", "genai_llama_int4"}
+SMALL = {"mlp3", "sk_rf100", "sk_gbc", "sk_logreg_pipe", "lgbm", "bilstm2", "mobilenet_v2"}
+
+
+def _named(path: Path) -> Any:
+    marks = [] if path.stem.split("__")[0] in SMALL else [pytest.mark.slow]
+    return pytest.param(path, id=path.stem, marks=marks)
+
+
+def _compare(expected: Any, actual: Any, limit: float, where: str) -> None:
+    if isinstance(expected, list):
+        assert [set(e) for e in expected] == [set(a) for a in actual], where
+        reordered = np.array([[a[key] for key in e] for e, a in zip(expected, actual, strict=True)])
+        _compare(np.array([list(e.values()) for e in expected]), reordered, limit, where)
+        return
+    assert actual.shape == expected.shape, where
+    if expected.dtype.kind != "f":
+        assert actual.astype(str).tolist() == expected.astype(str).tolist(), where
+        return
+    error = np.abs(actual.astype(np.float64) - expected).max() / np.abs(expected).max()
+    assert error <= limit, f"{where}: off by {error:.2e} of the largest value"
+
+
+def _by_onnxruntime(model: Path, feeds: dict[str, Any]) -> dict[str, Any]:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, feeds), strict=True))
+
+
+@pytest.mark.skipif(not CASES, reason=f"no models in {FOLDER}: build the zoo, or set SARDONYX_ZOO")
+@pytest.mark.parametrize("path", [_named(path) for path in CASES])
+def test_zoo(path: Path) -> None:
+    name = path.stem.split("__")[0]
+    with np.load(path) as data:
+        arrays = {key: data[key] for key in data.files}
+    feeds = {key[3:]: value for key, value in arrays.items() if key.startswith("in:")}
+    recorded = {key[4:]: value for key, value in arrays.items() if key.startswith("out:")}
+    model = sardonyx.load(FOLDER / f"{name}.onnx")
+    results = dict(zip([v.name for v in model.outputs], model.run(None, feeds), strict=True))
+    quantised = name in QUANTISED_MODELS
+    predicted = recorded.pop("sk_predict", None)
+    if predicted is not None:  # the estimator's own labels, whatever the model calls them
+        _compare(predicted, next(iter(results.values())), EXACT, f"{path.stem}: labels")
+    if quantised or predicted is not None:
+        recorded = _by_onnxruntime(FOLDER / f"{name}.onnx", feeds)
+    assert recorded
+    for output, expected in recorded.items():
+        limit = QUANTISED if quantised else EXACT
+        _compare(expected, results[output], limit, f"{path.stem}: {output}")
