@@ -104,8 +104,8 @@ SDX_INLINE std::size_t arg_of(const float* x, std::size_t n, bool last) {
   };
   std::size_t at = 0, i = 1;
   if (n >= 2 * kF32) {
-    VecI lane{};
-    for (std::size_t k = 0; k < kF32; ++k) lane[k] = static_cast<int32_t>(k);
+    static constexpr int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    VecI lane = load(kLanes);
     VecF best = load(x);
     VecI where = lane;
     const VecI ties = splat(last ? -1 : 0);

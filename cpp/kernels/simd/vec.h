@@ -80,29 +80,49 @@ SDX_INLINE VecF max(VecF a, VecF b) {
 
 SDX_INLINE VecF abs(VecF a) { return as_float(as_int(a) & 0x7fffffff); }
 
-// Lane i trades places with lane i ^ distance, a power of two.
-SDX_INLINE VecF swap_lanes(VecF v, std::size_t distance) {
-  VecI index{};
-  for (std::size_t i = 0; i < kF32; ++i) index[i] = static_cast<int32_t>(i ^ distance);
-  return __builtin_shuffle(v, index);
+// Lane i trades places with lane i ^ kDistance, a power of two.
+template <std::size_t kDistance>
+SDX_INLINE VecF swap_lanes(VecF v) {
+#if defined(__AVX512F__)
+  const __m512 x = reinterpret_cast<__m512>(v);
+  if constexpr (kDistance == 8)
+    return reinterpret_cast<VecF>(_mm512_shuffle_f32x4(x, x, 0x4e));
+  else if constexpr (kDistance == 4)
+    return reinterpret_cast<VecF>(_mm512_shuffle_f32x4(x, x, 0xb1));
+  else
+    return reinterpret_cast<VecF>(_mm512_permute_ps(x, kDistance == 2 ? 0x4e : 0xb1));
+#elif defined(__AVX2__)
+  const __m256 x = reinterpret_cast<__m256>(v);
+  if constexpr (kDistance == 4)
+    return reinterpret_cast<VecF>(_mm256_permute2f128_ps(x, x, 1));
+  else
+    return reinterpret_cast<VecF>(_mm256_permute_ps(x, kDistance == 2 ? 0x4e : 0xb1));
+#else
+  if constexpr (kDistance == 2)
+    return __builtin_shuffle(v, VecI{2, 3, 0, 1});
+  else
+    return __builtin_shuffle(v, VecI{1, 0, 3, 2});
+#endif
+}
+
+// One lane from all, by a symmetric function of two vectors.
+template <class F>
+SDX_INLINE float fold(VecF v, F f) {
+  if constexpr (kF32 >= 16) v = f(swap_lanes<8>(v), v);
+  if constexpr (kF32 >= 8) v = f(swap_lanes<4>(v), v);
+  v = f(swap_lanes<2>(v), v);
+  v = f(swap_lanes<1>(v), v);
+  return v[0];
 }
 
 SDX_INLINE float reduce_add(VecF v) {
-#pragma GCC unroll 4
-  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v += swap_lanes(v, half);
-  return v[0];
+  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return a + b; });
 }
-
 SDX_INLINE float reduce_max(VecF v) {
-#pragma GCC unroll 4
-  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v = max(swap_lanes(v, half), v);
-  return v[0];
+  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return max(a, b); });
 }
-
 SDX_INLINE float reduce_min(VecF v) {
-#pragma GCC unroll 4
-  for (std::size_t half = kF32 / 2; half > 0; half /= 2) v = min(swap_lanes(v, half), v);
-  return v[0];
+  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return min(a, b); });
 }
 
 // Whether load_head and store_head are single instructions.
