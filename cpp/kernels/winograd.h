@@ -44,7 +44,9 @@ extern const Kernel<WinogradPack, kIsaCount> winograd_pack;
 std::size_t winograd_row_step(std::size_t channels) noexcept;
 std::size_t winograd_plane_step(std::size_t tiles, std::size_t channels) noexcept;
 std::size_t winograd_scratch(const WinogradArgs& args, std::size_t tiles) noexcept;
-// A good number of tiles a block, by the sizes alone.
+// Whether it is likely faster than direct convolution, and a good number of tiles a block; both by
+// the sizes alone.
+bool winograd_pays(const WinogradArgs& args) noexcept;
 std::size_t winograd_block_tiles(const WinogradArgs& args) noexcept;
 
 // Computes the output of tiles [tile_begin, tile_end); scratch is for tile_end - tile_begin tiles

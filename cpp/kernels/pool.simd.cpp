@@ -1,0 +1,84 @@
+// Pooling over channels-last tensors: the taps of a window are found once a pixel, then channels go
+// by vectors.
+#include "kernels/pool.h"
+
+#include "kernels/simd/finish.h"
+#include "kernels/simd/pooling.h"
+#include "kernels/simd/window_taps.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+namespace {
+
+// Taps folded at once; the results of larger windows are folded in rounds, which also keeps the
+// rounding of long sums small.
+constexpr std::size_t kMaxTaps = 64;
+
+struct Taps {
+  std::size_t count;
+  const float* at[kMaxTaps];
+};
+
+// Folds taps into y; `first` starts it afresh and the result is divided by `count`.
+template <template <class> class Fold>
+SDX_INLINE void fold_taps(float* y, std::size_t channels, const Taps& taps, bool first,
+                          float count) {
+  for_each_vector(
+      channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
+        using L = decltype(lanes);
+        Fold<VecF> fold;
+        for (std::size_t t = 0; t < taps.count; ++t) fold.add(L::load_from(taps.at[t] + c, lanes));
+        if (!first) fold.add(L::load_from(y + c, lanes));
+        L::store_to(y + c, Fold<VecF>::kAverage ? fold.value / count : fold.value, lanes);
+      });
+}
+
+template <template <class> class Fold>
+SDX_INLINE void pool(const PoolArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
+  const WindowAxis* axis = args.window.axis;
+  Pixel pixel = pixel_at(args.window, pixel_begin);
+  for (std::size_t p = pixel_begin; p < pixel_end; ++p, next_pixel(args.window, pixel)) {
+    float* y = args.y + p * args.y_step;
+    TapRange range[3];
+    std::ptrdiff_t from = 0;
+    for (std::size_t d = 0; d < 3; ++d) {
+      range[d] = inside_taps(axis[d], pixel.at[d]);
+      from += first_input(axis[d], pixel.at[d]) * static_cast<std::ptrdiff_t>(axis[d].input_step);
+    }
+    const float count = Fold<float>::kAverage ? divisor(args, pixel) : 1.0f;
+    Taps taps;
+    taps.count = 0;
+    bool first = true;
+    for (std::size_t i = range[0].begin; i < range[0].end; ++i)
+      for (std::size_t j = range[1].begin; j < range[1].end; ++j)
+        for (std::size_t k = range[2].begin; k < range[2].end; ++k) {
+          if (taps.count == kMaxTaps) {
+            fold_taps<Fold>(y, args.channels, taps, first, 1.0f);
+            first = false;
+            taps.count = 0;
+          }
+          taps.at[taps.count++] =
+              args.x +
+              (from + static_cast<std::ptrdiff_t>(i * axis[0].dilation * axis[0].input_step +
+                                                  j * axis[1].dilation * axis[1].input_step +
+                                                  k * axis[2].dilation * axis[2].input_step));
+        }
+    fold_taps<Fold>(y, args.channels, taps, first, count);
+  }
+}
+
+}  // namespace
+
+void max_pool(const PoolArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
+  pool<MaxFold>(args, pixel_begin, pixel_end);
+}
+
+void average_pool(const PoolArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
+  pool<SumFold>(args, pixel_begin, pixel_end);
+}
+
+}  // namespace SDX_ISA
+
+SDX_DEFINE_KERNEL(max_pool, Pool)
+SDX_DEFINE_KERNEL(average_pool, Pool)
+}  // namespace sdx::kernels

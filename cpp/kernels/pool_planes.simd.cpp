@@ -1,0 +1,113 @@
+// Pooling over single planes: the rows of a window are folded into one row by vectors, of which the
+// outputs then fold their stretches.
+#include "kernels/simd/pooling.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+namespace {
+
+// Inputs of a row that are folded at once.
+constexpr std::size_t kRowBuffer = 1024;
+
+constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+// The rows of one plane that meet the window of a row of outputs.
+struct Rows {
+  const float* plane;
+  TapRange depth, height;
+  std::ptrdiff_t first_depth, first_height;
+};
+
+SDX_INLINE const float* input_row(const Window& window, const Rows& rows, std::size_t i,
+                                  std::size_t j) {
+  const WindowAxis* axis = window.axis;
+  const std::ptrdiff_t depth = rows.first_depth + static_cast<std::ptrdiff_t>(i * axis[0].dilation);
+  const std::ptrdiff_t height =
+      rows.first_height + static_cast<std::ptrdiff_t>(j * axis[1].dilation);
+  return rows.plane + (depth * static_cast<std::ptrdiff_t>(axis[1].input) + height) *
+                          static_cast<std::ptrdiff_t>(axis[2].input);
+}
+
+template <template <class> class Fold, class V, class Load>
+SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at, Load load_at) {
+  Fold<V> fold;
+  for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i)
+    for (std::size_t j = rows.height.begin; j < rows.height.end; ++j)
+      fold.add(load_at(input_row(window, rows, i, j) + at));
+  return fold.value;
+}
+
+// buffer[i] = the fold of column begin + i over all rows, for columns [begin, end).
+template <template <class> class Fold>
+SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t begin,
+                          std::size_t end, float* buffer) {
+  std::size_t i = begin;
+  for (; i + kF32 <= end; i += kF32)
+    store(buffer + (i - begin),
+          fold_column<Fold, VecF>(window, rows, i, [](const float* p) { return load(p); }));
+  for (; i < end; ++i)
+    buffer[i - begin] =
+        fold_column<Fold, float>(window, rows, i, [](const float* p) { return *p; });
+}
+
+template <template <class> class Fold>
+SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, float* y) {
+  const WindowAxis& axis = args.window.axis[2];
+  const std::size_t reach = (axis.taps - 1) * axis.dilation;  // of a window past its first input
+  const std::size_t at_once = reach < kRowBuffer ? (kRowBuffer - 1 - reach) / axis.stride + 1 : 1;
+  alignas(kVecBytes) float buffer[kRowBuffer];
+  for (std::size_t o0 = 0; o0 < axis.output; o0 += at_once) {
+    const std::size_t o1 = smaller(o0 + at_once, axis.output);
+    const std::ptrdiff_t first = first_input(axis, o0);
+    const std::ptrdiff_t behind = input_of(axis, o1 - 1, axis.taps - 1) + 1;
+    const std::size_t begin = first < 0 ? 0 : smaller(static_cast<std::size_t>(first), axis.input);
+    const std::size_t end = behind < 0 ? 0 : smaller(static_cast<std::size_t>(behind), axis.input);
+    const bool buffered = reach < kRowBuffer;
+    if (buffered && begin < end) fold_rows<Fold>(args.window, rows, begin, end, buffer);
+    for (std::size_t o = o0; o < o1; ++o) {
+      const TapRange range = inside_taps(axis, o);
+      Fold<float> fold;
+      for (std::size_t t = range.begin; t < range.end; ++t) {
+        const std::size_t at = static_cast<std::size_t>(input_of(axis, o, t));
+        fold.add(buffered ? buffer[at - begin]
+                          : fold_column<Fold, float>(args.window, rows, at,
+                                                     [](const float* p) { return *p; }));
+      }
+      pixel.at[2] = o;
+      y[o] = Fold<float>::kAverage ? fold.value / divisor(args, pixel) : fold.value;
+    }
+  }
+}
+
+template <template <class> class Fold>
+SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
+                            std::size_t plane_end) {
+  const WindowAxis* axis = args.pool.window.axis;
+  for (std::size_t p = plane_begin; p < plane_end; ++p) {
+    const float* x = args.pool.x + p * args.x_plane;
+    float* y = args.pool.y + p * args.y_plane;
+    for (std::size_t d = 0; d < axis[0].output; ++d)
+      for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output) {
+        const Rows rows{x, inside_taps(axis[0], d), inside_taps(axis[1], h),
+                        first_input(axis[0], d), first_input(axis[1], h)};
+        pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
+      }
+  }
+}
+
+}  // namespace
+
+void max_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin, std::size_t plane_end) {
+  pool_planes<MaxFold>(args, plane_begin, plane_end);
+}
+
+void average_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
+                         std::size_t plane_end) {
+  pool_planes<SumFold>(args, plane_begin, plane_end);
+}
+
+}  // namespace SDX_ISA
+
+SDX_DEFINE_KERNEL(max_pool_planes, PlanePool)
+SDX_DEFINE_KERNEL(average_pool_planes, PlanePool)
+}  // namespace sdx::kernels

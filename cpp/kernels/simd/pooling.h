@@ -1,0 +1,51 @@
+// What pooling does to the inputs of a window, and what it divides by.
+#pragma once
+
+#include "kernels/pool.h"
+#include "kernels/simd/window_taps.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+
+// Folds of floats or vectors of them; they start empty, and NaN stays once it is met.
+template <class V>
+struct MaxFold {
+  static constexpr bool kAverage = false;
+  V value = V{} - __builtin_inff();
+  __attribute__((always_inline)) void add(V x) {
+    value = ((value > x) | (value != value)) ? value : x;
+  }
+};
+
+template <class V>
+struct SumFold {
+  static constexpr bool kAverage = true;
+  V value = {};
+  __attribute__((always_inline)) void add(V x) { value += x; }
+};
+
+// Taps of output o that count: inside the image or, including padding, inside the padded image.
+SDX_INLINE std::size_t counted_taps(const WindowAxis& axis, std::ptrdiff_t pad_end,
+                                    bool count_padding, std::size_t o) {
+  if (!count_padding) {
+    const TapRange range = inside_taps(axis, o);
+    return range.end - range.begin;
+  }
+  WindowAxis padded = axis;
+  const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(axis.input) + axis.pad + pad_end;
+  padded.input = size > 0 ? static_cast<std::size_t>(size) : 0;
+  padded.pad = 0;
+  const TapRange range = inside_taps(padded, o);
+  return range.end - range.begin;
+}
+
+SDX_INLINE float divisor(const PoolArgs& args, const Pixel& pixel) {
+  float count = 1;
+  for (std::size_t d = 0; d < 3; ++d)
+    count *= static_cast<float>(
+        counted_taps(args.window.axis[d], args.pad_end[d], args.count_padding, pixel.at[d]));
+  return count;
+}
+
+}  // namespace SDX_ISA
+}  // namespace sdx::kernels
