@@ -33,10 +33,10 @@ Value* GraphBuilder::find(const Scope& scope, std::string_view name) const {
   return found->second;
 }
 
-void GraphBuilder::declare(Scope& scope, const std::vector<ValueMessage>& infos, bool with_shapes) {
+void GraphBuilder::declare(Scope& scope, const std::vector<ValueMessage>& infos, bool is_main) {
   for (const ValueMessage& info : infos) {
     Type type = parse_type_of(info.name, info.type);
-    if (!with_shapes) type = without_shapes(std::move(type));
+    type = is_main ? without_dims(std::move(type)) : without_shapes(std::move(type));
     if (type.is_known()) scope.declared.insert_or_assign(info.name, std::move(type));
   }
 }

@@ -52,7 +52,11 @@ class GraphBuilder {
 
   void bind(Scope& scope, std::string_view name, Value* value);
   Value* find(const Scope& scope, std::string_view name) const;
-  void declare(Scope& scope, const std::vector<ValueMessage>& infos, bool with_shapes);
+  // Notes what the file says of inner values. Tools that edit models leave old dimensions behind,
+  // and exporters write those of the first iteration into loops: what a wrong one would break, an
+  // absent one does not. So only ranks are taken, and inside subgraphs and functions not even
+  // those.
+  void declare(Scope& scope, const std::vector<ValueMessage>& infos, bool is_main);
 
   void add_initializers(Scope& scope, const GraphMessage& message);
   void add_inputs(Scope& scope, const GraphMessage& message);

@@ -35,9 +35,8 @@ std::shared_ptr<Graph> GraphBuilder::subgraph(const Scope& outer, const GraphMes
   graph->opsets = outer.imports;
   graph->opsets.insert(operators_.imports().begin(), operators_.imports().end());
   Scope scope{*graph, outer.imports, outer.call_attributes};
-  // Exporters are careless with the dimensions inside: those of the first iteration, say.
-  declare(scope, message.value_info, /*with_shapes=*/false);
-  declare(scope, message.outputs, /*with_shapes=*/false);
+  declare(scope, message.value_info, /*is_main=*/false);
+  declare(scope, message.outputs, /*is_main=*/false);
   add_initializers(scope, message);
   for (const ValueMessage& input : message.inputs) {
     // Files before IR version 4 list initializers after the formal inputs.
@@ -127,7 +126,7 @@ void GraphBuilder::inline_call(Scope& scope, const NodeMessage& node, const std:
     given = call_attributes(scope, node, function);
     body.call_attributes = &given;
     const Values results = bind_call(scope, node, function, body);
-    declare(body, function.value_info, /*with_shapes=*/false);
+    declare(body, function.value_info, /*is_main=*/false);
     add_values(body, function.nodes, results);
   } catch (...) {
     rethrow_at(place(scope, node, name));

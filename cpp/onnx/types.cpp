@@ -102,6 +102,12 @@ Type without_shapes(Type type) {
   return type;
 }
 
+Type without_dims(Type type) {
+  if (type.shape) type.shape = Dims(type.shape->size(), Dim::unknown());
+  if (type.element) type.element = std::make_shared<const Type>(without_dims(*type.element));
+  return type;
+}
+
 DType parse_dtype(int64_t code) {
   check(is_known_dtype(code), "unknown element type ", code);
   return static_cast<DType>(code);

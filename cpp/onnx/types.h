@@ -14,8 +14,9 @@ Type parse_type(std::string_view message);
 // The same for the value `name`, which errors then name.
 Type parse_type_of(std::string_view name, std::string_view message);
 
-// The type with kinds and element types alone.
+// The type with kinds and element types alone, or with ranks too.
 Type without_shapes(Type type);
+Type without_dims(Type type);
 
 // A TensorProto.DataType that is one.
 DType parse_dtype(int64_t code);
