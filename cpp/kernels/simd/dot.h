@@ -75,6 +75,21 @@ SDX_INLINE VecI dot(VecI sum, const DotLeft& left, const DotRight& right) {
 }
 #endif
 
+// The same for bytes of `left` in [0, 15] whatever the tier, whose products fit narrower sums.
+SDX_INLINE VecI dot_nibbles(VecI sum, VecI left, VecI right) {
+#if defined(__AVX512BW__) && !defined(__AVX512VNNI__)
+  const __m512i pairs =
+      _mm512_maddubs_epi16(reinterpret_cast<__m512i>(left), reinterpret_cast<__m512i>(right));
+  return sum + reinterpret_cast<VecI>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+#elif defined(__AVX2__) && !defined(__AVX512VNNI__)
+  const __m256i pairs =
+      _mm256_maddubs_epi16(reinterpret_cast<__m256i>(left), reinterpret_cast<__m256i>(right));
+  return sum + reinterpret_cast<VecI>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#else
+  return dot(sum, dot_left(left), dot_right(right));
+#endif
+}
+
 // The same four bytes in every lane; the second form reads n < 4 of them and takes the rest for 0.
 SDX_INLINE VecI spread4(const uint8_t* p) {
   int32_t word;
