@@ -10,5 +10,13 @@ bool push_constants(Graph& graph);     // captured constants become constants of
 bool fold_constants(Graph& graph);     // nodes whose inputs never change become constants
 bool bypass_identities(Graph& graph);  // nodes that only rename their input go
 bool erase_dead(Graph& graph);         // nodes and values that nothing uses go
+bool merge_duplicates(Graph& graph);   // nodes that compute the same thing become one
+bool fold_batch_norm(Graph& graph);    // into the weights of the convolution before
+bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
+bool fuse_silu(Graph& graph);          // x * Sigmoid(x)
+bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
+bool fuse_bias(Graph& graph);          // into products
+bool fuse_residual(Graph& graph);      // into convolutions and products
+bool fuse_activation(Graph& graph);    // into convolutions and products
 
 }  // namespace sdx::passes

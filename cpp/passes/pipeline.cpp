@@ -13,6 +13,14 @@ constexpr Pass kPasses[] = {
     {"push_constants", push_constants, 1},
     {"fold_constants", fold_constants, 1},
     {"bypass_identities", bypass_identities, 1},
+    {"merge_duplicates", merge_duplicates, 1},
+    {"fold_batch_norm", fold_batch_norm, 2},
+    {"fuse_gelu", fuse_gelu, 2},
+    {"fuse_silu", fuse_silu, 2},
+    {"fuse_layer_norm", fuse_layer_norm, 2},
+    {"fuse_bias", fuse_bias, 2},
+    {"fuse_residual", fuse_residual, 2},
+    {"fuse_activation", fuse_activation, 2},
     {"erase_dead", erase_dead, 1},
 };
 

@@ -1,0 +1,71 @@
+#include <limits>
+
+#include "passes/epilogue.h"
+#include "passes/match.h"
+#include "passes/passes.h"
+
+namespace sdx::passes {
+namespace {
+
+struct Activation {
+  std::string name;
+  std::optional<float> alpha = {}, beta = {};
+};
+
+// The bounds of a Clip, whose limits are constants or left out.
+std::optional<Activation> clip(const Node& node) {
+  float low = std::numeric_limits<float>::lowest(), high = std::numeric_limits<float>::max();
+  if (node.opset() < 11) {
+    low = node.attrs().get("min", static_cast<double>(low));
+    high = node.attrs().get("max", static_cast<double>(high));
+  }
+  for (const std::size_t i : {1, 2}) {
+    if (!node.input(i)) continue;
+    const auto bound = scalar(node.input(i));
+    if (!bound) return std::nullopt;
+    (i == 1 ? low : high) = *bound;
+  }
+  return Activation{"Clip", low, high};
+}
+
+std::optional<Activation> activation_of(const Node& node) {
+  if (node.domain() == "com.microsoft") {
+    if (node.op_type() == "Gelu") return Activation{"Gelu"};
+    if (node.op_type() == "FastGelu" && node.inputs().size() == 1) return Activation{"FastGelu"};
+    if (node.op_type() == "QuickGelu" && node.attrs().get("alpha", 1.702) == 1.0f)
+      return Activation{"Silu"};
+    return std::nullopt;
+  }
+  if (!node.domain().empty()) return std::nullopt;
+  for (const char* name : {"Relu", "Sigmoid", "Tanh", "HardSwish"})
+    if (node.op_type() == name) return Activation{name};
+  if (node.op_type() == "Clip") return clip(node);
+  if (node.op_type() == "LeakyRelu") return Activation{"LeakyRelu", node.attrs().get("alpha", 0.01)};
+  if (node.op_type() == "HardSigmoid")
+    return Activation{"HardSigmoid", node.attrs().get("alpha", 0.2), node.attrs().get("beta", 0.5)};
+  if (node.op_type() == "Gelu")
+    return Activation{node.attrs().get("approximate", "none") == "tanh" ? "FastGelu" : "Gelu"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+// y = Relu(Conv(x, w, b)) becomes y = sardonyx::FusedConv(x, w, b) {activation = "Relu"}.
+bool fuse_activation(Graph& graph) {
+  bool changed = false;
+  for (Node* node : graph.nodes()) {
+    if (node->outputs().size() != 1) continue;
+    const auto activation = activation_of(*node);
+    Node* product = activation ? open_epilogue(node->input(0)) : nullptr;
+    if (!product) continue;
+    Attributes attrs = product->attrs();
+    attrs.set("activation", activation->name);
+    if (activation->alpha) attrs.set("activation_alpha", *activation->alpha);
+    if (activation->beta) attrs.set("activation_beta", *activation->beta);
+    remake(graph, product, node, product->inputs(), std::move(attrs));
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace sdx::passes

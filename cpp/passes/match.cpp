@@ -1,0 +1,42 @@
+#include "passes/match.h"
+
+#include <cmath>
+
+namespace sdx::passes {
+
+Node* producer(const Value* value, std::string_view op_type, std::string_view domain) {
+  Node* node = value ? value->producer() : nullptr;
+  return node && node->is(op_type, domain) ? node : nullptr;
+}
+
+Node* sole_producer(const Value* value, std::string_view op_type, std::string_view domain) {
+  return value && value->has_single_use() ? producer(value, op_type, domain) : nullptr;
+}
+
+std::optional<float> scalar(const Value* value) {
+  const Tensor* tensor = value ? value->constant() : nullptr;
+  if (!tensor || tensor->dtype() != DType::float32 || tensor->count() != 1) return std::nullopt;
+  return tensor->data<float>()[0];
+}
+
+bool is_scalar(const Value* value, double number) {
+  const auto held = scalar(value);
+  return held && std::abs(static_cast<double>(*held) - number) <= 1e-5 * std::abs(number);
+}
+
+std::optional<std::pair<float, Value*>> scalar_operand(const Node& node) {
+  if (node.inputs().size() != 2) return std::nullopt;
+  for (const std::size_t i : {0, 1})
+    if (const auto held = scalar(node.input(i))) return std::make_pair(*held, node.input(1 - i));
+  return std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> attribute_or_input(const Node& node, std::string_view name,
+                                                       std::size_t index) {
+  if (const auto* list = node.attrs().find<std::vector<int64_t>>(name)) return *list;
+  const Value* input = node.input(index);
+  if (!input || !input->constant() || !is_integer(input->constant()->dtype())) return std::nullopt;
+  return input->constant()->to_int64s();
+}
+
+}  // namespace sdx::passes
