@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.backend.base import Backend, BackendRep
+from onnx.backend import base
 
 from sardonyx._core import Unsupported
 from sardonyx.model import Model, load
@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class SardonyxRep(BackendRep):
+class SardonyxRep(base.BackendRep):
     """A model made ready by `prepare`."""
 
     def __init__(self, model: Model) -> None:
@@ -48,7 +48,7 @@ class SardonyxRep(BackendRep):
         return tuple(self.model.run(None, {k: _plain(value) for k, value in feeds.items()}))
 
 
-class SardonyxBackend(Backend):
+class SardonyxBackend(base.Backend):
     """Sardonyx as an onnx.backend: every method of the base class, on the CPU."""
 
     @classmethod
