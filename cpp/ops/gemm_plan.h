@@ -1,0 +1,53 @@
+// float32 matrix products cut into pieces for threads: what every operator built on GEMM shares.
+#pragma once
+
+#include "base/frame.h"
+#include "kernels/gemm.h"
+
+namespace sdx::ops {
+
+// The kernels of this machine.
+struct GemmKernels {
+  kernels::GemmTiling tiling = kernels::gemm_tiling.resolve()();
+  kernels::GemmPackB* pack_b = kernels::gemm_pack_b.resolve();
+  kernels::GemmPacked* packed = kernels::gemm_packed.resolve();
+  kernels::GemmDynamic* dynamic = kernels::gemm_dynamic.resolve();
+  kernels::GemmDynamicScratch* dynamic_scratch = kernels::gemm_dynamic_scratch.resolve();
+
+  int64_t panels(int64_t n) const {
+    return static_cast<int64_t>(kernels::panel_count(tiling, static_cast<std::size_t>(n)));
+  }
+  int64_t packed_floats(int64_t k, int64_t n) const {
+    return static_cast<int64_t>(
+        kernels::packed_b_floats(tiling, static_cast<std::size_t>(k), static_cast<std::size_t>(n)));
+  }
+};
+
+// Nanoseconds on one core, about.
+double gemm_cost(int64_t m, int64_t n, int64_t k);
+
+// Products of one size cut into blocks of rows by blocks of panels, by their sizes alone.
+struct GemmGrid {
+  int64_t batches = 0;
+  int64_t row_blocks = 1, panel_blocks = 1;
+  int64_t rows = 0, panels = 0;
+  int64_t row_step = 1;  // rows are cut at multiples of it
+  Split split;           // over the blocks of all batches
+
+  struct Block {
+    int64_t batch;
+    kernels::GemmRange range;
+  };
+  // Blocks are numbered with rows fastest, so that neighbours share their panels.
+  Block block(int64_t item) const;
+};
+
+// Where `max_chunks` chunks at most are wanted (each needs memory of its own), say so.
+GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k,
+                   int64_t max_chunks = 256);
+
+// One product, all of it, on as many threads as there are. For gemm_packed.
+void run_packed(const Frame& f, const GemmKernels& gemm, const GemmGrid& grid,
+                const kernels::GemmArgs& args);
+
+}  // namespace sdx::ops

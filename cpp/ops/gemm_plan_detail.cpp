@@ -1,0 +1,73 @@
+// Cutting matrix products for threads.
+#include <algorithm>
+
+#include "ops/gemm_plan.h"
+
+namespace sdx::ops {
+namespace {
+
+constexpr double kFlopsPerNs = 100;
+constexpr double kBlockNs = 40e3;
+// A few rows cost as much as reading B does.
+constexpr double kFreeRows = 5;
+constexpr int64_t kLeastTiles = 8;
+
+}  // namespace
+
+double gemm_cost(int64_t m, int64_t n, int64_t k) {
+  return 2.0 * (static_cast<double>(m) + kFreeRows) * static_cast<double>(n) *
+             (static_cast<double>(k) + 1) / kFlopsPerNs +
+         50;
+}
+
+GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k,
+                   int64_t max_chunks) {
+  GemmGrid grid;
+  grid.batches = batches;
+  grid.rows = m;
+  grid.panels = gemm.panels(n);
+  grid.row_step = static_cast<int64_t>(gemm.tiling.rows);
+  if (m == 0 || n == 0 || batches == 0) {
+    grid.batches = 0;
+    grid.split = {0, 0};
+    return grid;
+  }
+  const double each = gemm_cost(m, n, k);
+  const auto wanted =
+      static_cast<int64_t>(std::clamp(each / kBlockNs, 1.0, static_cast<double>(max_chunks)));
+  if (wanted > 1) {
+    // Enough rows a block that reading its panels is a small part of the work.
+    const int64_t tiles = (m + grid.row_step - 1) / grid.row_step;
+    grid.row_blocks = std::clamp<int64_t>(tiles / kLeastTiles, 1, wanted);
+    grid.panel_blocks =
+        std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1, grid.panels);
+  }
+  const int64_t items = batches * grid.row_blocks * grid.panel_blocks;
+  const double cost = each / static_cast<double>(grid.row_blocks * grid.panel_blocks);
+  grid.split = split_work(items, cost);
+  grid.split.chunks = std::min(grid.split.chunks, max_chunks);
+  return grid;
+}
+
+GemmGrid::Block GemmGrid::block(int64_t item) const {
+  const int64_t per_batch = row_blocks * panel_blocks;
+  const int64_t row = item % row_blocks;
+  const int64_t panel = item / row_blocks % panel_blocks;
+  const int64_t tiles = (rows + row_step - 1) / row_step;
+  const auto row_at = [&](int64_t i) {
+    return static_cast<std::size_t>(std::min(rows, tiles * i / row_blocks * row_step));
+  };
+  const auto panel_at = [&](int64_t i) {
+    return static_cast<std::size_t>(panels * i / panel_blocks);
+  };
+  return {item / per_batch, {row_at(row), row_at(row + 1), panel_at(panel), panel_at(panel + 1)}};
+}
+
+void run_packed(const Frame& f, const GemmKernels& gemm, const GemmGrid& grid,
+                const kernels::GemmArgs& args) {
+  f.parallel_for(grid.split, [&](Range r) {
+    for (int64_t i = r.begin; i < r.end; ++i) gemm.packed(args, grid.block(i).range);
+  });
+}
+
+}  // namespace sdx::ops
