@@ -1,0 +1,244 @@
+// Conv and its fused form, with one to three spatial axes, in either layout.
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "kernels/convert.h"
+#include "ops/conv_step.h"
+#include "ops/float32_adapter.h"
+#include "ops/registry.h"
+
+namespace sdx::ops {
+namespace {
+
+// Winograd pays from this many channels on either side, and tiles of output.
+constexpr int64_t kWinogradChannels = 16;
+constexpr int64_t kWinogradTiles = 4;
+
+class Conv final : public Op {
+ public:
+  explicit Conv(const OpInit& init)
+      : window_(init.attrs),
+        groups_(init.attrs.get("group", 1)),
+        strict_(init.attrs.get("strict", 0) != 0) {
+    options_.channels_last = is_channels_last(init.attrs);
+    options_.residual_last = init.attrs.get("residual_last", 0) != 0;
+    options_.activation = read_activation(init.attrs);
+    check(groups_ >= 1, "group is ", groups_);
+  }
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(is_float(dtype), "expected a float input, got ", dtype);
+    for (int i = 1; i < ctx.input_count(); ++i)
+      check(!ctx.has_input(i) || ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ",
+            ctx.dtype(i));
+    if (!ctx.has_rank(0)) return ctx.set_output(0, dtype);
+    const Dims& x = ctx.dims(0);
+    const std::size_t rank = x.size();
+    check(rank >= 3, "expected an input of rank 3 or more, got ", x);
+    const std::size_t axes = rank - 2;
+    window_.check_axes(static_cast<int64_t>(axes));
+    const std::size_t first = options_.channels_last ? 1 : 2;
+    const Dim& channels = x[options_.channels_last ? rank - 1 : 1];
+    Dims taps(axes, Dim::unknown());
+    Dim outputs = Dim::unknown();
+    if (ctx.has_rank(1)) {
+      const Dims& w = ctx.dims(1);
+      check(w.size() == rank, "weights ", w, " for an input ", x);
+      outputs = w[0];
+      check(!outputs.is_known() || outputs.value() % groups_ == 0, outputs, " output channels in ",
+            groups_, " groups");
+      check(!channels.is_known() || !w[1].is_known() || channels == w[1] * Dim(groups_), channels,
+            " channels, but weights ", w, " in ", groups_, " groups take ", w[1] * Dim(groups_));
+      std::copy(w.begin() + 2, w.end(), taps.begin());
+    }
+    for (std::size_t i = 0; i < axes && !window_.kernel_shape.empty(); ++i) {
+      const Dim given(window_.kernel_shape[i]);
+      check(!taps[i].is_known() || taps[i] == given, "kernel_shape is ", given, " along axis ", i,
+            ", but the weights have ", taps[i]);
+      taps[i] = given;
+    }
+    check_bias(ctx, outputs);
+    Dims y;
+    y.push_back(x[0]);
+    if (!options_.channels_last) y.push_back(outputs);
+    for (std::size_t i = 0; i < axes; ++i) y.push_back(window_.output(i, x[first + i], taps[i]));
+    if (options_.channels_last) y.push_back(outputs);
+    if (ctx.has_input(3) && ctx.has_rank(3)) check_residual(ctx.dims(3), y);
+    ctx.set_output(0, dtype, std::move(y));
+  }
+
+  void pack(PackContext& ctx) const override {
+    const Tensor* weights = ctx.constant(1);
+    if (!weights || weights->rank() < 3) return;
+    const DType dtype = weights->dtype();
+    if (dtype != DType::float32 && !is_half_float(dtype)) return;
+    const ConvSizes sizes = weight_sizes(weights->shape());
+    if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
+    const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());
+    const int64_t bytes = checked_mul(packed_conv_floats(method, sizes), sizeof(float));
+    auto* packed = static_cast<float*>(
+        ctx.allocate(static_cast<int>(method), static_cast<std::size_t>(bytes)));
+    std::vector<float> wide;
+    const auto* source = static_cast<const float*>(weights->raw());
+    if (is_half_float(dtype)) {
+      wide.resize(static_cast<std::size_t>(weights->count()));
+      const auto widen =
+          (dtype == DType::float16 ? kernels::f16_to_f32 : kernels::bf16_to_f32).resolve();
+      widen(static_cast<const uint16_t*>(weights->raw()), wide.data(), wide.size());
+      source = wide.data();
+    }
+    pack_conv(method, sizes, source, packed);
+    ctx.release_input(1);
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const ConvSizes sizes = full_sizes(ctx);
+    ConvOptions options = options_;
+    options.residual = ctx.has_input(3);
+    if (ctx.dtype(0) == DType::float64) return prepare_double(sizes, options);
+    for (const ConvMethod method :
+         {ConvMethod::indirect, ConvMethod::depthwise, ConvMethod::winograd}) {
+      if (const auto* packed = ctx.packed<float>(static_cast<int>(method)))
+        return in_float32(ctx, conv_step(ctx, sizes, options, method, packed));
+    }
+    const bool depthwise = sizes.group_channels() == 1 && sizes.group_outputs() == 1;
+    return in_float32(ctx,
+                      conv_step(ctx, sizes, options,
+                                depthwise ? ConvMethod::depthwise : ConvMethod::indirect, nullptr));
+  }
+
+ private:
+  static void check_bias(InferContext& ctx, const Dim& outputs) {
+    if (!ctx.has_input(2) || !ctx.has_rank(2)) return;
+    const Dims& bias = ctx.dims(2);
+    check(bias.size() == 1, "bias ", bias, " is no vector");
+    check(!bias[0].is_known() || !outputs.is_known() || bias[0] == outputs, "bias of ", bias[0],
+          " for ", outputs, " output channels");
+  }
+
+  static void check_residual(const Dims& z, const Dims& y) {
+    bool same = z.size() == y.size();
+    for (std::size_t i = 0; same && i < y.size(); ++i)
+      same = !z[i].is_known() || !y[i].is_known() || z[i] == y[i];
+    check(same, "residual ", z, " for a result of ", y);
+  }
+
+  ConvSizes weight_sizes(const Shape& w) const {
+    ConvSizes sizes;
+    sizes.groups = groups_;
+    sizes.outputs = w[0];
+    sizes.channels = checked_mul(w[1], groups_);
+    for (std::size_t i = 2; i < w.size(); ++i) sizes.taps = checked_mul(sizes.taps, w[i]);
+    return sizes;
+  }
+
+  ConvSizes full_sizes(PrepareContext& ctx) const {
+    const Shape& x = ctx.shape(0);
+    const Shape& w = ctx.shape(1);
+    ConvSizes sizes = weight_sizes(w);
+    const std::size_t first = options_.channels_last ? 1 : 2;
+    sizes.images = x[0];
+    sizes.input_pixels = sizes.output_pixels = 1;
+    for (std::size_t i = 0; i + 2 < x.size(); ++i) {
+      const AxisWindow axis = resolve_axis(window_, i, x[first + i], w[2 + i]);
+      sizes.input_pixels = checked_mul(sizes.input_pixels, axis.input);
+      sizes.output_pixels = checked_mul(sizes.output_pixels, axis.output);
+      sizes.axes.push_back(axis);
+    }
+    return sizes;
+  }
+
+  ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
+    if (sizes.group_channels() == 1 && sizes.group_outputs() == 1) return ConvMethod::depthwise;
+    const auto all_one = [](const std::vector<int64_t>& list) {
+      return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
+    };
+    if (strict_ || groups_ != 1 || w.size() != 4 || w[2] != 3 || w[3] != 3 ||
+        !all_one(window_.strides) || !all_one(window_.dilations) ||
+        sizes.channels < kWinogradChannels || sizes.outputs < kWinogradChannels)
+      return ConvMethod::indirect;
+    int64_t tiles = 1;
+    for (std::size_t i = 0; i < 2 && x.shape && x.shape->size() == 4; ++i) {
+      const Dim& input = (*x.shape)[(options_.channels_last ? 1 : 2) + i];
+      const Dim output = window_.output(i, input, Dim(3));
+      tiles *= output.is_known() ? (output.value() + 3) / 4 : kWinogradTiles;
+    }
+    if (!x.shape) tiles = kWinogradTiles;
+    return tiles >= kWinogradTiles ? ConvMethod::winograd : ConvMethod::indirect;
+  }
+
+  Step prepare_double(const ConvSizes& sizes, const ConvOptions& options) const;
+
+  WindowAttributes window_;
+  int64_t groups_;
+  bool strict_;
+  ConvOptions options_;
+};
+
+// The double of one output pixel: the sum over the taps that meet the image.
+double convolve_pixel(const ConvSizes& s, const double* x, const double* weights, int64_t channels,
+                      int64_t pixel) {
+  const std::size_t axes = s.axes.size();
+  double sum = 0;
+  for (int64_t tap = 0; tap < s.taps; ++tap) {
+    int64_t at = 0, scale = 1, p = pixel, t = tap;
+    bool inside = true;
+    for (std::size_t i = axes; i-- > 0;) {
+      const AxisWindow& axis = s.axes[i];
+      const int64_t in =
+          p % axis.output * axis.stride + t % axis.taps * axis.dilation - axis.pad_begin;
+      inside &= in >= 0 && in < axis.input;
+      at += in * scale;
+      scale *= axis.input;
+      p /= axis.output;
+      t /= axis.taps;
+    }
+    if (!inside) continue;
+    for (int64_t c = 0; c < channels; ++c)
+      sum += x[c * s.input_pixels + at] * weights[c * s.taps + tap];
+  }
+  return sum;
+}
+
+Step Conv::prepare_double(const ConvSizes& sizes, const ConvOptions& options) const {
+  if (options.channels_last)
+    fail(ErrorKind::unsupported, "channels-last convolution of float64 is not supported");
+  return [s = sizes, o = options](Frame& f) {
+    const double* x = f.in<double>(0);
+    const double* w = f.in<double>(1);
+    const double* bias = f.in<double>(2);
+    const double* residual = f.in<double>(3);
+    double* y = f.out<double>(0);
+    const int64_t channels = s.group_channels();
+    const double cost = static_cast<double>(s.output_pixels * s.taps * (channels + 4));
+    f.parallel_for(split_work(s.images * s.outputs, cost), [&](Range r) {
+      for (int64_t plane = r.begin; plane < r.end; ++plane) {
+        const int64_t image = plane / s.outputs, output = plane % s.outputs;
+        const int64_t group = output / s.group_outputs();
+        const double* from = x + (image * s.channels + group * channels) * s.input_pixels;
+        for (int64_t p = 0; p < s.output_pixels; ++p) {
+          const int64_t at = plane * s.output_pixels + p;
+          double sum = convolve_pixel(s, from, w + output * channels * s.taps, channels, p);
+          if (bias) sum += bias[output];
+          if (residual && !o.residual_last) sum += residual[at];
+          y[at] = o.activation(sum);
+          if (residual && o.residual_last) y[at] += residual[at];
+        }
+      }
+    });
+  };
+}
+
+}  // namespace
+
+void register_conv(OpRegistry& ops) {
+  ops.add<Conv>("Conv", {.since = 1});
+  ops.add<Conv>("FusedConv", {.since = 1}, "com.microsoft");
+  // Made by passes: (X, W, bias?, residual?), attributes `layout`, `activation`, `residual_last`
+  // and `strict`, which rules Winograd out.
+  ops.add<Conv>("FusedConv", {.since = 1}, "sardonyx");
+}
+
+}  // namespace sdx::ops

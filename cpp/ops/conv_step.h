@@ -1,0 +1,43 @@
+// The float32 convolution step: how weights are packed and which kernel runs them.
+#pragma once
+
+#include <vector>
+
+#include "ir/op.h"
+#include "kernels/conv.h"
+#include "kernels/winograd.h"
+#include "ops/activation.h"
+#include "ops/window.h"
+
+namespace sdx::ops {
+
+// Numbers are slots of packed weights.
+enum class ConvMethod { indirect = 0, depthwise = 1, winograd = 2 };
+
+struct ConvSizes {
+  int64_t images = 0, channels = 0, outputs = 0, groups = 1, taps = 1;
+  int64_t input_pixels = 0, output_pixels = 0;
+  std::vector<AxisWindow> axes;
+
+  int64_t group_channels() const { return channels / groups; }
+  int64_t group_outputs() const { return outputs / groups; }
+};
+
+struct ConvOptions {
+  bool channels_last = false;
+  bool residual = false;  // input 3
+  bool residual_last = false;
+  FusedActivation activation;
+};
+
+// Floats of the weights packed for a method.
+int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
+// Packs weights [outputs][group channels][taps].
+void pack_conv(ConvMethod method, const ConvSizes& sizes, const float* weights, float* packed);
+
+// Inputs are X, weights, bias, residual; the weights are read only where `packed` is null, and the
+// method is then not winograd.
+Step conv_step(PrepareContext& ctx, const ConvSizes& sizes, const ConvOptions& options,
+               ConvMethod method, const float* packed);
+
+}  // namespace sdx::ops

@@ -1,0 +1,375 @@
+// The float32 convolution step. Kernels work on channels-last images; channels-first tensors are
+// turned around on the way in and out, some images at a time.
+#include <algorithm>
+
+#include "base/checked.h"
+#include "kernels/depthwise.h"
+#include "kernels/transpose.h"
+#include "ops/conv_step.h"
+#include "ops/gemm_plan.h"
+#include "ops/layout.h"
+
+namespace sdx::ops {
+namespace {
+
+using kernels::Window;
+
+constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
+constexpr int64_t kWinogradChunks = 16;    // each has scratch of its own
+// Fewer blocks than this would leave threads idle, so their phases are split instead.
+constexpr int64_t kManyBlocks = 8;
+// A framed image lets one tap span the width's taps; it pays where channels are fewer than this.
+constexpr int64_t kFewChannels = 8;
+
+std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
+
+struct ConvStep {
+  ConvSizes s;
+  ConvOptions o;
+  ConvMethod method = ConvMethod::indirect;
+  const float* packed = nullptr;
+  GemmKernels gemm;
+  kernels::Conv* conv = kernels::conv.resolve();
+  kernels::Depthwise* depthwise = kernels::depthwise.resolve();
+  kernels::WinogradBlock* winograd_block = kernels::winograd_block.resolve();
+  kernels::WinogradTransform* winograd_input = kernels::winograd_input.resolve();
+  kernels::WinogradTransform* winograd_output = kernels::winograd_output.resolve();
+  kernels::WinogradMultiply* winograd_multiply = kernels::winograd_multiply.resolve();
+
+  Window window;
+  bool pointwise = false, framed = false;
+  bool turn_x = false, turn_y = false, turn_z = false;
+  int64_t frame_width = 0;
+  int64_t stack = 0;  // images worked on at once
+  // Floats into the scratch, and floats of one image there.
+  int64_t x_at = 0, y_at = 0, z_at = 0, weights_at = 0, work_at = 0;
+  int64_t x_image = 0, y_image = 0, work_floats = 0;
+  kernels::WinogradArgs winograd{};
+  int64_t winograd_tiles = 0, block_tiles = 1;
+
+  int64_t image_blocks() const { return (winograd_tiles + block_tiles - 1) / block_tiles; }
+
+  void plan(PrepareContext& ctx) {
+    if (s.images * s.outputs * s.output_pixels == 0) return;
+    window = kernel_window(s.axes, s.channels);
+    const auto& width = s.axes.back();
+    pointwise = method == ConvMethod::indirect && s.taps == 1;
+    for (const AxisWindow& axis : s.axes)
+      pointwise &= axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
+    framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFewChannels &&
+             width.taps > 1 && width.dilation == 1 && width.input > 0;
+    turn_x = !o.channels_last && s.channels > 1 && s.input_pixels > 1;
+    turn_y = !o.channels_last && s.outputs > 1 && s.output_pixels > 1;
+    turn_z = turn_y && o.residual;
+    x_image = s.channels * s.input_pixels;
+    y_image = s.outputs * s.output_pixels;
+    if (framed) use_frame();
+    const int64_t turned =
+        (turn_x || framed ? x_image : 0) + (turn_y ? y_image : 0) * (turn_z ? 2 : 1);
+    stack = turned ? std::clamp<int64_t>(kStackFloats / turned, 1, s.images) : s.images;
+    int64_t end = 0;
+    const auto reserve = [&](bool wanted, int64_t floats) {
+      const int64_t at = end;
+      if (wanted) end = round_up(checked_add(end, floats), 16);
+      return at;
+    };
+    x_at = reserve(turn_x || framed, checked_mul(stack, x_image));
+    y_at = reserve(turn_y, checked_mul(stack, y_image));
+    z_at = reserve(turn_z, checked_mul(stack, y_image));
+    weights_at = reserve(!packed, packed_conv_floats(method, s));
+    work_at = end;
+    if (method == ConvMethod::winograd) end = checked_add(end, plan_winograd());
+    ctx.request_scratch(checked_mul(end, sizeof(float)));
+  }
+
+  void use_frame() {
+    const AxisWindow& width = s.axes.back();
+    frame_width = (width.output - 1) * width.stride + width.taps;
+    const int64_t rows = s.input_pixels / std::max<int64_t>(width.input, 1);
+    x_image = checked_mul(rows, checked_mul(frame_width, s.channels));
+    std::vector<AxisWindow> axes = s.axes;
+    axes.back().input = frame_width;
+    window = kernel_window(axes, s.channels);
+    window.axis[2].taps = 1;
+    window.axis[2].pad = 0;
+  }
+
+  int64_t plan_winograd() {
+    const AxisWindow& height = s.axes[0];
+    const AxisWindow& width = s.axes[1];
+    winograd.height = size(height.input);
+    winograd.width = size(width.input);
+    winograd.output_height = size(height.output);
+    winograd.output_width = size(width.output);
+    winograd.pad_top = height.pad_begin;
+    winograd.pad_left = width.pad_begin;
+    winograd.channels = size(s.channels);
+    winograd.outputs = size(s.outputs);
+    winograd.y_step = size(s.outputs);
+    winograd.packed = packed;
+    winograd_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
+    block_tiles = std::clamp<int64_t>(static_cast<int64_t>(kernels::winograd_block_tiles(winograd)),
+                                      1, winograd_tiles);
+    work_floats =
+        round_up(static_cast<int64_t>(kernels::winograd_scratch(winograd, size(block_tiles))), 16);
+    const int64_t blocks = stack * image_blocks();
+    return checked_mul(work_floats, blocks < kManyBlocks ? 1 : std::min(blocks, kWinogradChunks));
+  }
+
+  // Copies images between rows of zeros, channels last.
+  void fill_frame(const Frame& f, int64_t images, const float* x, float* frame) const {
+    const AxisWindow& width = s.axes.back();
+    const int64_t rows = s.input_pixels / width.input;
+    const int64_t left = std::min(width.pad_begin, frame_width);
+    const int64_t count = std::clamp<int64_t>(frame_width - left, 0, width.input);
+    const int64_t c = s.channels, row_floats = frame_width * c;
+    const auto transpose = kernels::transpose_32.resolve();
+    f.parallel_for(
+        split_work(images * rows, 0.4 * static_cast<double>(row_floats) + 5), [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            float* to = frame + i * row_floats;
+            std::fill_n(to, left * c, 0.0f);
+            std::fill(to + (left + count) * c, to + row_floats, 0.0f);
+            if (turn_x) {
+              const float* from = x + i / rows * c * s.input_pixels + i % rows * width.input;
+              transpose(size(c), size(count), reinterpret_cast<const uint32_t*>(from),
+                        size(s.input_pixels), reinterpret_cast<uint32_t*>(to + left * c), size(c));
+            } else {
+              std::copy_n(x + i * width.input * c, count * c, to + left * c);
+            }
+          }
+        });
+  }
+
+  void operator()(Frame& f) const {
+    if (s.images * s.outputs * s.output_pixels == 0) return;
+    float* scratch = f.scratch<float>();
+    const float* weights = packed;
+    if (!weights) {
+      pack_conv(method, s, f.in<float>(1), scratch + weights_at);
+      weights = scratch + weights_at;
+    }
+    kernels::Epilogue epilogue;
+    o.activation.set_in(epilogue);
+    epilogue.column_bias = f.in<float>(2);
+    epilogue.residual_stride = size(s.outputs);
+    epilogue.residual_last = o.residual && o.residual_last;
+    for (int64_t first = 0; first < s.images && !f.cancelled(); first += stack) {
+      const int64_t images = std::min(stack, s.images - first);
+      const float* x = f.in<float>(0) + first * s.channels * s.input_pixels;
+      float* y = f.out<float>(0) + first * y_image;
+      const float* z = o.residual ? f.in<float>(3) + first * y_image : nullptr;
+      float* result = turn_y ? scratch + y_at : y;
+      if (framed) {
+        fill_frame(f, images, x, scratch + x_at);
+        x = scratch + x_at;
+      } else if (turn_x) {
+        to_channels_last(f, images, s.channels, s.input_pixels, x, scratch + x_at);
+        x = scratch + x_at;
+      }
+      if (turn_z) {
+        to_channels_last(f, images, s.outputs, s.output_pixels, z, scratch + z_at);
+        z = scratch + z_at;
+      }
+      epilogue.residual = z;
+      run(f, images, x, weights, result, epilogue);
+      if (turn_y) to_channels_first(f, images, s.outputs, s.output_pixels, result, y);
+    }
+  }
+
+  void run(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+           const kernels::Epilogue& epilogue) const {
+    if (pointwise)
+      run_pointwise(f, images, x, weights, y, epilogue);
+    else if (method == ConvMethod::indirect)
+      run_indirect(f, images, x, weights, y, epilogue);
+    else if (method == ConvMethod::depthwise)
+      run_depthwise(f, images, x, weights, y, epilogue);
+    else
+      run_winograd(f, images, x, y, epilogue);
+  }
+
+  static void move(kernels::Epilogue& epilogue, int64_t columns, int64_t residual) {
+    if (epilogue.column_bias) epilogue.column_bias += columns;
+    if (epilogue.residual) epilogue.residual += residual;
+  }
+
+  void run_pointwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                     const kernels::Epilogue& epilogue) const {
+    const int64_t m = images * s.output_pixels, n = s.group_outputs(), k = s.group_channels();
+    const GemmGrid grid = gemm_grid(gemm, s.groups, m, n, k);
+    const int64_t step = gemm.packed_floats(k, n);
+    f.parallel_for(grid.split, [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const auto [group, range] = grid.block(i);
+        kernels::GemmArgs args{.m = size(m),
+                               .n = size(n),
+                               .k = size(k),
+                               .a = x + group * k,
+                               .lda = size(s.channels),
+                               .b = weights + group * step,
+                               .c = y + group * n,
+                               .ldc = size(s.outputs),
+                               .epilogue = epilogue};
+        move(args.epilogue, group * n, group * n);
+        gemm.packed(args, range);
+      }
+    });
+  }
+
+  void run_indirect(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                    const kernels::Epilogue& epilogue) const {
+    const int64_t n = s.group_outputs(), k = s.group_channels() * s.taps;
+    const GemmGrid grid = gemm_grid(gemm, images * s.groups, s.output_pixels, n, k);
+    const int64_t step = gemm.packed_floats(k, n);
+    const int64_t channels = framed ? s.group_channels() * s.axes.back().taps : s.group_channels();
+    f.parallel_for(grid.split, [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const auto [batch, range] = grid.block(i);
+        const int64_t image = batch / s.groups, group = batch % s.groups;
+        const int64_t y_offset = image * y_image + group * n;
+        kernels::ConvArgs args{.window = window,
+                               .channels = size(channels),
+                               .outputs = size(n),
+                               .x = x + image * x_image + group * s.group_channels(),
+                               .packed = weights + group * step,
+                               .y = y + y_offset,
+                               .y_step = size(s.outputs),
+                               .epilogue = epilogue};
+        move(args.epilogue, group * n, y_offset);
+        conv(args, range);
+      }
+    });
+  }
+
+  void run_depthwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                     const kernels::Epilogue& epilogue) const {
+    const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
+    const double cost = 0.02 * static_cast<double>(width * s.channels * (s.taps + 4)) + 20;
+    f.parallel_for(split_work(images * rows, cost), [&](Range r) {
+      for (int64_t at = r.begin; at < r.end;) {
+        const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
+        kernels::DepthwiseArgs args{.window = window,
+                                    .channels = size(s.channels),
+                                    .x = x + image * x_image,
+                                    .weights = weights,
+                                    .y = y + image * y_image,
+                                    .y_step = size(s.channels),
+                                    .epilogue = epilogue};
+        move(args.epilogue, 0, image * y_image);
+        depthwise(args, size(at - image * rows), size(end - image * rows));
+        at = end;
+      }
+    });
+  }
+
+  void run_winograd(const Frame& f, int64_t images, const float* x, float* y,
+                    const kernels::Epilogue& epilogue) const {
+    const int64_t blocks = image_blocks();
+    float* work = f.scratch<float>() + work_at;
+    const auto image_args = [&](int64_t image) {
+      kernels::WinogradArgs args = winograd;
+      args.x = x + image * x_image;
+      args.y = y + image * y_image;
+      args.epilogue = epilogue;
+      move(args.epilogue, 0, image * y_image);
+      return args;
+    };
+    const auto block_range = [&](int64_t block) {
+      return kernels::WinogradBlockRange{size(winograd_tiles * block / blocks),
+                                         size(winograd_tiles * (block + 1) / blocks)};
+    };
+    if (stack * blocks >= kManyBlocks) {
+      const Split split{images * blocks, std::min(images * blocks, kWinogradChunks)};
+      f.parallel_for({split.chunks, split.chunks}, [&](Range chunk) {
+        const Range items = split.chunk(chunk.begin);
+        for (int64_t i = items.begin; i < items.end; ++i) {
+          const auto [begin, end] = block_range(i % blocks);
+          winograd_block(image_args(i / blocks), begin, end, work + chunk.begin * work_floats);
+        }
+      });
+      return;
+    }
+    for (int64_t i = 0; i < images * blocks; ++i)
+      run_phases(f, image_args(i / blocks), block_range(i % blocks), work);
+  }
+
+  void run_phases(const Frame& f, const kernels::WinogradArgs& args,
+                  const kernels::WinogradBlockRange& block, float* work) const {
+    const auto tiles = static_cast<int64_t>(block.block_end - block.block_begin);
+    const auto transform = [&](kernels::WinogradTransform* run, int64_t channels) {
+      f.parallel_for(split_work(tiles, 6 * static_cast<double>(channels)), [&](Range r) {
+        run(args, block, block.block_begin + size(r.begin), block.block_begin + size(r.end), work);
+      });
+    };
+    transform(winograd_input, s.channels);
+    const auto planes = static_cast<int64_t>(kernels::kWinogradPlanes);
+    const GemmGrid grid = gemm_grid(gemm, planes, tiles, s.outputs, s.channels);
+    const double cost = gemm_cost(tiles, s.outputs, s.channels);
+    f.parallel_for(split_work(planes * grid.panels, cost / static_cast<double>(grid.panels)),
+                   [&](Range r) {
+                     for (int64_t i = r.begin; i < r.end;) {
+                       const int64_t plane = i / grid.panels, panel = i % grid.panels;
+                       const int64_t end = std::min(r.end, (plane + 1) * grid.panels);
+                       winograd_multiply(args, block, size(plane), size(plane + 1), size(panel),
+                                         size(panel + end - i), work);
+                       i = end;
+                     }
+                   });
+    transform(winograd_output, s.outputs);
+  }
+};
+
+}  // namespace
+
+int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
+  const GemmKernels gemm;
+  switch (method) {
+    case ConvMethod::depthwise:
+      return checked_mul(s.channels, s.taps);
+    case ConvMethod::winograd:
+      return checked_mul(static_cast<int64_t>(kernels::kWinogradPlanes),
+                         gemm.packed_floats(s.channels, s.outputs));
+    case ConvMethod::indirect:
+      break;
+  }
+  return checked_mul(s.groups, gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs()));
+}
+
+void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, float* packed) {
+  const GemmKernels gemm;
+  const std::size_t panels = size(gemm.panels(s.group_outputs()));
+  if (method == ConvMethod::depthwise) {
+    kernels::transpose_32.resolve()(size(s.channels), size(s.taps),
+                                    reinterpret_cast<const uint32_t*>(weights), size(s.taps),
+                                    reinterpret_cast<uint32_t*>(packed), size(s.channels));
+    return;
+  }
+  if (method == ConvMethod::winograd) {
+    kernels::winograd_pack.resolve()(size(s.channels), size(s.outputs), weights, packed, 0, panels);
+    return;
+  }
+  const auto pack = kernels::conv_pack.resolve();
+  const int64_t each = s.group_outputs() * s.group_channels() * s.taps;
+  const int64_t step = gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs());
+  for (int64_t g = 0; g < s.groups; ++g)
+    pack({.channels = size(s.group_channels()),
+          .outputs = size(s.group_outputs()),
+          .taps = size(s.taps),
+          .weights = weights + g * each,
+          .packed = packed + g * step},
+         0, panels);
+}
+
+Step conv_step(PrepareContext& ctx, const ConvSizes& sizes, const ConvOptions& options,
+               ConvMethod method, const float* packed) {
+  ConvStep step;
+  step.s = sizes;
+  step.o = options;
+  step.method = method;
+  step.packed = packed;
+  step.plan(ctx);
+  return step;
+}
+
+}  // namespace sdx::ops
