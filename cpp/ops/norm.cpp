@@ -1,0 +1,390 @@
+// Normalisation of images: batch, instance and group normalisation, LRN, and
+// MeanVarianceNormalization.
+#include "kernels/norm.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "kernels/unary.h"
+#include "ops/float32_adapter.h"
+#include "ops/registry.h"
+
+namespace sdx::ops {
+namespace {
+
+constexpr double kCost = 0.25;  // nanoseconds an element
+
+// Floats of any width as doubles.
+void read_doubles(DType dtype, const std::byte* data, int64_t count, double* to) {
+  dispatch(FloatTypes{}, dtype, [&]<class T>() -> int {
+    const T* from = reinterpret_cast<const T*>(data);
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(ComputeType<T>(from[i]));
+    return 0;
+  });
+}
+
+// y[i] = x[i] * scale + shift.
+void scale_shift(const float* x, float* y, int64_t n, double scale, double shift) {
+  kernels::unary_scale_shift.resolve()(x, y, static_cast<std::size_t>(n), static_cast<float>(scale),
+                                       static_cast<float>(shift));
+}
+void scale_shift(const double* x, double* y, int64_t n, double scale, double shift) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale + shift;
+}
+
+// Mean and population variance.
+std::array<double, 2> moments_of(const float* x, int64_t n) {
+  const auto [mean, variance] = kernels::moments.resolve()(x, static_cast<std::size_t>(n));
+  return {mean, variance};
+}
+std::array<double, 2> moments_of(const double* x, int64_t n) {
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i];
+  const double mean = sum / static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  return {mean, squares / static_cast<double>(n)};
+}
+
+// Checks that input i is a vector of `size`, where both are known.
+void check_vector(InferContext& ctx, int i, const Dim& size) {
+  if (!ctx.has_input(i) || !ctx.has_rank(i)) return;
+  const Dims& dims = ctx.dims(i);
+  check(dims.size() == 1, "expected a vector, got ", dims);
+  check(!dims[0].is_known() || !size.is_known() || dims[0] == size, "a vector of ", dims[0],
+        ", expected ", size);
+}
+
+void check_floats(InferContext& ctx) {
+  for (int i = 0; i < ctx.input_count(); ++i)
+    check(!ctx.has_input(i) || is_float(ctx.dtype(i)), "expected floats, got ", ctx.dtype(i));
+}
+
+// Runs make<float> for float32 and 16-bit floats, make<double> for float64.
+template <class F>
+Step float_step(PrepareContext& ctx, F&& make) {
+  if (ctx.dtype(0) == DType::float64) return make.template operator()<double>();
+  return in_float32(ctx, make.template operator()<float>());
+}
+
+class BatchNorm final : public Op {
+ public:
+  explicit BatchNorm(const OpInit& init)
+      : epsilon_(init.attrs.get("epsilon", 1e-5)),
+        momentum_(init.attrs.get("momentum", 0.9)),
+        training_(init.opset >= 14 && init.attrs.get("training_mode", 0) != 0),
+        per_element_(init.opset < 9 && init.attrs.get("spatial", 1) == 0) {
+    if (init.opset < 14 && init.output_count > 1 && init.attrs.get("is_test", 0) == 0)
+      fail(ErrorKind::unsupported, "training by BatchNormalization of opset ", init.opset,
+           " is not supported");
+  }
+
+  void infer(InferContext& ctx) const override {
+    check_floats(ctx);
+    if (ctx.has_rank(0)) {
+      const Dims& x = ctx.dims(0);
+      check(!x.empty(), "expected an input of rank 1 or more");
+      const Dim channels = x.size() > 1 ? x[1] : Dim(1);
+      for (int i = 1; i < 5 && !per_element_; ++i) check_vector(ctx, i, channels);
+    }
+    ctx.set_output(0, Type(ctx.input(0)));
+    for (int i = 1; i < ctx.output_count(); ++i)
+      if (ctx.wants_output(i)) ctx.set_output(i, Type(ctx.input(i < 3 ? 2 + i : i)));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape& x = ctx.shape(0);
+    int64_t inner = 1;
+    for (std::size_t i = 2; i < x.size(); ++i) inner = checked_mul(inner, x[i]);
+    int64_t channels = x.size() > 1 ? x[1] : 1;
+    if (per_element_) {
+      channels *= inner;
+      inner = 1;
+    }
+    for (int i = 1; i < 5; ++i)
+      check(ctx.count(i) == channels, "parameters of shape ", ctx.shape(i), " for ", channels,
+            " channels");
+    const int64_t images = x[0];
+    const int64_t scratch_bytes = checked_mul(checked_mul(channels, 4), sizeof(double));
+    const int64_t adapter_start = round_up(scratch_bytes, kAlignment);
+    ctx.request_scratch(adapter_start);
+    return float_step(ctx, [&]<class T>() -> Step {
+      // The parameters are read as T where they are 16-bit floats (the adapter widens them).
+      std::array<DType, 5> dtypes{};
+      for (int i = 1; i < 5; ++i)
+        dtypes[i] = is_half_float(ctx.dtype(i)) && ctx.dtype(0) != DType::float64 ? DType::float32
+                                                                                  : ctx.dtype(i);
+      std::array<DType, 3> running{};
+      for (int i = 1; i < 3 && training_; ++i)
+        if (ctx.wants_output(i)) {
+          check(ctx.dtype(0) != DType::float64 || !is_half_float(ctx.output_dtype(i)),
+                "running moments of ", ctx.output_dtype(i), " for a float64 input");
+          running[i] = is_half_float(ctx.output_dtype(i)) ? DType::float32 : ctx.output_dtype(i);
+        }
+      return [=, epsilon = static_cast<double>(epsilon_), momentum = static_cast<double>(momentum_),
+              training = training_](Frame& f) {
+        double* parameters[5] = {};  // scale, bias, mean, variance
+        for (int i = 1; i < 5; ++i) {
+          parameters[i] = f.scratch<double>() + (i - 1) * channels;
+          read_doubles(dtypes[i], f.in<std::byte>(i), channels, parameters[i]);
+        }
+        const T* from = f.in<T>(0);
+        if (training) train(f, from, images, channels, inner, momentum, parameters, running);
+        T* y = f.out<T>(0);
+        const double cost = kCost * static_cast<double>(inner) + 4;
+        f.parallel_for(split_work(images * channels, cost), [&](Range r) {
+          for (int64_t plane = r.begin; plane < r.end; ++plane) {
+            const int64_t c = plane % channels;
+            const double scale = parameters[1][c] / std::sqrt(parameters[4][c] + epsilon);
+            scale_shift(from + plane * inner, y + plane * inner, inner, scale,
+                        parameters[2][c] - parameters[3][c] * scale);
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  // Replaces mean and variance by those of the batch and writes the running ones.
+  template <class T>
+  static void train(const Frame& f, const T* x, int64_t images, int64_t channels, int64_t inner,
+                    double momentum, double* const* parameters,
+                    const std::array<DType, 3>& running) {
+    const auto count = static_cast<double>(images * inner);
+    for (int64_t c = 0; c < channels; ++c) {
+      double sum = 0, squares = 0;
+      const auto each = [&](auto&& visit) {
+        for (int64_t n = 0; n < images; ++n)
+          for (int64_t i = 0; i < inner; ++i)
+            visit(static_cast<double>(x[(n * channels + c) * inner + i]));
+      };
+      each([&](double v) { sum += v; });
+      const double mean = sum / count;
+      each([&](double v) { squares += (v - mean) * (v - mean); });
+      const double moments[2] = {mean, squares / count};
+      for (int k = 0; k < 2; ++k) {
+        const double old = parameters[3 + k][c];
+        parameters[3 + k][c] = moments[k];
+        if (!f.wants_output(1 + k)) continue;
+        const double mixed = old * momentum + moments[k] * (1 - momentum);
+        if (running[1 + k] == DType::float64)
+          f.out<double>(1 + k)[c] = mixed;
+        else
+          f.out<float>(1 + k)[c] = static_cast<float>(mixed);
+      }
+    }
+  }
+
+  float epsilon_, momentum_;
+  bool training_, per_element_;
+};
+
+// InstanceNormalization, and GroupNormalization whose scale goes by group (18) or channel (21).
+class GroupNorm final : public Op {
+ public:
+  explicit GroupNorm(const OpInit& init)
+      : by_instance_(init.type == "InstanceNormalization"),
+        factors_by_group_(!by_instance_ && init.opset < 21),
+        groups_(by_instance_ ? 0 : init.attrs.require<int64_t>("num_groups")),
+        epsilon_(init.attrs.get("epsilon", 1e-5)) {
+    check(by_instance_ || groups_ >= 1, "num_groups is ", groups_);
+  }
+
+  void infer(InferContext& ctx) const override {
+    check_floats(ctx);
+    if (ctx.has_rank(0)) {
+      const Dims& x = ctx.dims(0);
+      check(x.size() >= 2, "expected an input of rank 2 or more, got ", x);
+      check(by_instance_ || !x[1].is_known() || x[1].value() % groups_ == 0, x[1], " channels in ",
+            groups_, " groups");
+      for (int i = 1; i < 3; ++i) check_vector(ctx, i, factors_by_group_ ? Dim(groups_) : x[1]);
+    }
+    ctx.set_output(0, Type(ctx.input(0)));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape& x = ctx.shape(0);
+    int64_t inner = 1;
+    for (std::size_t i = 2; i < x.size(); ++i) inner = checked_mul(inner, x[i]);
+    const int64_t images = x[0], channels = x[1];
+    const int64_t groups = by_instance_ ? channels : groups_;
+    const int64_t each = groups ? channels / groups : 0;
+    for (int i = 1; i < 3; ++i) {
+      check(ctx.count(i) == (factors_by_group_ ? groups : channels), "factors of shape ",
+            ctx.shape(i), " for ", channels, " channels in ", groups, " groups");
+      if (ctx.dtype(0) == DType::float64 && ctx.dtype(i) != DType::float64)
+        fail(ErrorKind::unsupported, "float64 normalised with factors of ", ctx.dtype(i));
+    }
+    return float_step(ctx, [&]<class T>() -> Step {
+      return [=, by_group = factors_by_group_, epsilon = static_cast<double>(epsilon_)](Frame& f) {
+        const T* scale = f.in<T>(1);
+        const T* bias = f.in<T>(2);
+        const int64_t run = each * inner;
+        if (run == 0) return;
+        const double cost = 2 * kCost * static_cast<double>(run) + 10;
+        f.parallel_for(split_work(images * groups, cost), [&](Range r) {
+          for (int64_t item = r.begin; item < r.end; ++item) {
+            const int64_t group = item % groups;
+            const T* from = f.in<T>(0) + item * run;
+            T* to = f.out<T>(0) + item * run;
+            const auto [mean, variance] = moments_of(from, run);
+            const double inv_std = 1 / std::sqrt(variance + epsilon);
+            for (int64_t c = 0; c < each; ++c) {
+              const int64_t at = by_group ? group : group * each + c;
+              const double factor = static_cast<double>(scale[at]) * inv_std;
+              scale_shift(from + c * inner, to + c * inner, inner, factor,
+                          static_cast<double>(bias[at]) - mean * factor);
+            }
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  bool by_instance_, factors_by_group_;
+  int64_t groups_;
+  float epsilon_;
+};
+
+// y = base ^ -power of a run, times x.
+void divide_by_power(const float* x, float* base, float* y, int64_t n, double power) {
+  const auto count = static_cast<std::size_t>(n);
+  kernels::unary_log.resolve()(base, base, count, 0, 0);
+  kernels::unary_scale_shift.resolve()(base, base, count, static_cast<float>(-power), 0);
+  kernels::unary_exp.resolve()(base, base, count, 0, 0);
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] * base[i];
+}
+void divide_by_power(const double* x, double* base, double* y, int64_t n, double power) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] / std::pow(base[i], power);
+}
+
+class LRN final : public Op {
+ public:
+  explicit LRN(const OpInit& init)
+      : size_(init.attrs.require<int64_t>("size")),
+        alpha_(init.attrs.get("alpha", 1e-4)),
+        beta_(init.attrs.get("beta", 0.75)),
+        bias_(init.attrs.get("bias", 1.0)) {
+    check(size_ >= 1, "size is ", size_);
+  }
+
+  void infer(InferContext& ctx) const override {
+    check_floats(ctx);
+    check(!ctx.has_rank(0) || ctx.rank(0) >= 2, "expected an input of rank 2 or more");
+    ctx.set_output(0, Type(ctx.input(0)));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape& x = ctx.shape(0);
+    int64_t pixels = 1;
+    for (std::size_t i = 2; i < x.size(); ++i) pixels = checked_mul(pixels, x[i]);
+    const int64_t images = x[0], channels = x[1];
+    return float_step(ctx, [&]<class T>() -> Step {
+      return [=, before = (size_ - 1) / 2, after = size_ / 2, bias = static_cast<double>(bias_),
+              beta = static_cast<double>(beta_),
+              alpha = static_cast<double>(alpha_) / static_cast<double>(size_)](Frame& f) {
+        constexpr int64_t kRun = 256;
+        const int64_t runs = (pixels + kRun - 1) / kRun;
+        if (channels == 0) return;
+        const double cost = static_cast<double>(std::min(pixels, kRun) *
+                                                std::min(before + after + 4, channels + 4)) /
+                            4;
+        f.parallel_for(split_work(images * channels * runs, cost), [&](Range r) {
+          T sums[kRun];
+          for (int64_t item = r.begin; item < r.end; ++item) {
+            const int64_t begin = item % runs * kRun, n = std::min(kRun, pixels - begin);
+            const int64_t channel = item / runs % channels, image = item / runs / channels;
+            const T* from = f.in<T>(0) + image * channels * pixels + begin;
+            std::fill_n(sums, n, T{});
+            const int64_t last = std::min(channel + std::min(after, channels), channels - 1);
+            for (int64_t c = std::max<int64_t>(channel - before, 0); c <= last; ++c)
+              for (int64_t i = 0; i < n; ++i)
+                sums[i] += from[c * pixels + i] * from[c * pixels + i];
+            for (int64_t i = 0; i < n; ++i)
+              sums[i] = static_cast<T>(bias + alpha * static_cast<double>(sums[i]));
+            const int64_t at = (image * channels + channel) * pixels + begin;
+            divide_by_power(f.in<T>(0) + at, sums, f.out<T>(0) + at, n, beta);
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  int64_t size_;
+  float alpha_, beta_, bias_;
+};
+
+// (x - mean) / deviation over some axes.
+class MeanVarianceNorm final : public Op {
+ public:
+  explicit MeanVarianceNorm(const OpInit& init) : axes_(init.attrs.ints("axes")) {
+    if (!init.attrs.has("axes")) axes_ = {0, 2, 3};
+  }
+
+  void infer(InferContext& ctx) const override {
+    check_floats(ctx);
+    if (ctx.has_rank(0))
+      for (const int64_t axis : axes_) normalize_axis(axis, ctx.rank(0));
+    ctx.set_output(0, Type(ctx.input(0)));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape& x = ctx.shape(0);
+    // The mean an element belongs to, by strides that are 0 along the reduced axes.
+    Shape kept = x;
+    for (const int64_t axis : axes_) kept[normalize_axis(axis, static_cast<int64_t>(x.size()))] = 1;
+    const int64_t means = element_count(kept), count = element_count(x);
+    const Shape strides = broadcast_strides(kept, x);
+    ctx.request_scratch(round_up(checked_mul(means, 2 * sizeof(double)), kAlignment));
+    return float_step(ctx, [&]<class T>() -> Step {
+      return [=, shape = Shape(x)](Frame& f) {
+        if (count == 0) return;
+        double* mean = f.scratch<double>();
+        double* variance = mean + means;
+        std::fill_n(mean, 2 * means, 0.0);
+        const auto each = [&](auto&& visit) {
+          for (int64_t i = 0; i < count; ++i) {
+            int64_t rest = i, at = 0;
+            for (std::size_t axis = shape.size(); axis-- > 0;) {
+              at += rest % shape[axis] * strides[axis];
+              rest /= shape[axis];
+            }
+            visit(i, at);
+          }
+        };
+        const T* from = f.in<T>(0);
+        T* y = f.out<T>(0);
+        const double size = static_cast<double>(count / means);
+        each([&](int64_t i, int64_t at) { mean[at] += static_cast<double>(from[i]) / size; });
+        each([&](int64_t i, int64_t at) {
+          const double d = static_cast<double>(from[i]) - mean[at];
+          variance[at] += d * d / size;
+        });
+        each([&](int64_t i, int64_t at) {
+          constexpr double kEpsilon = 1e-9;  // the standard's, beside the deviation
+          y[i] = static_cast<T>((static_cast<double>(from[i]) - mean[at]) /
+                                (std::sqrt(variance[at]) + kEpsilon));
+        });
+      };
+    });
+  }
+
+ private:
+  std::vector<int64_t> axes_;
+};
+
+}  // namespace
+
+void register_norm(OpRegistry& ops) {
+  ops.add<BatchNorm>("BatchNormalization", {.since = 1});
+  ops.add<GroupNorm>("InstanceNormalization", {.since = 1});
+  ops.add<GroupNorm>("GroupNormalization", {.since = 18});
+  ops.add<LRN>("LRN", {.since = 1});
+  ops.add<MeanVarianceNorm>("MeanVarianceNormalization", {.since = 9});
+}
+
+}  // namespace sdx::ops
