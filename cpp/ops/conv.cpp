@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/convert.h"
+#include "ops/checks.h"
 #include "ops/conv_step.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
@@ -30,9 +31,7 @@ class Conv final : public Op {
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
     check(is_float(dtype), "expected a float input, got ", dtype);
-    for (int i = 1; i < ctx.input_count(); ++i)
-      check(!ctx.has_input(i) || ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ",
-            ctx.dtype(i));
+    check_dtypes(ctx, dtype);
     if (!ctx.has_rank(0)) return ctx.set_output(0, dtype);
     const Dims& x = ctx.dims(0);
     const std::size_t rank = x.size();
@@ -49,23 +48,24 @@ class Conv final : public Op {
       outputs = w[0];
       check(!outputs.is_known() || outputs.value() % groups_ == 0, outputs, " output channels in ",
             groups_, " groups");
-      check(!channels.is_known() || !w[1].is_known() || channels == w[1] * Dim(groups_), channels,
-            " channels, but weights ", w, " in ", groups_, " groups take ", w[1] * Dim(groups_));
+      check(may_equal(channels, w[1] * Dim(groups_)), channels, " channels, but weights ", w,
+            " in ", groups_, " groups take ", w[1] * Dim(groups_));
       std::copy(w.begin() + 2, w.end(), taps.begin());
     }
     for (std::size_t i = 0; i < axes && !window_.kernel_shape.empty(); ++i) {
       const Dim given(window_.kernel_shape[i]);
-      check(!taps[i].is_known() || taps[i] == given, "kernel_shape is ", given, " along axis ", i,
+      check(may_equal(taps[i], given), "kernel_shape is ", given, " along axis ", i,
             ", but the weights have ", taps[i]);
       taps[i] = given;
     }
-    check_bias(ctx, outputs);
+    check_vector(ctx, 2, outputs);
     Dims y;
     y.push_back(x[0]);
     if (!options_.channels_last) y.push_back(outputs);
     for (std::size_t i = 0; i < axes; ++i) y.push_back(window_.output(i, x[first + i], taps[i]));
     if (options_.channels_last) y.push_back(outputs);
-    if (ctx.has_input(3) && ctx.has_rank(3)) check_residual(ctx.dims(3), y);
+    if (ctx.has_input(3) && ctx.has_rank(3))
+      check(may_equal(ctx.dims(3), y), "residual ", ctx.dims(3), " for a result of ", y);
     ctx.set_output(0, dtype, std::move(y));
   }
 
@@ -110,21 +110,6 @@ class Conv final : public Op {
   }
 
  private:
-  static void check_bias(InferContext& ctx, const Dim& outputs) {
-    if (!ctx.has_input(2) || !ctx.has_rank(2)) return;
-    const Dims& bias = ctx.dims(2);
-    check(bias.size() == 1, "bias ", bias, " is no vector");
-    check(!bias[0].is_known() || !outputs.is_known() || bias[0] == outputs, "bias of ", bias[0],
-          " for ", outputs, " output channels");
-  }
-
-  static void check_residual(const Dims& z, const Dims& y) {
-    bool same = z.size() == y.size();
-    for (std::size_t i = 0; same && i < y.size(); ++i)
-      same = !z[i].is_known() || !y[i].is_known() || z[i] == y[i];
-    check(same, "residual ", z, " for a result of ", y);
-  }
-
   ConvSizes weight_sizes(const Shape& w) const {
     ConvSizes sizes;
     sizes.groups = groups_;

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/norm.h"
+#include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
 
@@ -96,9 +97,7 @@ class AxisNorm final : public Op {
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
     check(is_float(dtype), "expected a float input, got ", dtype);
-    for (int i = 1; i < ctx.input_count(); ++i)
-      check(!ctx.has_input(i) || is_float(ctx.dtype(i)), "expected a float input, got ",
-            ctx.dtype(i));
+    check_all_floats(ctx);
     const DType result = ctx.has_input(1) && norm_ == Norm::rms ? ctx.dtype(1) : dtype;
     ctx.set_output(0, Type(ctx.input(0)));
     if (result != dtype)
@@ -205,20 +204,12 @@ class SkipNorm final : public Op {
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
     check(is_float(dtype), "expected a float input, got ", dtype);
-    for (int i = 1; i < ctx.input_count(); ++i)
-      check(!ctx.has_input(i) || ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ",
-            ctx.dtype(i));
+    check_dtypes(ctx, dtype);
     Type rows = Type::tensor(DType::float32);
     if (ctx.has_rank(0)) {
       check(ctx.rank(0) >= 1, "expected an input of rank 1 or more");
       Dims dims = ctx.dims(0);
-      for (int i = 2; i < ctx.input_count(); ++i) {
-        if (!ctx.has_input(i) || !ctx.has_rank(i)) continue;
-        const Dims& factor = ctx.dims(i);
-        check(factor.size() == 1 &&
-                  (!factor[0].is_known() || !dims.back().is_known() || factor[0] == dims.back()),
-              "a factor of shape ", factor, " for an input ", dims);
-      }
+      for (int i = 2; i < ctx.input_count(); ++i) check_vector(ctx, i, dims.back());
       dims.back() = Dim(1);
       rows = Type::tensor(DType::float32, std::move(dims));
     }
@@ -243,8 +234,8 @@ class SkipNorm final : public Op {
     const int64_t rows = cols ? element_count(x) / cols : 0;
     const int64_t skip_rows = cols ? element_count(skip) / cols : 0;
     for (int i = 2; i < ctx.input_count(); ++i)
-      check(!ctx.has_input(i) || ctx.count(i) == cols, "a factor of shape ", ctx.shape(i),
-            " for rows of ", cols);
+      if (ctx.has_input(i))
+        check(ctx.count(i) == cols, "a factor of shape ", ctx.shape(i), " for rows of ", cols);
     const int bias_input = norm_ == Norm::layer ? 4 : 3;
     const int beta_input = norm_ == Norm::layer ? 3 : -1;
     if (ctx.dtype(0) == DType::float64)
@@ -306,10 +297,11 @@ class EmbedNorm final : public Op {
     const DType dtype = ctx.dtype(kWords);
     check(is_float(dtype), "expected float embeddings, got ", dtype);
     for (const int i : {kIds, kSegments, kMask, kPositionIds})
-      check(!ctx.has_input(i) || ctx.dtype(i) == DType::int32, "expected int32, got input ", i);
+      if (ctx.has_input(i))
+        check(ctx.dtype(i) == DType::int32, "expected int32, got ", ctx.dtype(i));
+    check_rank(ctx, kIds, 2);
+    check_rank(ctx, kWords, 2);
     const Dim batch = ctx.has_rank(kIds) ? ctx.dims(kIds).at(0) : Dim::unknown();
-    if (ctx.has_rank(kIds)) check(ctx.rank(kIds) == 2, "input_ids has rank ", ctx.rank(kIds));
-    if (ctx.has_rank(kWords)) check(ctx.rank(kWords) == 2, "embeddings of rank ", ctx.rank(kWords));
     const Dims result{batch, ctx.has_rank(kIds) ? ctx.dims(kIds)[1] : Dim::unknown(),
                       ctx.has_rank(kWords) ? ctx.dims(kWords)[1] : Dim::unknown()};
     ctx.set_output(0, dtype, result);
@@ -331,8 +323,8 @@ class EmbedNorm final : public Op {
       table_rows[i] = table[0];
     }
     for (const int i : {kSegments, kMask})
-      check(!ctx.has_input(i) || ctx.shape(i) == ids, "input ", i, " has shape ", ctx.shape(i),
-            ", expected ", ids);
+      if (ctx.has_input(i))
+        check(ctx.shape(i) == ids, "input ", i, " has shape ", ctx.shape(i), ", expected ", ids);
     for (const int i : {kGamma, kBeta})
       check(ctx.count(i) == hidden, "a factor of shape ", ctx.shape(i), " for rows of ", hidden);
     bool shared_positions = false;

@@ -13,6 +13,7 @@
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "ops/activation.h"
+#include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
 #include "ops/registry.h"
@@ -133,32 +134,22 @@ class MatMul final : public Op {
 
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
-    for (int i = 1; i < ctx.input_count(); ++i)
-      check(!ctx.has_input(i) || ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ",
-            ctx.dtype(i));
+    check_dtypes(ctx, dtype);
     const bool known = ctx.has_rank(0) && ctx.has_rank(1);
     if (is_gemm_) {
-      for (int i = 0; i < 2; ++i)
-        check(!ctx.has_rank(i) || ctx.rank(i) == 2, "expected a matrix, not rank ", ctx.rank(i));
+      for (int i = 0; i < 2; ++i) check_rank(ctx, i, 2);
       if (!known) return ctx.set_output(0, dtype, {Dim::unknown(), Dim::unknown()});
     }
     if (!known) return ctx.set_output(0, dtype);
     const auto a = operand<Dim>(ctx.dims(0), transposed_a_, batch_transposed_a_, true);
     const auto b = operand<Dim>(ctx.dims(1), transposed_b_, batch_transposed_b_, false);
-    check(!a.columns.is_known() || !b.rows.is_known() || a.columns == b.rows,
-          "inner dimensions differ: ", a.columns, " and ", b.rows);
+    check(may_equal(a.columns, b.rows), "inner dimensions differ: ", a.columns, " and ", b.rows);
     Dims dims = broadcast_batches(a.batch, b.batch);
     if (ctx.rank(0) > 1) dims.push_back(a.rows);
     if (ctx.rank(1) > 1) dims.push_back(b.columns);
     check_addend(ctx, a.rows, b.columns);
     if (ctx.has_input(3) && ctx.has_rank(3)) {
-      check(ctx.rank(3) == static_cast<int64_t>(dims.size()), "residual of rank ", ctx.rank(3),
-            " for a result of rank ", dims.size());
-      for (std::size_t i = 0; i < dims.size(); ++i) {
-        const Dim& d = ctx.dims(3)[i];
-        check(!d.is_known() || !dims[i].is_known() || d == dims[i], "residual ", ctx.dims(3),
-              " for a result of ", dims);
-      }
+      check(may_equal(ctx.dims(3), dims), "residual ", ctx.dims(3), " for a result of ", dims);
     }
     ctx.set_output(0, dtype, std::move(dims));
   }
@@ -232,8 +223,8 @@ class MatMul final : public Op {
     const Dim wanted[2] = {rows, columns};
     for (std::size_t i = 0; i < dims.size(); ++i) {
       const Dim& want = wanted[2 - dims.size() + i];
-      check(dims[i] == Dim(1) || !dims[i].is_known() || !want.is_known() || dims[i] == want,
-            "an addend of shape ", dims, " does not broadcast to [", rows, ", ", columns, "]");
+      check(dims[i] == Dim(1) || may_equal(dims[i], want), "an addend of shape ", dims,
+            " does not broadcast to [", rows, ", ", columns, "]");
     }
   }
 

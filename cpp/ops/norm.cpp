@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/unary.h"
+#include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
 
@@ -48,20 +49,6 @@ std::array<double, 2> moments_of(const double* x, int64_t n) {
   return {mean, squares / static_cast<double>(n)};
 }
 
-// Checks that input i is a vector of `size`, where both are known.
-void check_vector(InferContext& ctx, int i, const Dim& size) {
-  if (!ctx.has_input(i) || !ctx.has_rank(i)) return;
-  const Dims& dims = ctx.dims(i);
-  check(dims.size() == 1, "expected a vector, got ", dims);
-  check(!dims[0].is_known() || !size.is_known() || dims[0] == size, "a vector of ", dims[0],
-        ", expected ", size);
-}
-
-void check_floats(InferContext& ctx) {
-  for (int i = 0; i < ctx.input_count(); ++i)
-    check(!ctx.has_input(i) || is_float(ctx.dtype(i)), "expected floats, got ", ctx.dtype(i));
-}
-
 // Runs make<float> for float32 and 16-bit floats, make<double> for float64.
 template <class F>
 Step float_step(PrepareContext& ctx, F&& make) {
@@ -82,7 +69,7 @@ class BatchNorm final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
-    check_floats(ctx);
+    check_all_floats(ctx);
     if (ctx.has_rank(0)) {
       const Dims& x = ctx.dims(0);
       check(!x.empty(), "expected an input of rank 1 or more");
@@ -193,7 +180,7 @@ class GroupNorm final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
-    check_floats(ctx);
+    check_all_floats(ctx);
     if (ctx.has_rank(0)) {
       const Dims& x = ctx.dims(0);
       check(x.size() >= 2, "expected an input of rank 2 or more, got ", x);
@@ -272,8 +259,8 @@ class LRN final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
-    check_floats(ctx);
-    check(!ctx.has_rank(0) || ctx.rank(0) >= 2, "expected an input of rank 2 or more");
+    check_all_floats(ctx);
+    if (ctx.has_rank(0)) check(ctx.rank(0) >= 2, "expected an input of rank 2 or more");
     ctx.set_output(0, Type(ctx.input(0)));
   }
 
@@ -326,7 +313,7 @@ class MeanVarianceNorm final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
-    check_floats(ctx);
+    check_all_floats(ctx);
     if (ctx.has_rank(0))
       for (const int64_t axis : axes_) normalize_axis(axis, ctx.rank(0));
     ctx.set_output(0, Type(ctx.input(0)));

@@ -204,7 +204,7 @@ def _reference(ref: Any, model: onnx.ModelProto, feeds: dict, inputs: Sequence, 
         accepted = inspect.signature(ref).parameters
         every = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
         return ref(*inputs, **{k: v for k, v in attrs.items() if every or k in accepted})
-    if ref == "ort":
+    if isinstance(ref, str) and ref == "ort":
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -245,7 +245,7 @@ def check_op(
         "attrs": attrs,
     }
     oracle = options | (
-        {"opset": opset or REFERENCE_OPSET_OF_ORT} if ref == "ort" and not domain else {}
+        {"opset": opset or REFERENCE_OPSET_OF_ORT} if isinstance(ref, str) and not domain else {}
     )
     feeds = {f"x{i}": value for i, value in enumerate(values) if value is not None}
     expected = _reference(ref, make_model(op_type, values, **oracle), feeds, values, attrs)

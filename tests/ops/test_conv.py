@@ -1,0 +1,114 @@
+"""Conv, its fused form and ConvTranspose, against PyTorch in float64."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from helpers import check_op, expect_error, randn
+
+CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+def conv(x, w, b=None, group=1, strides=None, dilations=None, pads=None, **_):
+    axes = x.ndim - 2
+    x, w = (torch.from_numpy(v.astype(np.float64)) for v in (x, w))
+    b = None if b is None else torch.from_numpy(b.astype(np.float64))
+    pads = pads or [0] * 2 * axes
+    sides = [v for i in reversed(range(axes)) for v in (pads[i], pads[axes + i])]
+    args = (strides or [1] * axes, 0, dilations or [1] * axes, group)
+    return CONVS[axes](F.pad(x, sides), w, b, *args).numpy()
+
+
+CASES = [
+    # x, w, attributes
+    ((1, 3, 9, 11), (5, 3, 3, 3), {}),
+    ((2, 3, 32, 30), (16, 3, 7, 7), {"strides": [2, 2], "pads": [3, 3, 3, 3]}),
+    ((1, 1, 12, 12), (4, 1, 5, 5), {"pads": [2, 2, 2, 2]}),
+    ((2, 16, 7, 5), (24, 16, 1, 1), {}),
+    ((2, 16, 7, 5), (24, 16, 1, 1), {"strides": [2, 2]}),
+    ((1, 32, 14, 14), (32, 32, 3, 3), {"pads": [1, 1, 1, 1]}),
+    ((2, 20, 33, 18), (36, 20, 3, 3), {"pads": [0, 1, 2, 0]}),
+    ((1, 32, 14, 14), (32, 32, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    ((1, 9, 14, 13), (6, 9, 3, 2), {"dilations": [2, 3], "pads": [2, 1, 0, 3]}),
+    ((2, 12, 9, 9), (12, 1, 3, 3), {"group": 12, "pads": [1, 1, 1, 1]}),
+    ((2, 12, 9, 9), (24, 1, 3, 3), {"group": 12, "strides": [2, 2]}),
+    ((2, 12, 9, 9), (18, 4, 3, 3), {"group": 3, "pads": [1, 1, 1, 1]}),
+    ((2, 12, 9, 9), (18, 4, 1, 1), {"group": 3}),
+    ((2, 5, 40), (7, 5, 4), {"strides": [3], "pads": [2, 1]}),
+    ((2, 8, 40), (8, 1, 9), {"group": 8, "pads": [4, 4]}),
+    ((1, 2, 5, 6, 7), (3, 2, 2, 3, 2), {"pads": [1, 0, 1, 0, 1, 1], "strides": [1, 2, 1]}),
+    ((1, 4, 5, 6, 7), (4, 1, 3, 3, 3), {"group": 4, "pads": [1] * 6}),
+    ((0, 3, 9, 9), (5, 3, 3, 3), {}),
+    ((1, 3, 2, 9), (5, 3, 3, 3), {}),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), CASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
+def test_conv(x, w, attrs, dtype):
+    if 2 in x and np.dtype(dtype) != np.float32:
+        return
+    data, weights = randn(*x, dtype=dtype), randn(*w, dtype=dtype)
+    bias = randn(w[0], dtype=dtype)
+    length = int(np.prod(w[1:]))
+    if x == (1, 3, 2, 9):
+        expected = np.zeros((1, 5, 0, 7), dtype)
+        check_op("Conv", data, weights, bias, ref=expected, **attrs)
+        return
+    # Winograd's error grows a few times faster.
+    length *= 8 if w[-1] == 3 else 1
+    check_op("Conv", data, weights, bias, ref=conv, length=length, **attrs)
+    check_op("Conv", data, weights, ref=conv, length=length, **attrs)
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_conv_pads_itself(mode):
+    for x, w, strides in [((1, 2, 7, 8), (3, 2, 3, 2), [2, 3]), ((1, 2, 5, 5), (3, 2, 4, 4), [1, 1])]:
+        check_op("Conv", randn(*x), randn(*w), ref="ort", length=16, strides=strides, auto_pad=mode)
+
+
+def test_fused_conv():
+    x, w, b = randn(1, 16, 9, 9), randn(24, 16, 3, 3), randn(24)
+    pads = [1, 1, 1, 1]
+    z = randn(1, 24, 9, 9)
+    ours = {"domain": "com.microsoft", "length": 600, "pads": pads}
+    plain = conv(x, w, b, pads=pads)
+    check_op("FusedConv", x, w, b, ref=np.maximum(plain, 0), activation="Relu", **ours)
+    check_op("FusedConv", x, w, b, z, ref=np.maximum(plain + z, 0), activation="Relu", **ours)
+    check_op("FusedConv", x, w, None, z, ref=conv(x, w, pads=pads) + z, **ours)
+    check_op("FusedConv", x, w, b, ref=np.clip(plain, -10, 30), activation="Clip",
+             activation_params=[-10.0, 30.0], **ours)
+    check_op("FusedConv", x, w, b, ref=np.where(plain < 0, 0.1 * plain, plain),
+             activation="LeakyRelu", activation_params=[0.1], **ours)
+    last = np.tanh(plain) + z
+    check_op("FusedConv", x, w, b, z, ref=last, activation="Tanh", residual_last=1, **ours)
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), CASES[:-1])
+def test_channels_last_conv(x, w, attrs):
+    # Passes make this form; no file holds it.
+    data, weights, bias = randn(*x), randn(*w), randn(w[0])
+    expected = np.moveaxis(conv(data, weights, bias, **attrs), 1, -1)
+    z = randn(*expected.shape)
+    last = np.ascontiguousarray(np.moveaxis(data, 1, -1))
+    length = 8 * int(np.prod(w[1:]))
+    check_op("FusedConv", last, weights, bias, z, ref=expected + z, domain="com.microsoft",
+             length=length, layout="NHWC", **attrs)
+
+
+def test_convolutions_that_make_no_sense():
+    x, w = randn(1, 4, 5, 5), randn(6, 4, 3, 3)
+    expect_error("Conv", x, w, match="strides holds 0", strides=[0, 1])
+    expect_error("Conv", x, w, match="dilations holds -1", dilations=[1, -1])
+    expect_error("Conv", x, w, match="group is 0", group=0)
+    expect_error("Conv", x, w, match="in 4 groups", group=4)
+    expect_error("Conv", x, w, match="take 8", group=2)
+    expect_error("Conv", x, w, match="pads has 2 entries, expected 4", pads=[1, 1])
+    expect_error("Conv", x, w, match="kernel_shape is 2 along axis 1", kernel_shape=[3, 2])
+    expect_error("Conv", x, randn(6, 4, 7, 3), match="spans 7, does not fit|spans 7 does not fit")
+    expect_error("Conv", x, randn(6, 4, 0, 3), match="a window of 0")
+    expect_error("Conv", x, w, randn(5), match=r"input 2 has shape \[5\], expected \[6\]")
+    expect_error("Conv", x, w, match="auto_pad is 'SAME'", auto_pad="SAME")
+    expect_error("Conv", randn(4, 5), randn(4, 5), match="rank 3 or more")
