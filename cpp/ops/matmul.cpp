@@ -13,6 +13,7 @@
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "ops/activation.h"
+#include "ops/broadcast.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
@@ -43,24 +44,6 @@ Operand<D> operand(const List& dims, bool transposed, bool batch_transposed, boo
   result.rows = dims[batch_transposed ? 0 : rank - 2];
   result.columns = dims[rank - 1];
   if (transposed) std::swap(result.rows, result.columns);
-  return result;
-}
-
-Dim broadcast_dim(const Dim& a, const Dim& b) {
-  if (a == b || b == Dim(1)) return a;
-  if (a == Dim(1)) return b;
-  check(!a.is_known() || !b.is_known(), "dimensions do not broadcast: ", a, " and ", b);
-  if (a.is_known()) return a;
-  return b.is_known() ? b : Dim::unknown();
-}
-
-Dims broadcast_batches(const Dims& a, const Dims& b) {
-  const Dims& longer = a.size() >= b.size() ? a : b;
-  const Dims& shorter = a.size() >= b.size() ? b : a;
-  Dims result = longer;
-  const std::size_t offset = longer.size() - shorter.size();
-  for (std::size_t i = 0; i < shorter.size(); ++i)
-    result[offset + i] = broadcast_dim(longer[offset + i], shorter[i]);
   return result;
 }
 
@@ -144,7 +127,7 @@ class MatMul final : public Op {
     const auto a = operand<Dim>(ctx.dims(0), transposed_a_, batch_transposed_a_, true);
     const auto b = operand<Dim>(ctx.dims(1), transposed_b_, batch_transposed_b_, false);
     check(may_equal(a.columns, b.rows), "inner dimensions differ: ", a.columns, " and ", b.rows);
-    Dims dims = broadcast_batches(a.batch, b.batch);
+    Dims dims = broadcast_dims(a.batch, b.batch);
     if (ctx.rank(0) > 1) dims.push_back(a.rows);
     if (ctx.rank(1) > 1) dims.push_back(b.columns);
     check_addend(ctx, a.rows, b.columns);
