@@ -39,7 +39,45 @@ struct Job {
   std::vector<std::vector<int64_t>> outer;  // offsets into the input by axis; negative: filled
   std::vector<Segment> segments;
   int64_t rows = 1, row = 0, unit = 1;  // `row` items of `unit` elements
+  int64_t repeat = 0;  // of every single element in turn, where that is all a row is
 };
+
+// How often `from` names every position in turn; 0 where it does something else.
+int64_t uniform_repeat(const std::vector<int64_t>& from, int64_t size) {
+  const auto count = static_cast<int64_t>(from.size());
+  if (size == 0 || count % size != 0) return 0;
+  const int64_t repeat = count / size;
+  for (int64_t i = 0; i < count; ++i)
+    if (from[i] != i / repeat) return 0;
+  return repeat;
+}
+
+template <class T>
+void repeat_items(const T* from, T* to, int64_t count, int64_t repeat) {
+  if (repeat == 2) {
+    for (int64_t i = 0; i < count; ++i) to[2 * i] = to[2 * i + 1] = from[i];
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) std::fill_n(to + i * repeat, repeat, from[i]);
+}
+
+template <class T>
+void fill_row(const Job& job, const T* from, T* to, const T& fill) {
+  const int64_t unit = job.unit;
+  if (job.repeat) return repeat_items(from, to, job.row / job.repeat, job.repeat);
+  for (const Segment& s : job.segments) {
+    if (s.from < 0) {
+      std::fill_n(to + s.to * unit, s.count * unit, fill);
+    } else if (s.step == 1) {
+      copy_run(from + s.from * unit, to + s.to * unit, s.count * unit);
+    } else if (unit == 1) {
+      for (int64_t j = 0; j < s.count; ++j) to[s.to + j] = from[s.from + j * s.step];
+    } else {
+      for (int64_t j = 0; j < s.count; ++j)
+        copy_run(from + (s.from + j * s.step) * unit, to + (s.to + j) * unit, unit);
+    }
+  }
+}
 
 template <class T>
 void run(const Frame& f, const Job& job, const T& fill) {
@@ -48,6 +86,7 @@ void run(const Frame& f, const Job& job, const T& fill) {
   const int64_t unit = job.unit, width = job.row * unit;
   const double cost = move_cost<T>() * static_cast<double>(width) + 3.0 * job.segments.size() + 5;
   f.parallel_for(split_work(job.rows, cost), [&](Range r) {
+    int64_t previous = -1;
     for (int64_t i = r.begin; i < r.end; ++i) {
       T* to = y + i * width;
       int64_t base = 0, rest = i;
@@ -60,21 +99,13 @@ void run(const Frame& f, const Job& job, const T& fill) {
         filled = filled || offset < 0;
         base += offset;
       }
-      if (filled) {
+      if (filled)
         std::fill_n(to, width, fill);
-        continue;
-      }
-      for (const Segment& s : job.segments) {
-        if (s.from < 0)
-          std::fill_n(to + s.to * unit, s.count * unit, fill);
-        else if (s.step == 1)
-          copy_run(x + base + s.from * unit, to + s.to * unit, s.count * unit);
-        else if (unit == 1)
-          for (int64_t j = 0; j < s.count; ++j) to[s.to + j] = x[base + s.from + j * s.step];
-        else
-          for (int64_t j = 0; j < s.count; ++j)
-            copy_run(x + base + (s.from + j * s.step) * unit, to + (s.to + j) * unit, unit);
-      }
+      else if (base == previous)
+        copy_run(to - width, to, width);
+      else
+        fill_row(job, x + base, to, fill);
+      previous = filled ? -1 : base;
     }
   });
 }
@@ -99,6 +130,7 @@ Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_inp
     job.outer.push_back(std::move(offsets));
   }
   job.segments = segments_of(maps.from[mapped - 1]);
+  if (job.unit == 1) job.repeat = uniform_repeat(maps.from[mapped - 1], shape[mapped - 1]);
   job.row = static_cast<int64_t>(maps.from[mapped - 1].size());
   return dispatch_items(ctx.dtype(0), [&]<class T>() -> Step {
     return [job = std::move(job), fill_input, fill](Frame& f) {

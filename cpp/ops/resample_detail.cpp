@@ -1,0 +1,184 @@
+#include <cmath>
+#include <limits>
+
+#include "base/checked.h"
+#include "ops/resample.h"
+
+namespace sdx::ops {
+namespace {
+
+// What weighted sums of T are computed in.
+template <class T>
+struct SumTypeOf {
+  using type = std::conditional_t<sizeof(T) <= 2 || std::is_same_v<T, float>, float, double>;
+};
+template <class T>
+using SumType = typename SumTypeOf<T>::type;
+
+// Integers are rounded to the nearest, ties to even, and saturate.
+template <class T, class C>
+T store(C value) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr auto low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max();
+    const C rounded = std::nearbyint(value);
+    if (!(rounded > static_cast<C>(low))) return low;
+    return rounded >= static_cast<C>(high) ? high : static_cast<T>(rounded);
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+template <class C>
+struct Pass {
+  AxisTaps taps;
+  std::vector<C> weight;
+  int64_t outer = 1, inner = 1;
+  C fill = 0;
+};
+
+// One output row of `inner` items, or of one where the axis is the last.
+template <class In, class C, class Out>
+void sum_taps(const Pass<C>& pass, int64_t position, const In* x, Out* y) {
+  constexpr int64_t kTile = 256;
+  const int64_t* from = pass.taps.from.data() + position * pass.taps.width;
+  const C* weight = pass.weight.data() + position * pass.taps.width;
+  for (int64_t begin = 0; begin < pass.inner; begin += kTile) {
+    const int64_t count = std::min(kTile, pass.inner - begin);
+    C sums[kTile];
+    std::fill_n(sums, count, C(0));
+    for (int64_t k = 0; k < pass.taps.width; ++k) {
+      const C w = weight[k];
+      if (w == 0) continue;
+      const In* row = x + from[k] * pass.inner + begin;
+      for (int64_t i = 0; i < count; ++i) sums[i] += w * static_cast<C>(row[i]);
+    }
+    for (int64_t i = 0; i < count; ++i) y[begin + i] = store<Out>(sums[i]);
+  }
+}
+
+template <class In, class C, class Out>
+void run_pass(const Frame& f, const Pass<C>& pass, const In* x, Out* y) {
+  const AxisTaps& taps = pass.taps;
+  const double cost = 2.0 + 0.6 * static_cast<double>(taps.width * pass.inner);
+  f.parallel_for(split_work(pass.outer * taps.out_size, cost), [&](Range r) {
+    for (int64_t i = r.begin; i < r.end; ++i) {
+      const int64_t position = i % taps.out_size;
+      const In* from = x + i / taps.out_size * taps.in_size * pass.inner;
+      Out* to = y + i * pass.inner;
+      if (!taps.filled.empty() && taps.filled[position]) {
+        std::fill_n(to, pass.inner, store<Out>(pass.fill));
+      } else if (pass.inner > 1) {
+        sum_taps(pass, position, from, to);
+      } else {
+        const int64_t first = position * taps.width;
+        C sum = 0;
+        for (int64_t k = 0; k < taps.width; ++k)
+          sum += pass.weight[first + k] * static_cast<C>(from[taps.from[first + k]]);
+        *to = store<Out>(sum);
+      }
+    }
+  });
+}
+
+// The last two axes at once, two taps each: rows resampled along x are kept while they serve.
+void run_bilinear(const Frame& f, const Pass<float>& rows, const Pass<float>& columns,
+                  const float* x, float* y) {
+  constexpr int64_t kTile = 512, kRows = 16;
+  const int64_t height = rows.taps.out_size, width = columns.taps.out_size;
+  const int64_t in_height = rows.taps.in_size, in_width = columns.taps.in_size;
+  const int64_t bands = (height + kRows - 1) / kRows;
+  const double cost = 1.5 * static_cast<double>(width * std::min(kRows, height));
+  f.parallel_for(split_work(rows.outer * bands, cost), [&](Range r) {
+    float resampled[2][kTile];
+    for (int64_t item = r.begin; item < r.end; ++item) {
+      const int64_t plane = item / bands, top = item % bands * kRows;
+      const float* image = x + plane * in_height * in_width;
+      for (int64_t left = 0; left < width; left += kTile) {
+        const int64_t count = std::min(kTile, width - left);
+        const int64_t* from = columns.taps.from.data() + 2 * left;
+        const float* weight = columns.weight.data() + 2 * left;
+        int64_t held[2] = {-1, -1};
+        const auto row = [&](int64_t source, int64_t other) -> const float* {
+          for (int s = 0; s < 2; ++s)
+            if (held[s] == source) return resampled[s];
+          const int slot = held[0] == other ? 1 : 0;
+          held[slot] = source;
+          const float* line = image + source * in_width;
+          for (int64_t i = 0; i < count; ++i)
+            resampled[slot][i] =
+                weight[2 * i] * line[from[2 * i]] + weight[2 * i + 1] * line[from[2 * i + 1]];
+          return resampled[slot];
+        };
+        for (int64_t j = top; j < std::min(height, top + kRows); ++j) {
+          const int64_t above = rows.taps.from[2 * j], below = rows.taps.from[2 * j + 1];
+          const float* a = row(above, below);
+          const float* b = row(below, above);
+          const float wa = rows.weight[2 * j], wb = rows.weight[2 * j + 1];
+          float* to = y + (plane * height + j) * width + left;
+          for (int64_t i = 0; i < count; ++i) to[i] = wa * a[i] + wb * b[i];
+        }
+      }
+    }
+  });
+}
+
+template <class T>
+Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
+  using C = SumType<T>;
+  // What shrinks goes first: there is less to do for the rest.
+  std::stable_sort(axes.begin(), axes.end(), [](const AxisTaps& a, const AxisTaps& b) {
+    return static_cast<double>(a.out_size) * b.in_size <
+           static_cast<double>(b.out_size) * a.in_size;
+  });
+  const auto rank = static_cast<int64_t>(ctx.shape(0).size());
+  const bool bilinear = std::is_same_v<T, float> && axes.size() == 2 &&
+                        axes[0].axis + axes[1].axis == 2 * rank - 3 &&
+                        std::abs(axes[0].axis - axes[1].axis) == 1 && axes[0].width == 2 &&
+                        axes[1].width == 2 && axes[0].filled.empty() && axes[1].filled.empty();
+  if (bilinear && axes[0].axis > axes[1].axis) std::swap(axes[0], axes[1]);
+  std::vector<Pass<C>> passes;
+  Shape shape = ctx.shape(0);
+  int64_t largest = 0;
+  for (AxisTaps& taps : axes) {
+    Pass<C> pass;
+    const AxisSplit split = split_at(shape, taps.axis);
+    pass.outer = split.outer;
+    pass.inner = split.inner;
+    pass.fill = static_cast<C>(fill);
+    pass.weight.assign(taps.weight.begin(), taps.weight.end());
+    shape[taps.axis] = taps.out_size;
+    pass.taps = std::move(taps);
+    passes.push_back(std::move(pass));
+    if (passes.size() < axes.size()) largest = std::max(largest, element_count(shape));
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (bilinear)
+      return [passes = std::move(passes)](Frame& f) {
+        run_bilinear(f, passes[0], passes[1], f.in<float>(0), f.out<float>(0));
+      };
+  }
+  const int buffers = static_cast<int>(std::min<std::size_t>(passes.size() - 1, 2));
+  ctx.request_scratch(checked_mul(largest, static_cast<int64_t>(buffers * sizeof(C))));
+  return [passes = std::move(passes), largest](Frame& f) {
+    const T* x = f.in<T>(0);
+    T* y = f.out<T>(0);
+    C* scratch = f.scratch<C>();
+    const std::size_t last = passes.size() - 1;
+    if (last == 0) return run_pass(f, passes[0], x, y);
+    run_pass(f, passes[0], x, scratch);
+    for (std::size_t i = 1; i < last; ++i)
+      run_pass(f, passes[i], scratch + (i - 1) % 2 * largest, scratch + i % 2 * largest);
+    run_pass(f, passes[last], scratch + (last - 1) % 2 * largest, y);
+  };
+}
+
+}  // namespace
+
+Step resample_step(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
+  using Types =
+      TypeList<float, double, Half, BFloat16, int8_t, uint8_t, int16_t, uint16_t, int32_t, int64_t>;
+  return dispatch(Types{}, ctx.dtype(0),
+                  [&]<class T>() -> Step { return prepare_passes<T>(ctx, std::move(axes), fill); });
+}
+
+}  // namespace sdx::ops

@@ -1,0 +1,138 @@
+// TopK.
+#include "ops/axes.h"
+
+namespace sdx::ops {
+namespace {
+
+// Whether a goes before b; NaN counts as the largest.
+template <class T>
+bool goes_before(T a, T b, bool largest) {
+  using C = ComputeType<T>;
+  const C x = static_cast<C>(a), y = static_cast<C>(b);
+  if (x != x || y != y) return largest ? x != x && y == y : x == x && y != y;
+  return largest ? x > y : x < y;
+}
+
+// The best k so far in the memory of the results, as a heap whose root is the worst of them.
+template <class T>
+class Best {
+ public:
+  Best(T* values, int64_t* indices, int64_t stride, bool largest)
+      : values_(values), indices_(indices), stride_(stride), largest_(largest) {}
+
+  void put(int64_t slot, T value, int64_t index) {
+    values_[slot * stride_] = value;
+    indices_[slot * stride_] = index;
+  }
+  void offer(T value, int64_t index, int64_t count) {
+    if (!goes_before(value, values_[0], largest_)) return;  // on ties, the lower index stays
+    put(0, value, index);
+    sink(0, count);
+  }
+  void make_heap(int64_t count) {
+    for (int64_t i = count / 2; i-- > 0;) sink(i, count);
+  }
+  void sort(int64_t count) {
+    for (int64_t last = count - 1; last > 0; --last) {
+      swap(0, last);
+      sink(0, last);
+    }
+  }
+
+ private:
+  bool is_worse(int64_t a, int64_t b) const {
+    const T x = values_[a * stride_], y = values_[b * stride_];
+    if (goes_before(y, x, largest_)) return true;
+    return !goes_before(x, y, largest_) && indices_[a * stride_] > indices_[b * stride_];
+  }
+  void swap(int64_t a, int64_t b) {
+    std::swap(values_[a * stride_], values_[b * stride_]);
+    std::swap(indices_[a * stride_], indices_[b * stride_]);
+  }
+  void sink(int64_t root, int64_t count) {
+    while (2 * root + 1 < count) {
+      int64_t child = 2 * root + 1;
+      if (child + 1 < count && is_worse(child + 1, child)) ++child;
+      if (!is_worse(child, root)) return;
+      swap(root, child);
+      root = child;
+    }
+  }
+
+  T* values_;
+  int64_t* indices_;
+  int64_t stride_;
+  bool largest_;
+};
+
+class TopK final : public Op {
+ public:
+  explicit TopK(const OpInit& init)
+      : axis_(init.attrs.get("axis", -1)), largest_(init.attrs.get("largest", 1) != 0) {
+    if (init.opset < 10) k_ = init.attrs.require<int64_t>("k");
+  }
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    Dim k = Dim::unknown();
+    if (k_)
+      k = *k_;
+    else if (const auto given = ctx.contents(1)) {
+      check(given->size() == 1, "K has ", given->size(), " elements");
+      k = (*given)[0];
+    }
+    check(k.value_or(0) >= 0, "K is ", k);
+    if (!ctx.has_rank(0)) {
+      ctx.set_output(0, dtype);
+      return ctx.set_output(1, DType::int64);
+    }
+    Dims dims = ctx.dims(0);
+    Dim& dim = dims[normalize_axis(axis_, ctx.rank(0))];
+    check(!dim.is_known() || k.value_or(0) <= dim.value(), "K is ", k, " for an axis of size ",
+          dim);
+    dim = k;
+    ctx.set_output(0, dtype, dims);
+    ctx.set_output(1, DType::int64, std::move(dims));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const AxisSplit x = split_at(ctx.shape(0), axis_);
+    const bool has_values = ctx.wants_output(0), has_indices = ctx.wants_output(1);
+    const int64_t k = split_at(ctx.output_shape(has_values ? 0 : 1), axis_).size;
+    const int64_t rows = x.outer * x.inner;
+    if (k == 0 || rows == 0) return [](Frame&) {};
+    return dispatch(NumberTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      // An output that nobody takes still needs a place to work in.
+      const int64_t spare = has_values && has_indices ? 0 : rows * k;
+      ctx.request_scratch(spare * 8);
+      return [=, largest = largest_](Frame& f) {
+        const T* from = f.in<T>(0);
+        T* values = has_values ? f.out<T>(0) : f.scratch<T>();
+        int64_t* indices = has_indices ? f.out<int64_t>(1) : f.scratch<int64_t>();
+        f.parallel_for(split_work(rows, 1.5 * static_cast<double>(x.size + 8 * k)), [&](Range r) {
+          for (int64_t row = r.begin; row < r.end; ++row) {
+            const int64_t outer = row / x.inner, inner = row % x.inner;
+            const T* items = from + outer * x.size * x.inner + inner;
+            const int64_t offset = outer * k * x.inner + inner;
+            Best<T> best(values + offset, indices + offset, x.inner, largest);
+            for (int64_t i = 0; i < k; ++i) best.put(i, items[i * x.inner], i);
+            best.make_heap(k);
+            for (int64_t i = k; i < x.size; ++i) best.offer(items[i * x.inner], i, k);
+            best.sort(k);
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  int64_t axis_;
+  bool largest_;
+  std::optional<int64_t> k_;
+};
+
+}  // namespace
+
+void register_topk(OpRegistry& ops) { ops.add<TopK>("TopK", {}); }
+
+}  // namespace sdx::ops
