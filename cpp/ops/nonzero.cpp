@@ -78,11 +78,11 @@ class Compress final : public Op {
     return dispatch_items(dtype, [&]<class T>() -> Step {
       return [=](Frame& f) {
         const auto [outer, size, inner] = x_split;
-        const bool* condition = f.in<bool>(1);
+        const uint8_t* condition = f.in<uint8_t>(1);
         for (int64_t i = size; i < tests; ++i)
           check_argument(!condition[i], "the condition selects position ", i, " of ", size);
         const int64_t considered = std::min(tests, size);
-        const int64_t kept = std::count(condition, condition + considered, true);
+        const int64_t kept = considered - std::count(condition, condition + considered, uint8_t{0});
         Shape result = shape;
         result[axis] = kept;
         Tensor output = f.allocate_output(0, dtype, result);
