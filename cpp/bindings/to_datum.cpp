@@ -70,8 +70,10 @@ bool narrow_to_byte(DType dtype, const uint8_t* from, int64_t count, uint8_t* to
 
 Tensor tensor_from_array(const py::array& given, std::vector<py::object>& keep) {
   const DType dtype = dtype_of_array(given);
-  check_argument(dtype != DType::undefined, "arrays of type ",
-                 py::str(given.dtype()).cast<std::string>(), " have no ONNX type");
+  if (dtype == DType::undefined) {
+    fail(ErrorKind::invalid_argument, "arrays of type ", text_of(py::str(given.dtype())),
+         " have no ONNX type");
+  }
   if (dtype == DType::string) return strings_from(given);
   py::array array = given;
   if (!is_plain(array)) {
@@ -107,8 +109,10 @@ Tensor tensor_from_items(py::handle value, DType wanted, std::vector<py::object>
                     (!is_integer(wanted) && wanted != DType::boolean && wanted != DType::string &&
                      !text && kind != 'c' && kind != 'b') ||
                     ((wanted == DType::complex64 || wanted == DType::complex128) && kind == 'c');
-  check_argument(fits, "expected ", wanted, ", got ", type_name(value), " of ",
-                 py::str(natural.dtype()).cast<std::string>());
+  if (!fits) {
+    fail(ErrorKind::invalid_argument, "expected ", wanted, ", got ", type_name(value), " of ",
+         text_of(py::str(natural.dtype())));
+  }
   const py::array converted = natural.attr("astype")(dtype);
   if (is_integer(wanted) && natural.size() > 0) {
     const py::object back = converted.attr("astype")(natural.dtype());
