@@ -1,0 +1,89 @@
+// CumSum and CumProd.
+#include <type_traits>
+
+#include "ops/axes.h"
+#include "ops/broadcast.h"
+
+namespace sdx::ops {
+namespace {
+
+class Cumulative final : public Op {
+ public:
+  explicit Cumulative(const OpInit& init)
+      : product_(init.type == "CumProd"),
+        exclusive_(init.attrs.get("exclusive", 0) != 0),
+        reverse_(init.attrs.get("reverse", 0) != 0) {
+    check(init.input_count == 2, "expected 2 inputs, got ", init.input_count);
+  }
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(is_float(dtype) || is_integer(dtype), "element type ", dtype, " is not a number");
+    check_indices(ctx, 1);
+    if (const auto axis = ctx.integers(1)) {
+      check(axis->size() == 1, "expected one axis, got ", axis->size());
+      if (ctx.has_rank(0)) normalize_axis((*axis)[0], ctx.rank(0));
+    } else {
+      ctx.defer();
+    }
+    ctx.set_output(0, ctx.input(0));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const AxisSplit block = split_at(ctx.shape(0), known_integers(ctx, 1)[0]);
+    return dispatch(NumberTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return product_ ? step<T, true>(block) : step<T, false>(block);
+    });
+  }
+
+ private:
+  template <class T, bool kProduct>
+  Step step(const AxisSplit& block) const {
+    const double cost = 1.2 * static_cast<double>(block.size) + 3;
+    return [block, exclusive = exclusive_, reverse = reverse_,
+            split = split_work(block.outer * block.inner, cost, 16)](Frame& f) {
+      f.parallel_for(split, [&](Range r) {
+        for (int64_t i = r.begin; i < r.end; ++i) {
+          const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
+          accumulate<T, kProduct>(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner,
+                                  exclusive, reverse);
+        }
+      });
+    };
+  }
+
+  template <class T, bool kProduct>
+  static void accumulate(const T* x, T* y, int64_t size, int64_t stride, bool exclusive,
+                         bool reverse) {
+    using Total = typename TotalOf<T>::type;
+    Total total = kProduct ? 1 : 0;
+    for (int64_t k = 0; k < size; ++k) {
+      const int64_t at = (reverse ? size - 1 - k : k) * stride;
+      const Total before = total;
+      const auto item = static_cast<Total>(x[at]);
+      total = kProduct ? total * item : total + item;
+      y[at] = static_cast<T>(exclusive ? before : total);
+    }
+  }
+
+  // What totals are kept in: 16-bit floats in float32, integers where they wrap.
+  template <class T, bool = std::is_integral_v<T>>
+  struct TotalOf {
+    using type = ComputeType<T>;
+  };
+  template <class T>
+  struct TotalOf<T, true> {
+    using type = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
+  };
+
+  bool product_, exclusive_, reverse_;
+};
+
+}  // namespace
+
+void register_cumulative(OpRegistry& ops) {
+  ops.add<Cumulative>("CumSum", {.since = 11, .in_place = 0b1});
+  ops.add<Cumulative>("CumProd", {.since = 26, .in_place = 0b1});
+}
+
+}  // namespace sdx::ops

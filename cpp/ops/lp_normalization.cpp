@@ -1,0 +1,63 @@
+// LpNormalization: lines along an axis divided by their L1 or L2 norm.
+#include <cmath>
+
+#include "ops/broadcast.h"
+
+namespace sdx::ops {
+namespace {
+
+class LpNormalization final : public Op {
+ public:
+  explicit LpNormalization(const OpInit& init)
+      : axis_(init.attrs.get("axis", -1)), p_(init.attrs.get("p", 2)) {
+    check(p_ == 1 || p_ == 2, "p is ", p_, ", neither 1 nor 2");
+  }
+
+  void infer(InferContext& ctx) const override {
+    check(is_float(ctx.dtype(0)), "expected floats, got ", ctx.dtype(0));
+    if (ctx.has_rank(0)) normalize_axis(axis_, ctx.rank(0));
+    ctx.set_output(0, ctx.input(0));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const AxisSplit block = split_at(ctx.shape(0), axis_);
+    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return [block, squares = p_ == 2,
+              split = split_work(block.outer * block.inner,
+                                 3 * static_cast<double>(block.size) + 10, 16)](Frame& f) {
+        f.parallel_for(split, [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
+            normalize(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner, squares);
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  // A line whose norm is 0 stays 0.
+  template <class T>
+  static void normalize(const T* x, T* y, int64_t size, int64_t stride, bool squares) {
+    using C = ComputeType<T>;
+    double total = 0;
+    for (int64_t k = 0; k < size; ++k) {
+      const double item = static_cast<C>(x[k * stride]);
+      total += squares ? item * item : std::abs(item);
+    }
+    const auto norm = static_cast<C>(squares ? std::sqrt(total) : total);
+    for (int64_t k = 0; k < size; ++k)
+      y[k * stride] = norm == 0 ? T(0) : T(static_cast<C>(x[k * stride]) / norm);
+  }
+
+  int64_t axis_;
+  int64_t p_;
+};
+
+}  // namespace
+
+void register_lp_normalization(OpRegistry& ops) {
+  ops.add<LpNormalization>("LpNormalization", {.in_place = 0b1});
+}
+
+}  // namespace sdx::ops

@@ -1,0 +1,208 @@
+// Softmax, LogSoftmax, Hardmax.
+#include "kernels/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/checked.h"
+#include "kernels/binary.h"
+#include "kernels/reduce.h"
+#include "kernels/unary.h"
+#include "ops/broadcast.h"
+#include "ops/convert.h"
+
+namespace sdx::ops {
+namespace {
+
+// [outer, size, inner], normalised along the middle.
+using Block = AxisSplit;
+
+// Softmax down `size` rows that lie `stride` apart, for n columns next to each other.
+class ColumnSoftmax {
+ public:
+  explicit ColumnSoftmax(bool log) : log_(log) {}
+
+  static constexpr int64_t kTile = 256;
+
+  void operator()(const float* x, float* y, int64_t size, int64_t stride, std::size_t n) const {
+    float largest[kTile], total[kTile], terms[kTile];
+    max_(x, static_cast<std::size_t>(stride), largest, static_cast<std::size_t>(size), n);
+    std::fill_n(total, n, 0.0F);
+    for (int64_t k = 0; k < size; ++k) {
+      float* row = y + k * stride;
+      subtract_(x + k * stride, 1, largest, 1, row, n);
+      float* exponentials = log_ ? terms : row;
+      exp_(row, exponentials, n, 0, 0);
+      add_(total, 1, exponentials, 1, total, n);
+    }
+    if (log_) logarithm_(total, total, n, 0, 0);
+    const auto normalize = log_ ? subtract_ : divide_;
+    for (int64_t k = 0; k < size; ++k) normalize(y + k * stride, 1, total, 1, y + k * stride, n);
+  }
+
+ private:
+  bool log_;
+  kernels::ReduceColumns* max_ = kernels::reduce_max_columns.resolve();
+  kernels::BinaryF32* subtract_ = kernels::binary_sub.resolve();
+  kernels::BinaryF32* add_ = kernels::binary_add.resolve();
+  kernels::BinaryF32* divide_ = kernels::binary_div.resolve();
+  kernels::UnaryF32* exp_ = kernels::unary_exp.resolve();
+  kernels::UnaryF32* logarithm_ = kernels::unary_log.resolve();
+};
+
+using Run = std::function<void(const Frame& f, const void* x, void* y)>;
+
+Run float_softmax(const Block& block, bool log) {
+  if (block.inner == 1) {
+    const auto rows = log ? kernels::log_softmax_rows.resolve() : kernels::softmax_rows.resolve();
+    return [rows, cols = block.size,
+            split = split_work(block.outer, 1.0 * static_cast<double>(block.size) + 5)](
+               const Frame& f, const void* x, void* y) {
+      f.parallel_for(split, [&](Range r) {
+        rows(static_cast<const float*>(x) + r.begin * cols, static_cast<float*>(y) + r.begin * cols,
+             static_cast<std::size_t>(r.size()), static_cast<std::size_t>(cols));
+      });
+    };
+  }
+  static constexpr int64_t kTile = ColumnSoftmax::kTile;
+  const int64_t tiles = (block.inner + kTile - 1) / kTile;
+  const double cost = 1.5 * static_cast<double>(block.size * std::min(kTile, block.inner)) + 20;
+  return [block, tiles, softmax = ColumnSoftmax(log),
+          split = split_work(block.outer * tiles, cost)](const Frame& f, const void* x, void* y) {
+    f.parallel_for(split, [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t column = i % tiles * kTile;
+        const int64_t first = i / tiles * block.size * block.inner + column;
+        softmax(static_cast<const float*>(x) + first, static_cast<float*>(y) + first, block.size,
+                block.inner, static_cast<std::size_t>(std::min(kTile, block.inner - column)));
+      }
+    });
+  };
+}
+
+void softmax_line(const double* x, double* y, int64_t size, int64_t stride, bool log) {
+  double largest = -std::numeric_limits<double>::infinity(), total = 0;
+  for (int64_t k = 0; k < size; ++k)
+    largest = x[k * stride] > largest || std::isnan(x[k * stride]) ? x[k * stride] : largest;
+  for (int64_t k = 0; k < size; ++k) {
+    const double term = std::exp(x[k * stride] - largest);
+    y[k * stride] = log ? x[k * stride] - largest : term;
+    total += term;
+  }
+  const double log_total = std::log(total);
+  for (int64_t k = 0; k < size; ++k)
+    y[k * stride] = log ? y[k * stride] - log_total : y[k * stride] / total;
+}
+
+// 1 where the largest item of a line first stands; a NaN is the largest.
+template <class T>
+void hardmax_line(const T* x, T* y, int64_t size, int64_t stride) {
+  int64_t best = 0;
+  for (int64_t k = 1; k < size; ++k) {
+    const T item = x[k * stride], largest = x[best * stride];
+    if (largest == largest && (item > largest || item != item)) best = k;
+  }
+  for (int64_t k = 0; k < size; ++k) y[k * stride] = T(k == best);
+}
+
+// line(x, y, size, stride) for every line of the block.
+template <class T, class Line>
+Run each_line(const Block& block, double cost, Line line) {
+  return [block, line,
+          split = split_work(block.outer * block.inner, cost * static_cast<double>(block.size) + 5,
+                             16)](const Frame& f, const void* x, void* y) {
+    f.parallel_for(split, [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
+        line(static_cast<const T*>(x) + first, static_cast<T*>(y) + first, block.size, block.inner);
+      }
+    });
+  };
+}
+
+enum class Kind : uint8_t { softmax, log_softmax, hardmax };
+
+class Softmax final : public Op {
+ public:
+  explicit Softmax(const OpInit& init)
+      : kind_(init.type == "Softmax"      ? Kind::softmax
+              : init.type == "LogSoftmax" ? Kind::log_softmax
+                                          : Kind::hardmax),
+        flattens_(init.opset < 13),
+        axis_(init.attrs.get("axis", flattens_ ? 1 : -1)) {}
+
+  void infer(InferContext& ctx) const override {
+    check(is_float(ctx.dtype(0)), "expected floats, got ", ctx.dtype(0));
+    if (ctx.has_rank(0)) check_axis(ctx.rank(0));
+    ctx.set_output(0, ctx.input(0));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    const Block block = block_of(ctx.shape(0));
+    if (ctx.count(0) == 0) return [](Frame&) {};
+    const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
+    Run run = make_run(half ? DType::float32 : dtype, block);
+    if (!half)
+      return [run = std::move(run)](Frame& f) { run(f, f.in<std::byte>(0), f.out<std::byte>(0)); };
+
+    const int64_t count = ctx.count(0);
+    ctx.request_scratch(checked_mul(count, sizeof(float)));
+    return [run = std::move(run), widen = conversion(dtype, DType::float32),
+            narrow = conversion(DType::float32, dtype),
+            split = split_work(count, 0.3, kElementGrain)](Frame& f) {
+      float* items = f.scratch<float>();
+      f.parallel_for(split, [&](Range r) {
+        widen.run(f.in<uint16_t>(0) + r.begin, items + r.begin, static_cast<std::size_t>(r.size()));
+      });
+      run(f, items, items);
+      f.parallel_for(split, [&](Range r) {
+        narrow.run(items + r.begin, f.out<uint16_t>(0) + r.begin,
+                   static_cast<std::size_t>(r.size()));
+      });
+    };
+  }
+
+ private:
+  // Old versions flatten at the axis, which may then stand behind the last one.
+  void check_axis(int64_t rank) const {
+    const bool at_end = flattens_ && axis_ == rank;
+    if (!at_end && !(rank == 0 && (axis_ == -1 || axis_ == 0))) normalize_axis(axis_, rank);
+  }
+
+  Block block_of(const Shape& shape) const {
+    const auto rank = static_cast<int64_t>(shape.size());
+    if (rank == 0) return {};
+    if (!flattens_) return split_at(shape, axis_);
+    const int64_t axis = axis_ < 0 ? axis_ + rank : axis_;
+    Block block;
+    for (int64_t i = 0; i < rank; ++i) (i < axis ? block.outer : block.size) *= shape[i];
+    return block;
+  }
+
+  Run make_run(DType dtype, const Block& block) const {
+    const bool is_double = dtype == DType::float64;
+    if (kind_ == Kind::hardmax)
+      return is_double ? each_line<double>(block, 1, &hardmax_line<double>)
+                       : each_line<float>(block, 1, &hardmax_line<float>);
+    const bool log = kind_ == Kind::log_softmax;
+    if (!is_double) return float_softmax(block, log);
+    return each_line<double>(block, 10, [log](const double* x, double* y, int64_t n, int64_t s) {
+      softmax_line(x, y, n, s, log);
+    });
+  }
+
+  Kind kind_;
+  bool flattens_;
+  int64_t axis_;
+};
+
+}  // namespace
+
+void register_softmax(OpRegistry& ops) {
+  for (const char* name : {"Softmax", "LogSoftmax", "Hardmax"})
+    ops.add<Softmax>(name, {.in_place = 0b1});
+}
+
+}  // namespace sdx::ops
