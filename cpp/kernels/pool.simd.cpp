@@ -19,17 +19,33 @@ struct Taps {
   const float* at[kMaxTaps];
 };
 
+// Folds channels from `channel` on of all taps into y, several vectors at once.
+template <template <class> class Fold, int kVectors, class L>
+SDX_INLINE void fold_vectors(float* y, std::size_t channel, const Taps& taps, bool first,
+                             float count, L lanes) {
+  Fold<VecF> fold[kVectors];
+  for (std::size_t t = 0; t < taps.count; ++t)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v)
+      fold[v].add(L::load_from(taps.at[t] + channel + v * kF32, lanes));
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    if (!first) fold[v].add(L::load_from(y + v * kF32, lanes));
+    const VecF value = fold[v].value();
+    L::store_to(y + v * kF32, Fold<VecF>::kAverage ? value / count : value, lanes);
+  }
+}
+
 // Folds taps into y; `first` starts it afresh and the result is divided by `count`.
 template <template <class> class Fold>
 SDX_INLINE void fold_taps(float* y, std::size_t channels, const Taps& taps, bool first,
                           float count) {
+  std::size_t c = 0;
+  for (; c + 4 * kF32 <= channels; c += 4 * kF32)
+    fold_vectors<Fold, 4>(y + c, c, taps, first, count, Lanes<false>{kF32});
   for_each_vector(
-      channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
-        using L = decltype(lanes);
-        Fold<VecF> fold;
-        for (std::size_t t = 0; t < taps.count; ++t) fold.add(L::load_from(taps.at[t] + c, lanes));
-        if (!first) fold.add(L::load_from(y + c, lanes));
-        L::store_to(y + c, Fold<VecF>::kAverage ? fold.value / count : fold.value, lanes);
+      channels - c, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
+        fold_vectors<Fold, 1>(y + c + i, c + i, taps, first, count, lanes);
       });
 }
 

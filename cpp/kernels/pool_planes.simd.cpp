@@ -1,6 +1,7 @@
 // Pooling over single planes: the rows of a window are folded into one row by vectors, of which the
 // outputs then fold their stretches.
 #include "kernels/simd/pooling.h"
+#include "kernels/simd/transpose.h"
 
 namespace sdx::kernels {
 namespace SDX_ISA {
@@ -34,7 +35,7 @@ SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at,
   for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i)
     for (std::size_t j = rows.height.begin; j < rows.height.end; ++j)
       fold.add(load_at(input_row(window, rows, i, j) + at));
-  return fold.value;
+  return fold.value();
 }
 
 // buffer[i] = the fold of column begin + i over all rows, for columns [begin, end).
@@ -50,21 +51,57 @@ SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t be
         fold_column<Fold, float>(window, rows, i, [](const float* p) { return *p; });
 }
 
+// kF32 floats from p on, kStride apart; may read up to the next one.
+template <int kStride>
+SDX_INLINE VecF load_every(const float* p) {
+  static_assert(kStride == 1 || kStride == 2);
+  if constexpr (kStride == 1) return load(p);
+  return AllLanes::even(load(p), load(p + kF32));
+}
+
+// As many of `count` outputs as fill vectors, from folded columns their windows lie inside of;
+// gives back how many those are.
+template <template <class> class Fold, int kStride>
+SDX_INLINE std::size_t pool_stretch(const WindowAxis& axis, const float* columns, std::size_t count,
+                                    float divide_by, float* y) {
+  std::size_t o = 0;
+  for (; o + kF32 <= count; o += kF32) {
+    Fold<VecF> fold;
+    for (std::size_t t = 0; t < axis.taps; ++t)
+      fold.add(load_every<kStride>(columns + o * kStride + t * axis.dilation));
+    store(y + o, Fold<VecF>::kAverage ? fold.value() / divide_by : fold.value());
+  }
+  return o;
+}
+
 template <template <class> class Fold>
 SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, float* y) {
   const WindowAxis& axis = args.window.axis[2];
   const std::size_t reach = (axis.taps - 1) * axis.dilation;  // of a window past its first input
-  const std::size_t at_once = reach < kRowBuffer ? (kRowBuffer - 1 - reach) / axis.stride + 1 : 1;
-  alignas(kVecBytes) float buffer[kRowBuffer];
+  const bool buffered = reach < kRowBuffer;
+  const std::size_t at_once = buffered ? (kRowBuffer - 1 - reach) / axis.stride + 1 : 1;
+  float buffer[kRowBuffer + 1];
   for (std::size_t o0 = 0; o0 < axis.output; o0 += at_once) {
     const std::size_t o1 = smaller(o0 + at_once, axis.output);
     const std::ptrdiff_t first = first_input(axis, o0);
     const std::ptrdiff_t behind = input_of(axis, o1 - 1, axis.taps - 1) + 1;
     const std::size_t begin = first < 0 ? 0 : smaller(static_cast<std::size_t>(first), axis.input);
     const std::size_t end = behind < 0 ? 0 : smaller(static_cast<std::size_t>(behind), axis.input);
-    const bool buffered = reach < kRowBuffer;
     if (buffered && begin < end) fold_rows<Fold>(args.window, rows, begin, end, buffer);
+    bool by_vectors = buffered && axis.stride <= 2;  // once a row, from the first window inside
     for (std::size_t o = o0; o < o1; ++o) {
+      if (by_vectors && meets_no_padding(axis, o)) {
+        by_vectors = false;
+        const std::size_t last = axis.input - 1 - reach + static_cast<std::size_t>(axis.pad);
+        const std::size_t count = smaller(last / axis.stride + 1, o1) - o;
+        const float* columns = buffer + (static_cast<std::size_t>(first_input(axis, o)) - begin);
+        pixel.at[2] = o;
+        const float divide_by = Fold<float>::kAverage ? divisor(args, pixel) : 1.0f;
+        o += axis.stride == 1 ? pool_stretch<Fold, 1>(axis, columns, count, divide_by, y + o)
+                              : pool_stretch<Fold, 2>(axis, columns, count, divide_by, y + o);
+        if (o == o1) break;
+      }
+      pixel.at[2] = o;
       const TapRange range = inside_taps(axis, o);
       Fold<float> fold;
       for (std::size_t t = range.begin; t < range.end; ++t) {
@@ -73,8 +110,7 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
                           : fold_column<Fold, float>(args.window, rows, at,
                                                      [](const float* p) { return *p; }));
       }
-      pixel.at[2] = o;
-      y[o] = Fold<float>::kAverage ? fold.value / divisor(args, pixel) : fold.value;
+      y[o] = Fold<float>::kAverage ? fold.value() / divisor(args, pixel) : fold.value();
     }
   }
 }

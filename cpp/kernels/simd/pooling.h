@@ -7,21 +7,28 @@
 namespace sdx::kernels {
 namespace SDX_ISA {
 
-// Folds of floats or vectors of them; they start empty, and NaN stays once it is met.
+SDX_INLINE float max(float a, float b) { return a > b ? a : b; }
+
+// Folds of floats or vectors of them; they start empty. A NaN is kept apart, so that no order of
+// the operands can lose it.
 template <class V>
 struct MaxFold {
   static constexpr bool kAverage = false;
-  V value = V{} - __builtin_inff();
+  V largest = V{} - __builtin_inff();
+  V nan = {};
   __attribute__((always_inline)) void add(V x) {
-    value = ((value > x) | (value != value)) ? value : x;
+    largest = max(largest, x);
+    nan = x != x ? x : nan;
   }
+  __attribute__((always_inline)) V value() const { return nan != nan ? nan : largest; }
 };
 
 template <class V>
 struct SumFold {
   static constexpr bool kAverage = true;
-  V value = {};
-  __attribute__((always_inline)) void add(V x) { value += x; }
+  V sum = {};
+  __attribute__((always_inline)) void add(V x) { sum += x; }
+  __attribute__((always_inline)) V value() const { return sum; }
 };
 
 // Taps of output o that count: inside the image or, including padding, inside the padded image.

@@ -19,6 +19,9 @@ struct LaneList {
     a = low;
     b = high;
   }
+
+  // Lanes 0, 2, 4 ... of a, then of b.
+  SDX_INLINE VecF even(VecF a, VecF b) { return __builtin_shufflevector(a, b, 2 * kLanes...); }
 };
 
 template <int kCount, int... kLanes>
@@ -28,12 +31,13 @@ struct FirstLanes<0, kLanes...> {
   using List = LaneList<kLanes...>;
 };
 
+using AllLanes = FirstLanes<static_cast<int>(kF32)>::List;
+
 template <int kSide>
 SDX_INLINE void exchange_rows(VecF* rows) {
 #pragma GCC unroll 16
   for (int i = 0; i < static_cast<int>(kF32); ++i)
-    if (!(i & kSide))
-      FirstLanes<static_cast<int>(kF32)>::List::template exchange<kSide>(rows[i], rows[i + kSide]);
+    if (!(i & kSide)) AllLanes::exchange<kSide>(rows[i], rows[i + kSide]);
 }
 
 // rows[i][j] becomes rows[j][i].
