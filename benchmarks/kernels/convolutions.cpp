@@ -1,0 +1,113 @@
+// 3x3 convolutions of channels-last images: direct, Winograd, depthwise.
+#include <algorithm>
+
+#include "bench.h"
+#include "kernels/conv.h"
+#include "kernels/depthwise.h"
+#include "kernels/winograd.h"
+
+namespace sdx::bench {
+namespace {
+
+struct Layer {
+  std::size_t channels, side;  // as many outputs as channels; stride 1, padding 1
+  std::string text() const { return std::to_string(channels) + "@" + std::to_string(side); }
+  std::size_t pixels() const { return side * side; }
+  double bytes(std::size_t weights) const {
+    return 4.0 * static_cast<double>(2 * pixels() * channels + weights);
+  }
+};
+
+constexpr std::size_t kTaps = 9;
+constexpr Layer kDense[] = {{64, 56}, {128, 28}, {256, 14}, {512, 7}};
+constexpr Layer kDepthwise[] = {{32, 112}, {144, 56}, {384, 14}, {960, 7}};
+
+kernels::Window window_of(const Layer& layer) {
+  kernels::Window window;
+  const kernels::WindowAxis axis{
+      .input = layer.side, .output = layer.side, .taps = 3, .stride = 1, .dilation = 1, .pad = 1};
+  window.axis[1] = window.axis[2] = axis;
+  window.axis[1].input_step = layer.side * layer.channels;
+  window.axis[2].input_step = layer.channels;
+  return window;
+}
+
+void dense(const Bench& bench, const Layer& layer) {
+  const std::size_t channels = layer.channels;
+  const std::size_t weight_count = channels * channels * kTaps;
+  auto x = random_floats(layer.pixels() * channels);
+  auto weights = random_floats(weight_count);
+  Buffer<float> y(layer.pixels() * channels);
+  const Work work{2.0 * static_cast<double>(layer.pixels() * weight_count),
+                  layer.bytes(weight_count)};
+  for (std::size_t tier = 0; tier < kernels::kIsaCount; ++tier) {
+    const auto isa = kernels::conv.variants[tier].isa;
+    if (isa > kernels::host_isa()) break;
+    const kernels::GemmTiling tiling = kernels::gemm_tiling.variants[tier].run();
+    const std::size_t panels = kernels::panel_count(tiling, channels);
+    Buffer<float> packed(kernels::packed_b_floats(tiling, channels * kTaps, channels));
+    kernels::conv_pack.variants[tier].run(
+        {channels, channels, kTaps, weights.data(), packed.data()}, 0, panels);
+    const kernels::ConvArgs args{.window = window_of(layer),
+                                 .channels = channels,
+                                 .outputs = channels,
+                                 .x = x.data(),
+                                 .packed = packed.data(),
+                                 .y = y.data(),
+                                 .y_step = channels};
+    const auto run = kernels::conv.variants[tier].run;
+    bench.time("conv", isa, layer.text(), work, [&] { run(args, {0, layer.pixels(), 0, panels}); });
+
+    const std::size_t plane = kernels::packed_b_floats(tiling, channels, channels);
+    Buffer<float> planes(kernels::kWinogradPlanes * plane);
+    kernels::winograd_pack.variants[tier].run(channels, channels, weights.data(), planes.data(), 0,
+                                              panels);
+    const kernels::WinogradArgs winograd{.height = layer.side,
+                                         .width = layer.side,
+                                         .output_height = layer.side,
+                                         .output_width = layer.side,
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .channels = channels,
+                                         .outputs = channels,
+                                         .x = x.data(),
+                                         .packed = planes.data(),
+                                         .y = y.data(),
+                                         .y_step = channels};
+    const std::size_t tiles = kernels::winograd_tiles(winograd);
+    const std::size_t step = kernels::winograd_block_tiles(winograd);
+    Buffer<float> scratch(kernels::winograd_scratch(winograd, step));
+    const auto block = kernels::winograd_block.variants[tier].run;
+    // The same work as the direct one, so that the rates compare.
+    bench.time("winograd", isa, layer.text(), work, [&] {
+      for (std::size_t tile = 0; tile < tiles; tile += step)
+        block(winograd, tile, std::min(tile + step, tiles), scratch.data());
+    });
+  }
+}
+
+void depthwise(const Bench& bench, const Layer& layer) {
+  auto x = random_floats(layer.pixels() * layer.channels);
+  auto weights = random_floats(kTaps * layer.channels);
+  Buffer<float> y(layer.pixels() * layer.channels);
+  const kernels::DepthwiseArgs args{.window = window_of(layer),
+                                    .channels = layer.channels,
+                                    .x = x.data(),
+                                    .weights = weights.data(),
+                                    .y = y.data(),
+                                    .y_step = layer.channels};
+  const Work work{2.0 * static_cast<double>(layer.pixels() * layer.channels * kTaps),
+                  layer.bytes(kTaps * layer.channels)};
+  for (const auto& [isa, run] : kernels::depthwise.variants) {
+    bench.time("depthwise", isa, layer.text(), work, [&, run = run] { run(args, 0, layer.side); });
+  }
+}
+
+}  // namespace
+
+void bench_convolutions(const Bench& bench) {
+  for (const Layer& layer : kDense) dense(bench, layer);
+  for (const Layer& layer : kDepthwise) depthwise(bench, layer);
+}
+
+}  // namespace sdx::bench

@@ -1,0 +1,48 @@
+// Functions of one and of two operands, from the first cache and from memory.
+#include "bench.h"
+#include "kernels/binary.h"
+#include "kernels/unary.h"
+
+namespace sdx::bench {
+namespace {
+
+constexpr std::size_t kCounts[] = {4096, 4 << 20};
+
+void unary(const Bench& bench, const kernels::Kernel<kernels::UnaryF32, kernels::kIsaCount>& kernel,
+           std::size_t count) {
+  auto x = random_floats(count);
+  Buffer<float> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants) {
+    bench.time(kernel.name, isa, std::to_string(count), {n, 8 * n},
+               [&, run = run] { run(x.data(), y.data(), count, 0.5f, 0.5f); });
+  }
+}
+
+void binary(const Bench& bench,
+            const kernels::Kernel<kernels::BinaryF32, kernels::kIsaCount>& kernel,
+            std::size_t count) {
+  auto a = random_floats(count);
+  auto b = random_floats(count);
+  Buffer<float> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants) {
+    bench.time(kernel.name, isa, std::to_string(count), {n, 12 * n},
+               [&, run = run] { run(a.data(), 1, b.data(), 1, y.data(), count); });
+  }
+}
+
+}  // namespace
+
+void bench_elementwise(const Bench& bench) {
+  using namespace kernels;
+  for (const std::size_t count : kCounts) {
+    for (const auto* kernel : {&unary_relu, &unary_exp, &unary_log, &unary_tanh, &unary_erf,
+                               &unary_sigmoid, &unary_gelu, &unary_swish, &unary_sin})
+      unary(bench, *kernel, count);
+    for (const auto* kernel : {&binary_add, &binary_mul, &binary_div})
+      binary(bench, *kernel, count);
+  }
+}
+
+}  // namespace sdx::bench

@@ -1,0 +1,52 @@
+// Softmax, normalisations and reductions over rows.
+#include "bench.h"
+#include "kernels/norm.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+
+namespace sdx::bench {
+namespace {
+
+struct Rows {
+  std::size_t rows, cols;
+  std::string text() const { return std::to_string(rows) + "x" + std::to_string(cols); }
+  double count() const { return static_cast<double>(rows * cols); }
+};
+
+constexpr Rows kShapes[] = {{1536, 128}, {128, 768}, {16, 4096}};
+
+}  // namespace
+
+void bench_rows(const Bench& bench) {
+  for (const Rows& shape : kShapes) {
+    auto x = random_floats(shape.rows * shape.cols);
+    auto scale = random_floats(shape.cols);
+    Buffer<float> y(shape.rows * shape.cols);
+    const Work work{shape.count(), 8 * shape.count()};
+    for (const auto* kernel : {&kernels::softmax_rows, &kernels::log_softmax_rows}) {
+      for (const auto& [isa, run] : kernel->variants) {
+        bench.time(kernel->name, isa, shape.text(), work,
+                   [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols); });
+      }
+    }
+    kernels::NormRowsArgs args;
+    args.x = x.data();
+    args.scale = args.bias = scale.data();
+    args.y = y.data();
+    args.rows = shape.rows;
+    args.cols = shape.cols;
+    args.epsilon = 1e-5f;
+    for (const auto* kernel : {&kernels::layer_norm_rows, &kernels::rms_norm_rows}) {
+      for (const auto& [isa, run] : kernel->variants)
+        bench.time(kernel->name, isa, shape.text(), work, [&, run = run] { run(args); });
+    }
+    for (const auto* kernel : {&kernels::reduce_sum_rows, &kernels::reduce_max_rows}) {
+      for (const auto& [isa, run] : kernel->variants) {
+        bench.time(kernel->name, isa, shape.text(), {shape.count(), 4 * shape.count()},
+                   [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols); });
+      }
+    }
+  }
+}
+
+}  // namespace sdx::bench
