@@ -35,7 +35,9 @@ WindowAttributes::WindowAttributes(const Attributes& attrs)
     auto_pad = AutoPad::valid;
   else
     check(mode == "NOTSET" || mode.empty(), "auto_pad is '", mode, "'");
-  if (auto_pad != AutoPad::notset) pads.clear();
+  if (auto_pad == AutoPad::notset) return;
+  pads.clear();
+  ceil_mode = false;
 }
 
 void WindowAttributes::check_axes(int64_t axes) const {

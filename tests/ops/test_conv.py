@@ -65,7 +65,10 @@ def test_conv(x, w, attrs, dtype):
 
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_conv_pads_itself(mode):
-    for x, w, strides in [((1, 2, 7, 8), (3, 2, 3, 2), [2, 3]), ((1, 2, 5, 5), (3, 2, 4, 4), [1, 1])]:
+    for x, w, strides in [
+        ((1, 2, 7, 8), (3, 2, 3, 2), [2, 3]),
+        ((1, 2, 5, 5), (3, 2, 4, 4), [1, 1]),
+    ]:
         check_op("Conv", randn(*x), randn(*w), ref="ort", length=16, strides=strides, auto_pad=mode)
 
 
@@ -78,10 +81,26 @@ def test_fused_conv():
     check_op("FusedConv", x, w, b, ref=np.maximum(plain, 0), activation="Relu", **ours)
     check_op("FusedConv", x, w, b, z, ref=np.maximum(plain + z, 0), activation="Relu", **ours)
     check_op("FusedConv", x, w, None, z, ref=conv(x, w, pads=pads) + z, **ours)
-    check_op("FusedConv", x, w, b, ref=np.clip(plain, -10, 30), activation="Clip",
-             activation_params=[-10.0, 30.0], **ours)
-    check_op("FusedConv", x, w, b, ref=np.where(plain < 0, 0.1 * plain, plain),
-             activation="LeakyRelu", activation_params=[0.1], **ours)
+    check_op(
+        "FusedConv",
+        x,
+        w,
+        b,
+        ref=np.clip(plain, -10, 30),
+        activation="Clip",
+        activation_params=[-10.0, 30.0],
+        **ours,
+    )
+    check_op(
+        "FusedConv",
+        x,
+        w,
+        b,
+        ref=np.where(plain < 0, 0.1 * plain, plain),
+        activation="LeakyRelu",
+        activation_params=[0.1],
+        **ours,
+    )
     last = np.tanh(plain) + z
     check_op("FusedConv", x, w, b, z, ref=last, activation="Tanh", residual_last=1, **ours)
 
@@ -94,8 +113,18 @@ def test_channels_last_conv(x, w, attrs):
     z = randn(*expected.shape)
     last = np.ascontiguousarray(np.moveaxis(data, 1, -1))
     length = 8 * int(np.prod(w[1:]))
-    check_op("FusedConv", last, weights, bias, z, ref=expected + z, domain="com.microsoft",
-             length=length, layout="NHWC", **attrs)
+    check_op(
+        "FusedConv",
+        last,
+        weights,
+        bias,
+        z,
+        ref=expected + z,
+        domain="com.microsoft",
+        length=length,
+        layout="NHWC",
+        **attrs,
+    )
 
 
 def test_convolutions_that_make_no_sense():
@@ -112,3 +141,72 @@ def test_convolutions_that_make_no_sense():
     expect_error("Conv", x, w, randn(5), match=r"input 2 has shape \[5\], expected \[6\]")
     expect_error("Conv", x, w, match="auto_pad is 'SAME'", auto_pad="SAME")
     expect_error("Conv", randn(4, 5), randn(4, 5), match="rank 3 or more")
+
+
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def conv_transpose(
+    x, w, b=None, group=1, strides=None, dilations=None, pads=None, output_padding=None, **_
+):
+    axes = x.ndim - 2
+    x, w = (torch.from_numpy(v.astype(np.float64)) for v in (x, w))
+    b = None if b is None else torch.from_numpy(b.astype(np.float64))
+    ones, pads = [1] * axes, pads or [0] * 2 * axes
+    extra = output_padding or [0] * axes
+    # PyTorch wants less output padding than stride: pad the result by a cut from a wider one.
+    y = TRANSPOSED[axes](x, w, None, strides or ones, 0, 0, group, dilations or ones)
+    y = F.pad(y, [v for e in reversed(extra) for v in (0, e)])
+    for i in range(axes):
+        y = y.narrow(2 + i, pads[i], y.shape[2 + i] - pads[i] - pads[axes + i])
+    return (y if b is None else y + b.reshape(-1, *ones)).numpy()
+
+
+TRANSPOSED_CASES = [
+    ((1, 3, 5, 6), (3, 4, 3, 3), {}),
+    ((2, 16, 5, 6), (16, 20, 2, 2), {"strides": [2, 2]}),
+    ((2, 3, 5, 6), (3, 4, 4, 3), {"strides": [2, 3], "pads": [1, 0, 2, 1]}),
+    ((1, 3, 5, 6), (3, 4, 3, 3), {"dilations": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    ((1, 3, 5, 6), (3, 4, 3, 3), {"strides": [3, 2], "output_padding": [1, 1]}),
+    ((2, 6, 5, 6), (6, 2, 3, 3), {"group": 3, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    ((1, 4, 9), (4, 5, 4), {"strides": [2], "pads": [1, 1]}),
+    ((1, 2, 3, 4, 5), (2, 3, 2, 3, 2), {"strides": [2, 1, 2], "pads": [0, 1, 0, 0, 1, 1]}),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), TRANSPOSED_CASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_conv_transpose(x, w, attrs, dtype):
+    data, weights = randn(*x, dtype=dtype), randn(*w, dtype=dtype)
+    bias = randn(w[1] * attrs.get("group", 1), dtype=dtype)
+    length = int(np.prod(w))
+    check_op("ConvTranspose", data, weights, ref=conv_transpose, length=length, **attrs)
+    check_op("ConvTranspose", data, weights, bias, ref=conv_transpose, length=length, **attrs)
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
+def test_conv_transpose_pads_itself(mode):
+    x, w = randn(1, 2, 5, 6), randn(2, 3, 4, 3)
+    check_op("ConvTranspose", x, w, ref="ort", length=24, strides=[2, 2], auto_pad=mode)
+    # onnxruntime pads the wrong side for VALID and SAME_LOWER with a shape.
+    if mode in ("SAME_UPPER", "NOTSET"):
+        check_op(
+            "ConvTranspose",
+            x,
+            w,
+            ref="ort",
+            length=24,
+            strides=[2, 2],
+            auto_pad=mode,
+            output_shape=[9, 11],
+        )
+
+
+def test_transposed_convolutions_that_make_no_sense():
+    x, w = randn(1, 4, 5, 5), randn(4, 6, 3, 3)
+    expect_error("ConvTranspose", x, w, match="strides holds 0", strides=[0, 1])
+    expect_error("ConvTranspose", x, w, match="4 channels in 3 groups", group=3)
+    expect_error("ConvTranspose", x, randn(5, 6, 3, 3), match="4 channels, but weights")
+    expect_error("ConvTranspose", x, w, match="leave nothing", pads=[4, 4, 4, 4])
+    expect_error("ConvTranspose", x, w, match="output_padding holds -1", output_padding=[-1, 0])
+    expect_error("ConvTranspose", x, w, match="output_shape has 1 entries", output_shape=[5])

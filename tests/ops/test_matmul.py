@@ -97,8 +97,17 @@ def test_fused_matmul(dtype):
     check_op("FusedMatMul", turned_a, turned_b, transA=1, transB=1, **ms)
     by_rows_a, by_rows_b = (np.moveaxis(v, -2, 0).copy() for v in (a, b))
     check_op("FusedMatMul", by_rows_a, by_rows_b, transBatchA=1, transBatchB=1, **ms)
-    check_op("FusedMatMul", randn(7, 2, 5), randn(6, 2, 7), transBatchA=1, transBatchB=1,
-             transA=1, transB=1, alpha=2.0, **ms)
+    check_op(
+        "FusedMatMul",
+        randn(7, 2, 5),
+        randn(6, 2, 7),
+        transBatchA=1,
+        transBatchB=1,
+        transA=1,
+        transB=1,
+        alpha=2.0,
+        **ms,
+    )
 
 
 def test_fused_products_add_and_activate():
@@ -113,8 +122,9 @@ def test_fused_products_add_and_activate():
     last = np.tanh(wide + bias) + rest
     check_op("FusedMatMul", x, w, bias, rest, ref=last, activation="Tanh", residual_last=1, **ours)
     leaky = np.where(wide < 0, 0.25 * wide, wide)
-    check_op("FusedMatMul", x, w, ref=leaky, activation="LeakyRelu", activation_params=[0.25],
-             **ours)
+    check_op(
+        "FusedMatMul", x, w, ref=leaky, activation="LeakyRelu", activation_params=[0.25], **ours
+    )
 
 
 def test_products_that_do_not_fit():

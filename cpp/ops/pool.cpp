@@ -1,0 +1,348 @@
+// MaxPool, AveragePool, LpPool, their global forms, and MaxUnpool.
+#include "kernels/pool.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "kernels/reduce.h"
+#include "ops/checks.h"
+#include "ops/float32_adapter.h"
+#include "ops/registry.h"
+#include "ops/window.h"
+
+namespace sdx::ops {
+namespace {
+
+enum class Pooling { max, average, norm };
+
+struct PoolSizes {
+  int64_t images = 0, channels = 0;
+  int64_t input_pixels = 1, output_pixels = 1, taps = 1;
+  std::vector<AxisWindow> axes;
+
+  int64_t planes() const { return images * channels; }
+};
+
+using PoolTypes = TypeList<float, double, int8_t, uint8_t>;
+
+// Visits the taps of one window: f(pixel, inside the image, inside the image and its padding).
+template <class F>
+void for_taps(const PoolSizes& s, int64_t output, F&& f) {
+  for (int64_t tap = 0; tap < s.taps; ++tap) {
+    int64_t o = output, t = tap, pixel = 0, step = 1;
+    bool inside = true, counted = true;
+    for (std::size_t i = s.axes.size(); i-- > 0;) {
+      const AxisWindow& axis = s.axes[i];
+      const int64_t at =
+          o % axis.output * axis.stride + t % axis.taps * axis.dilation - axis.pad_begin;
+      inside &= at >= 0 && at < axis.input;
+      counted &= at < axis.input + axis.pad_end;
+      pixel += at * step;
+      step *= axis.input;
+      o /= axis.output;
+      t /= axis.taps;
+    }
+    f(pixel, inside, counted);
+  }
+}
+
+// The pixel's number where the last spatial axis moves slowest.
+int64_t column_major(const PoolSizes& s, int64_t pixel) {
+  int64_t result = 0;
+  for (std::size_t i = s.axes.size(); i-- > 0;) {
+    int64_t below = 1;
+    for (std::size_t j = 0; j < i; ++j) below *= s.axes[j].input;
+    result += pixel % s.axes[i].input * below;
+    pixel /= s.axes[i].input;
+  }
+  return result;
+}
+
+// Any type, any number of axes, channels first.
+template <class T>
+struct PlainPool {
+  PoolSizes s;
+  Pooling pooling;
+  bool count_padding = false, columns_first = false;
+  double power = 2;
+
+  T pool(const T* x, int64_t output, int64_t* index) const {
+    T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                  : std::numeric_limits<T>::lowest();
+    double sum = 0, count = 0;
+    int64_t where = -1;
+    for_taps(s, output, [&](int64_t pixel, bool inside, bool counted) {
+      count += count_padding ? counted : inside;
+      if (!inside) return;
+      const T value = x[pixel];
+      if (pooling == Pooling::max) {
+        if (where < 0 || value > best || (value != value && best == best)) {
+          best = value;
+          where = pixel;
+        }
+      } else if (pooling == Pooling::average) {
+        sum += static_cast<double>(value);
+      } else {
+        sum += std::pow(std::abs(static_cast<double>(value)), power);
+      }
+    });
+    *index = std::max<int64_t>(where, 0);
+    if (pooling == Pooling::max) return best;
+    return static_cast<T>(pooling == Pooling::average ? sum / count : std::pow(sum, 1 / power));
+  }
+
+  void operator()(Frame& f) const {
+    const double cost = 4 * static_cast<double>(s.taps) * static_cast<double>(s.output_pixels);
+    f.parallel_for(split_work(s.planes(), cost + 1), [&](Range r) {
+      const T* x = f.in<T>(0);
+      T* y = f.out<T>(0);
+      int64_t* indices = f.out<int64_t>(1);
+      for (int64_t plane = r.begin; plane < r.end; ++plane) {
+        for (int64_t o = 0; o < s.output_pixels; ++o) {
+          int64_t index;
+          y[plane * s.output_pixels + o] = pool(x + plane * s.input_pixels, o, &index);
+          if (!indices) continue;
+          if (columns_first) index = column_major(s, index);
+          indices[plane * s.output_pixels + o] = plane * s.input_pixels + index;
+        }
+      }
+    });
+  }
+};
+
+Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding,
+                        bool channels_last) {
+  kernels::PoolArgs pool{};
+  pool.window = kernel_window(s.axes, channels_last ? s.channels : 1);
+  pool.count_padding = count_padding;
+  for (std::size_t i = 0; i < s.axes.size(); ++i)
+    pool.pad_end[3 - s.axes.size() + i] = s.axes[i].pad_end;
+  const double cost = 0.1 * static_cast<double>(s.taps) + 0.5;  // nanoseconds an output
+  if (channels_last) {
+    pool.channels = pool.y_step = static_cast<std::size_t>(s.channels);
+    const auto run =
+        (pooling == Pooling::max ? kernels::max_pool : kernels::average_pool).resolve();
+    return [=](Frame& f) {
+      f.parallel_for(
+          split_work(s.images * s.output_pixels, cost * static_cast<double>(s.channels) + 2),
+          [&](Range r) {
+            for (int64_t i = r.begin; i < r.end;) {
+              const int64_t image = i / s.output_pixels, first = image * s.output_pixels;
+              const int64_t end = std::min(r.end, first + s.output_pixels);
+              kernels::PoolArgs args = pool;
+              args.x = f.in<float>(0) + image * s.input_pixels * s.channels;
+              args.y = f.out<float>(0) + image * s.output_pixels * s.channels;
+              run(args, static_cast<std::size_t>(i - first), static_cast<std::size_t>(end - first));
+              i = end;
+            }
+          });
+    };
+  }
+  const auto run =
+      (pooling == Pooling::max ? kernels::max_pool_planes : kernels::average_pool_planes).resolve();
+  pool.channels = static_cast<std::size_t>(s.planes());
+  return [=](Frame& f) {
+    if (s.output_pixels == 0) return;
+    kernels::PlanePoolArgs args{pool, static_cast<std::size_t>(s.input_pixels),
+                                static_cast<std::size_t>(s.output_pixels)};
+    args.pool.x = f.in<float>(0);
+    args.pool.y = f.out<float>(0);
+    f.parallel_for(split_work(s.planes(), cost * static_cast<double>(s.output_pixels) + 10),
+                   [&](Range r) {
+                     run(args, static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.end));
+                   });
+  };
+}
+
+// Whole planes, channels first.
+Step prepare_global(const PoolSizes& s, Pooling pooling) {
+  const auto run =
+      (pooling == Pooling::max ? kernels::reduce_max_rows : kernels::reduce_sum_rows).resolve();
+  const auto count = static_cast<float>(s.input_pixels);
+  return [=, planes = s.planes(), pixels = s.input_pixels](Frame& f) {
+    f.parallel_for(split_work(planes, 0.1 * static_cast<double>(pixels) + 5), [&](Range r) {
+      float* y = f.out<float>(0);
+      run(f.in<float>(0) + r.begin * pixels, y + r.begin, static_cast<std::size_t>(r.size()),
+          static_cast<std::size_t>(pixels));
+      if (pooling == Pooling::average)
+        for (int64_t i = r.begin; i < r.end; ++i) y[i] /= count;
+    });
+  };
+}
+
+Pooling pooling_of(std::string_view type) {
+  if (type.find("Max") != std::string_view::npos) return Pooling::max;
+  return type.find("Average") != std::string_view::npos ? Pooling::average : Pooling::norm;
+}
+
+// The p of LpPool, which was a float at first.
+double power_of(const OpInit& init) {
+  double power = 2;
+  if (init.attrs.has("p"))
+    power = init.opset < 2 ? static_cast<double>(init.attrs.require<float>("p"))
+                           : static_cast<double>(init.attrs.require<int64_t>("p"));
+  check(power >= 1, "p is ", power);
+  return power;
+}
+
+class Pool final : public Op {
+ public:
+  explicit Pool(const OpInit& init)
+      : pooling_(pooling_of(init.type)),
+        channels_last_(is_channels_last(init.attrs)),
+        global_(init.type.starts_with("Global")),
+        count_padding_(init.attrs.get("count_include_pad", 0) != 0),
+        columns_first_(init.attrs.get("storage_order", 0) != 0),
+        power_(pooling_ == Pooling::norm ? power_of(init) : 2),
+        window_(init.attrs) {}
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(is_float(dtype) ||
+              (pooling_ == Pooling::max && (dtype == DType::int8 || dtype == DType::uint8)),
+          "cannot pool ", dtype);
+    check(global_ || !window_.kernel_shape.empty(), "attribute 'kernel_shape' is missing");
+    Type result = Type::tensor(dtype);
+    if (ctx.has_rank(0)) {
+      Dims dims = ctx.dims(0);
+      check(dims.size() >= (global_ ? 2 : 3), "cannot pool an input of shape ", dims);
+      const std::size_t axes = dims.size() - 2, first = channels_last_ ? 1 : 2;
+      if (!global_) window_.check_axes(static_cast<int64_t>(axes));
+      for (std::size_t i = 0; i < axes; ++i) {
+        Dim& dim = dims[first + i];
+        dim = global_ ? Dim(1) : window_.output(i, dim, Dim(window_.kernel_shape[i]));
+      }
+      result = Type::tensor(dtype, std::move(dims));
+    }
+    if (ctx.wants_output(1)) {
+      Type indices = result;
+      indices.dtype = DType::int64;
+      ctx.set_output(1, std::move(indices));
+    }
+    ctx.set_output(0, std::move(result));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const PoolSizes s = sizes(ctx.shape(0));
+    const bool plain = pooling_ == Pooling::norm || ctx.wants_output(1) ||
+                       (ctx.dtype(0) != DType::float32 && !is_half_float(ctx.dtype(0)));
+    if (!plain && global_ && !channels_last_) return in_float32(ctx, prepare_global(s, pooling_));
+    if (!plain)
+      return in_float32(ctx, prepare_float_pool(s, pooling_, count_padding_, channels_last_));
+    if (channels_last_)
+      fail(ErrorKind::unsupported, "channels-last pooling of ", ctx.dtype(0), " is not supported");
+    const DType dtype = is_half_float(ctx.dtype(0)) ? DType::float32 : ctx.dtype(0);
+    Step step = dispatch(PoolTypes{}, dtype, [&]<class T>() -> Step {
+      return PlainPool<T>{s, pooling_, count_padding_, columns_first_, power_};
+    });
+    return in_float32(ctx, std::move(step));
+  }
+
+ private:
+  PoolSizes sizes(const Shape& x) const {
+    PoolSizes s;
+    s.images = x[0];
+    s.channels = x[channels_last_ ? x.size() - 1 : 1];
+    for (std::size_t i = 0; i + 2 < x.size(); ++i) {
+      const int64_t input = x[(channels_last_ ? 1 : 2) + i];
+      AxisWindow axis{.input = input, .output = 1, .taps = input};
+      if (!global_) axis = resolve_axis(window_, i, input, window_.kernel_shape[i]);
+      s.input_pixels = checked_mul(s.input_pixels, axis.input);
+      s.output_pixels = checked_mul(s.output_pixels, axis.output);
+      s.taps = checked_mul(s.taps, axis.taps);
+      s.axes.push_back(axis);
+    }
+    if (global_) {  // one axis serves, and any rank is served
+      s.axes = {{.input = s.input_pixels, .output = 1, .taps = s.input_pixels}};
+      s.output_pixels = 1;
+    }
+    return s;
+  }
+
+  Pooling pooling_;
+  bool channels_last_, global_, count_padding_, columns_first_;
+  double power_;
+  WindowAttributes window_;
+};
+
+// MaxUnpool (X, indices, output_shape?): values go back to where MaxPool found them.
+class MaxUnpool final : public Op {
+ public:
+  explicit MaxUnpool(const OpInit& init) : window_(init.attrs) {}
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(0);
+    check(is_float(dtype), "expected a float input, got ", dtype);
+    check(ctx.dtype(1) == DType::int64, "expected int64 indices, got ", ctx.dtype(1));
+    if (!ctx.has_rank(0)) return ctx.set_output(0, dtype);
+    const Dims& x = ctx.dims(0);
+    check(x.size() >= 3, "cannot unpool an input of shape ", x);
+    window_.check_axes(static_cast<int64_t>(x.size()) - 2);
+    check(!window_.kernel_shape.empty(), "attribute 'kernel_shape' is missing");
+    if (!ctx.has_input(2)) return ctx.set_output(0, dtype, unpooled(x));
+    const auto wanted = ctx.integers(2);
+    if (!wanted) return ctx.set_output(0, dtype, Dims(x.size(), Dim::unknown()));
+    check(wanted->size() == x.size(), "output_shape has ", wanted->size(), " entries, expected ",
+          x.size());
+    for (const int64_t size : *wanted) check(size >= 0, "output_shape holds ", size);
+    ctx.set_output(0, dtype, to_dims(*wanted));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape& x = ctx.shape(0);
+    const Shape& y = ctx.output_shape(0);
+    check(ctx.shape(1) == x, "indices of shape ", ctx.shape(1), " for an input ", x);
+    const auto inner = to_shape(unpooled(to_dims(x)));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      check((*inner)[i] >= 0 && (*inner)[i] <= y[i], "an output ", y, " cannot hold ", *inner);
+    return in_float32(
+        ctx, dispatch(TypeList<float, double>{},
+                      ctx.dtype(0) == DType::float64 ? DType::float64 : DType::float32,
+                      [&]<class T>() -> Step {
+                        return
+                            [from = Shape(*inner), to = row_major_strides(y), count = ctx.count(0),
+                             most = element_count(*inner), total = element_count(y)](Frame& f) {
+                              std::fill_n(f.out<T>(0), total, T{});
+                              for (int64_t i = 0; i < count; ++i) {
+                                int64_t index = f.in<int64_t>(1)[i], at = 0;
+                                check_argument(index >= 0 && index < most, "index ", index,
+                                               " is outside [0, ", most, ")");
+                                for (std::size_t axis = from.size(); axis-- > 0;) {
+                                  at += index % from[axis] * to[axis];
+                                  index /= from[axis];
+                                }
+                                f.out<T>(0)[at] = f.in<T>(0)[i];
+                              }
+                            };
+                      }));
+  }
+
+ private:
+  Dims unpooled(const Dims& x) const {
+    Dims result = x;
+    for (std::size_t i = 0; i + 2 < x.size(); ++i)
+      result[2 + i] = (x[2 + i] - Dim(1)) * Dim(window_.stride(i)) +
+                      Dim(window_.kernel_shape[i] - window_.pad_begin(i) - window_.pad_end(i));
+    return result;
+  }
+
+  WindowAttributes window_;
+};
+
+}  // namespace
+
+void register_pool(OpRegistry& ops) {
+  for (const char* name : {"MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"}) {
+    ops.add<Pool>(name, {.since = 1});
+    // The same, which a pass may give `layout` "NHWC".
+    ops.add<Pool>(name, {.since = 1}, "sardonyx");
+  }
+  ops.add<Pool>("LpPool", {.since = 1});
+  ops.add<Pool>("GlobalLpPool", {.since = 1});
+  ops.add<MaxUnpool>("MaxUnpool", {.since = 9});
+}
+
+}  // namespace sdx::ops

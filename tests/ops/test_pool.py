@@ -1,0 +1,118 @@
+"""Pools, against PyTorch and onnxruntime."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from helpers import check_op, expect_error, randint, randn, run_op
+
+CASES = [
+    ((1, 3, 9, 11), {"kernel_shape": [3, 3]}),
+    ((2, 3, 9, 11), {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 1, 0, 1]}),
+    ((2, 3, 8, 8), {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    ((1, 2, 7, 7), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+    (
+        (1, 2, 6, 6),
+        {"kernel_shape": [2, 2], "strides": [3, 3], "ceil_mode": 1, "pads": [1, 1, 1, 1]},
+    ),
+    ((1, 2, 12, 12), {"kernel_shape": [3, 3], "dilations": [2, 3], "pads": [1, 2, 1, 2]}),
+    ((1, 2, 20), {"kernel_shape": [5], "strides": [3], "pads": [2, 2]}),
+    ((1, 2, 6, 7, 8), {"kernel_shape": [2, 3, 2], "strides": [2, 2, 1]}),
+    ((1, 2, 9, 8), {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    ((1, 2, 9, 8), {"kernel_shape": [4, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    ((1, 2, 9, 8), {"kernel_shape": [4, 3], "strides": [2, 2], "auto_pad": "VALID"}),
+]
+
+
+@pytest.mark.parametrize(("shape", "attrs"), CASES)
+def test_pools(shape, attrs):
+    x = randn(*shape)
+    length = int(np.prod(attrs["kernel_shape"]))
+    check_op("MaxPool", x, ref="ort", opset=12, **attrs)
+    check_op("MaxPool", x, ref="ort", opset=12, outputs=2, **attrs)
+    check_op("AveragePool", x, ref="ort", opset=19, length=length, **attrs)
+    check_op("AveragePool", x, ref="ort", opset=19, length=length, count_include_pad=1, **attrs)
+    check_op("LpPool", x, ref="ort", opset=18, length=length, p=3, **attrs)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16, np.int8, np.uint8])
+def test_max_pool_of_other_types(dtype):
+    x = (
+        (randn(1, 3, 9, 11) * 20).astype(dtype)
+        if dtype != np.uint8
+        else randint(0, 255, 1, 3, 9, 11, dtype=dtype)
+    )
+    expected = F.max_pool2d(torch.from_numpy(x.astype(np.float64)), 3, 2, 1).numpy().astype(dtype)
+    attrs = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    check_op("MaxPool", x, ref=expected, **attrs)
+    check_op("MaxPool", x, ref=expected, outputs=["y", ""], **attrs)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_average_pool_of_other_types(dtype):
+    x = randn(1, 3, 9, 11, dtype=dtype)
+    expected = F.avg_pool2d(torch.from_numpy(x.astype(np.float64)), 3, 2).numpy().astype(dtype)
+    check_op("AveragePool", x, ref=expected, kernel_shape=[3, 3], strides=[2, 2])
+
+
+def test_indices_in_column_order():
+    x = randn(2, 3, 6, 5)
+    attrs = {"kernel_shape": [3, 2], "strides": [2, 2]}
+    check_op("MaxPool", x, ref="ort", opset=12, outputs=2, storage_order=1, **attrs)
+
+
+def test_maximum_of_nan_is_nan():
+    x = np.array([1, np.nan, 2, 5, 4, 3], np.float32).reshape(1, 1, 6)
+    expected = np.array([np.nan, np.nan, 5, 5, 4], np.float32).reshape(1, 1, 5)
+    check_op("MaxPool", x, ref=expected, kernel_shape=[2])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 7), (1, 70, 5), (2, 3, 4, 5, 6), (1, 5, 40, 40)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_global_pools(shape, dtype):
+    x = randn(*shape, dtype=dtype)
+    axes = tuple(range(2, len(shape)))
+    wide = x.astype(np.float64)
+    mean, most = wide.mean(axes, keepdims=True), wide.max(axes, keepdims=True)
+    norm = (np.abs(wide) ** 3).sum(axes, keepdims=True) ** (1 / 3)
+    length = int(np.prod(shape[2:]))
+    check_op("GlobalAveragePool", x, ref=mean.astype(dtype), length=length)
+    check_op("GlobalMaxPool", x, ref=most.astype(dtype))
+    check_op("GlobalLpPool", x, ref=norm.astype(dtype), p=3)
+
+
+def test_max_unpool():
+    x = randn(2, 3, 8, 6)
+    pooled, indices = F.max_pool2d(torch.from_numpy(x), 2, 2, return_indices=True)
+    restored = F.max_unpool2d(pooled, indices, 2, 2).numpy()
+    offsets = (np.arange(6) * 48).reshape(2, 3, 1, 1)
+    where = indices.numpy() + offsets
+    attrs = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    check_op("MaxUnpool", pooled.numpy(), where, ref=restored, **attrs)
+    wider = np.pad(restored, [(0, 0), (0, 0), (0, 1), (0, 2)])
+    check_op("MaxUnpool", pooled.numpy(), where, np.array(wider.shape), ref=wider, **attrs)
+
+
+def test_pools_that_make_no_sense():
+    x = randn(1, 2, 5, 5)
+    expect_error("MaxPool", x, match="'kernel_shape' is missing")
+    expect_error("MaxPool", x, match="kernel_shape holds 0", kernel_shape=[0, 2])
+    expect_error("MaxPool", x, match="strides holds -1", kernel_shape=[2, 2], strides=[1, -1])
+    expect_error("AveragePool", x, match="kernel_shape has 1 entries", kernel_shape=[2])
+    expect_error("AveragePool", x, match="spans 9 does not fit", kernel_shape=[9, 9])
+    expect_error("LpPool", x, match="p is 0", kernel_shape=[2, 2], p=0)
+    expect_error("MaxUnpool", x, np.full(x.shape, 99), match="index 99", kernel_shape=[2, 2])
+
+
+@pytest.mark.parametrize(("shape", "attrs"), CASES[:8])
+def test_channels_last_pools(shape, attrs):
+    # Passes make this form; no file holds it.
+    x = randn(*shape)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    for op in ("MaxPool", "AveragePool"):
+        expected = np.moveaxis(run_op(op, x, **attrs), 1, -1)
+        check_op(op, last, ref=expected, layout="NHWC", **attrs)
+        expected = np.moveaxis(run_op(f"Global{op}", x), 1, -1)
+        check_op(f"Global{op}", last, ref=expected, length=100, layout="NHWC")
