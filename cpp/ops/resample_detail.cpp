@@ -9,11 +9,7 @@ namespace {
 
 // What weighted sums of T are computed in.
 template <class T>
-struct SumTypeOf {
-  using type = std::conditional_t<sizeof(T) <= 2 || std::is_same_v<T, float>, float, double>;
-};
-template <class T>
-using SumType = typename SumTypeOf<T>::type;
+using SumType = std::conditional_t<std::is_integral_v<T>, double, ComputeType<T>>;
 
 // Integers are rounded to the nearest, ties to even, and saturate.
 template <class T, class C>

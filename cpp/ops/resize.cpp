@@ -10,7 +10,7 @@ namespace sdx::ops {
 namespace {
 
 enum class Mode { nearest, linear, cubic };
-enum class Nearest { round_prefer_floor, round_prefer_ceil, floor, ceil };
+enum class Nearest { round_prefer_floor, round_prefer_ceil, floor, ceil, outwards };
 enum class Transform {
   half_pixel,
   half_pixel_symmetric,
@@ -51,7 +51,7 @@ class Resize final : public Op {
                           {"cubic", Mode::cubic}});
     if (init.type == "Upsample" || init.opset < 11) {
       transform_ = Transform::asymmetric;
-      nearest_ = Nearest::floor;
+      nearest_ = Nearest::outwards;
       scales_input_ = init.opset >= 9 ? 1 : -1;
       if (init.opset >= 9) return;
       if (init.opset >= 7) {
@@ -302,12 +302,12 @@ class Resize final : public Op {
         continue;
       }
       positions[p] =
-          static_cast<int64_t>(std::clamp(nearest(x), 0.0, static_cast<double>(s.in - 1)));
+          static_cast<int64_t>(std::clamp(nearest(x, s.scale), 0.0, static_cast<double>(s.in - 1)));
     }
     return positions;
   }
 
-  double nearest(double x) const {
+  double nearest(double x, double scale) const {
     switch (nearest_) {
       case Nearest::round_prefer_floor:
         return std::ceil(x - 0.5);
@@ -317,6 +317,8 @@ class Resize final : public Op {
         return std::floor(x);
       case Nearest::ceil:
         return std::ceil(x);
+      case Nearest::outwards:  // before opset 11
+        return scale < 1 ? std::ceil(x) : std::floor(x);
     }
     return x;
   }
