@@ -1,7 +1,6 @@
-#include "passes/passes.h"
-
 #include "ir/evaluate.h"
 #include "ir/infer.h"
+#include "passes/passes.h"
 
 namespace sdx::passes {
 namespace {
@@ -13,6 +12,8 @@ constexpr std::size_t kMaxFoldedBytes = 64u << 20;
 bool known_from_contents(const Value& value) {
   const Facts& facts = value.facts();
   if (!facts.contents || value.is_constant()) return false;
+  const DType dtype = facts.type.dtype;
+  if (dtype != DType::int64 && dtype != DType::int32 && dtype != DType::boolean) return false;
   for (const Dim& dim : *facts.contents)
     if (!dim.is_known()) return false;
   return facts.type.known_shape().has_value();
@@ -24,8 +25,10 @@ Tensor tensor_from_contents(const Value& value) {
     const int64_t item = (*value.facts().contents)[i].value();
     if (tensor.dtype() == DType::int64)
       tensor.data<int64_t>()[i] = item;
-    else
+    else if (tensor.dtype() == DType::int32)
       tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
+    else
+      tensor.data<bool>()[i] = item != 0;
   }
   return tensor;
 }
@@ -78,7 +81,8 @@ bool fold_constants(Graph& graph) {
       rethrow_at(node->place());
     }
     for (std::size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i] && results[i].is_tensor()) graph.make_constant(outputs[i], results[i].tensor());
+      if (outputs[i] && results[i].is_tensor())
+        graph.make_constant(outputs[i], results[i].tensor());
     graph.erase(node);
     changed = true;
   }
