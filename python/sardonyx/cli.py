@@ -175,7 +175,8 @@ def inspect(args: argparse.Namespace) -> Any:
         ("work", f"{_number(plan.flops, 'FLOP')} in {plan.steps} steps"),
         (
             "memory",
-            f"{_number(plan.arena_bytes, 'B')} for {_number(plan.value_bytes, 'B')} of values",
+            f"{_number(plan.arena_bytes, 'B')} arena, scratch included; "
+            f"{_number(plan.value_bytes, 'B')} of values without sharing",
         ),
     ]
     if plan.dynamic_steps:

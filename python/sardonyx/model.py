@@ -68,15 +68,17 @@ class Profile:
                 total[key] += row[key]
         return sorted(totals.values(), key=lambda total: -total["seconds"])
 
-    def table(self, limit: int | None = None) -> str:
+    def table(self, limit: int | None = None, *, shapes: bool = True) -> str:
         """The slowest steps as text."""
         rows = sorted(self.rows(), key=lambda row: -row["seconds"])
         lines = [f"{'us':>10} {'share':>6} {'GFLOP/s':>8} {'GB/s':>7}  step"]
-        lines += [
-            f"{row['seconds'] * 1e6:>10.1f} {row['share']:>6.1%} {row['gflops']:>8.1f} "
-            f"{row['gbytes']:>7.1f}  {row['op']} {row['node']} {row['shapes']}"
-            for row in rows[:limit]
-        ]
+        for row in rows[:limit]:
+            gflops = f"{row['gflops']:.1f}" if row["gflops"] else "-"
+            lines.append(
+                f"{row['seconds'] * 1e6:>10.1f} {row['share']:>6.1%} {gflops:>8} "
+                f"{row['gbytes']:>7.1f}  {row['op']} {row['node']}"
+                + (f"  {row['shapes']}" if shapes else "")
+            )
         if limit is not None and limit < len(rows):
             rest = sum(row["seconds"] for row in rows[limit:])
             lines.append(f"{rest * 1e6:>10.1f} {'':>23}  {len(rows) - limit} other steps")
