@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-
 from helpers import check_op, expect_error, randn
 
 CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

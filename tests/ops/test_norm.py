@@ -3,7 +3,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-
 from helpers import check_op, expect_error, randint, randn
 
 f32 = lambda value: float(np.float32(value))  # noqa: E731 - attributes are float32

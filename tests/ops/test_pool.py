@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-
 from helpers import check_op, expect_error, randint, randn, run_op
 
 CASES = [

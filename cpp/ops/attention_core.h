@@ -1,0 +1,101 @@
+// Scaled dot-product attention over float32 heads: what every attention operator comes down to.
+#pragma once
+
+#include <vector>
+
+#include "base/frame.h"
+#include "kernels/softmax.h"
+#include "kernels/unary.h"
+#include "ops/gemm_plan.h"
+
+namespace sdx::ops {
+
+// Where heads lie: floats from one batch, head and row to the next; a row is contiguous.
+struct HeadLayout {
+  int64_t batch = 0, head = 0, row = 0;
+};
+
+// Dense [batch, heads, rows, width] and [batch, rows, heads, width].
+inline HeadLayout heads_first(int64_t heads, int64_t rows, int64_t width) {
+  return {heads * rows * width, rows * width, width};
+}
+inline HeadLayout rows_first(int64_t heads, int64_t rows, int64_t width) {
+  return {heads * rows * width, width, heads * width};
+}
+
+// What the optional output of scores holds.
+enum class ScoreOutput { none, raw, capped, biased, probabilities };
+
+enum class MaskKind { none, additive, boolean };  // floats to add; true where a key takes part
+
+struct AttentionShape {
+  int64_t batch = 0, heads = 0, kv_heads = 0, queries = 0, keys = 0;
+  int64_t head_size = 0, value_size = 0;
+  float scale = 1;
+  float softcap = 0;  // 0: none
+  bool causal = false;
+  int64_t left_window = -1, right_window = -1;  // -1: open
+  HeadLayout q, k, v, y;
+  MaskKind mask = MaskKind::none;
+  HeadLayout mask_layout;  // 0 where the mask repeats
+  int64_t mask_keys = 0;   // keys beyond these are masked
+  bool bias = false;       // a second, additive mask of all keys
+  HeadLayout bias_layout;
+  ScoreOutput scores = ScoreOutput::none;
+
+  int64_t group() const { return heads / kv_heads; }
+};
+
+// Of one batch: keys [begin, end) take part; the first query stands at `position` among the keys,
+// from where causality and windows count.
+struct KeyRange {
+  int64_t begin = 0, end = 0, position = 0;
+};
+
+struct AttentionData {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  const void* mask = nullptr;
+  const float* bias = nullptr;
+  const KeyRange* ranges = nullptr;  // one a batch
+  const float* sinks = nullptr;      // one a head: a score that takes part without a value; or null
+  float* y = nullptr;
+  float* scores = nullptr;  // [batch, heads, queries, keys]
+};
+
+// A query that no key is left for gives zeros.
+class AttentionCore {
+ public:
+  explicit AttentionCore(const AttentionShape& shape);
+  const AttentionShape& shape() const { return s_; }
+  int64_t scratch_floats() const { return chunk_floats_ * split_.chunks; }
+  void run(const Frame& f, const AttentionData& data, float* scratch) const;
+
+ private:
+  struct Block;
+
+  void run_block(const AttentionData& data, const Block& block, float* scratch) const;
+  void finish_row(const AttentionData& data, const Block& block, int64_t row, float* scores,
+                  float* mask_row) const;
+  const float* mask_row_of(const AttentionData& data, const Block& block, int64_t row,
+                           float* mask_row) const;
+
+  AttentionShape s_;
+  // One query of each head of a group makes the rows of a block, so that keys are read once.
+  bool stacked_ = false;
+  int64_t block_rows_ = 1, row_blocks_ = 1;
+  int64_t score_floats_ = 0, chunk_floats_ = 0;
+  Split split_;
+  GemmKernels gemm_;
+  kernels::SoftmaxMaskedRow* softmax_ = kernels::softmax_masked_row.resolve();
+  kernels::SoftmaxOnlineRow* online_ = kernels::softmax_online_row.resolve();
+  kernels::UnaryF32* scale_shift_ = kernels::unary_scale_shift.resolve();
+  kernels::UnaryF32* tanh_ = kernels::unary_tanh.resolve();
+};
+
+// Appends `fresh` (rows of any layout) behind `past` ([batch, heads, past, width], or null) into
+// dense [batch, heads, past + rows, width].
+void append_rows(const Frame& f, int64_t batch, int64_t heads, int64_t past_rows, int64_t rows,
+                 int64_t width, const float* past, const float* fresh, const HeadLayout& layout,
+                 float* to);
+
+}  // namespace sdx::ops
