@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <type_traits>
 
 #include "ir/op.h"
 
@@ -56,11 +57,19 @@ struct Broadcast {
   std::array<Shape, kMaxOperands> strides;       // of operands along them
 
   bool is_one_run() const { return rows.empty(); }
+  // Whether operand k has an element for each result, in the same order.
+  bool is_full(int k) const;
+  bool is_scalar(int k) const;
 
   // Calls f(first, n, offsets) for each run, or part of one, in `range` of the results: n results
   // from `first` on, and where the operands of the first of them are.
   template <class F>
   void for_each_run(Range range, F&& f) const;
+
+  // Operand k, which lies at `from`, for the results of `row_count` runs from run `first_row` on,
+  // as they would be without broadcasting.
+  template <class T>
+  void gather(int k, const T* from, int64_t first_row, int64_t row_count, T* to) const;
 };
 
 template <class F>
@@ -95,6 +104,29 @@ void Broadcast::for_each_run(Range range, F&& f) const {
   }
 }
 
+template <class T>
+void Broadcast::gather(int k, const T* from, int64_t first_row, int64_t row_count, T* to) const {
+  const std::size_t axes = rows.size();
+  const Shape& stride = strides[k];
+  Shape index(axes);
+  int64_t offset = 0;
+  for (std::size_t d = axes; d-- > 0;) {
+    index[d] = first_row % rows[d];
+    first_row /= rows[d];
+    offset += index[d] * stride[d];
+  }
+  const auto along = static_cast<int64_t>(step[k]);
+  for (int64_t row = 0; row < row_count; ++row) {
+    for (int64_t i = 0; i < run; ++i) *to++ = from[offset + i * along];
+    for (std::size_t d = axes; d-- > 0;) {
+      offset += stride[d];
+      if (++index[d] < rows[d]) break;
+      offset -= rows[d] * stride[d];
+      index[d] = 0;
+    }
+  }
+}
+
 // y[i] = f(a[i * a_step], b[i * b_step]); y may be a or b.
 template <class A, class B, class Y>
 using BinaryLoop = void(const A* a, std::size_t a_step, const B* b, std::size_t b_step, Y* y,
@@ -110,6 +142,39 @@ struct BinaryShapes {
   const Shape& b;
 };
 
+// Runs shorter than this are not worth a call each: their operands are copied to where they make
+// longer ones.
+inline constexpr int64_t kShortRun = 32;
+inline constexpr int64_t kTile = 512;
+
+// The same as broadcast_step for a walk of short runs.
+template <class A, class B, class Y, class Loop>
+Step short_run_step(Broadcast walk, Loop loop, double cost) {
+  const int64_t row_count = walk.count / walk.run;
+  const double row_cost = (cost + 1) * static_cast<double>(walk.run) + 2;
+  return [loop, split = split_work(row_count, row_cost, kElementGrain),
+          walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      A a_tile[kTile];
+      B b_tile[kTile];
+      const auto operand = [&]<class T>(int k, int64_t row, int64_t n, T* tile) -> const T* {
+        const T* from = f.in<T>(k);
+        if (walk.is_scalar(k)) return from;
+        if (walk.is_full(k)) return from + row * walk.run;
+        walk.gather(k, from, row, n, tile);
+        return tile;
+      };
+      const std::size_t a_step = !walk.is_scalar(0), b_step = !walk.is_scalar(1);
+      const int64_t tile_rows = kTile / walk.run;
+      for (int64_t row = r.begin; row < r.end; row += tile_rows) {
+        const int64_t n = std::min(tile_rows, r.end - row);
+        loop(operand(0, row, n, a_tile), a_step, operand(1, row, n, b_tile), b_step,
+             f.out<Y>(0) + row * walk.run, static_cast<std::size_t>(n * walk.run));
+      }
+    });
+  };
+}
+
 // Output 0 from inputs 0 and 1 by `loop`, called as a BinaryLoop; `cost` is nanoseconds a result.
 template <class A, class B, class Y, class Loop>
 Step broadcast_step(const BinaryShapes& shapes, Loop loop, double cost) {
@@ -124,6 +189,9 @@ Step broadcast_step(const BinaryShapes& shapes, Loop loop, double cost) {
       });
     };
   }
+  if constexpr (std::is_trivially_copyable_v<A>)
+    if (walk.run < kShortRun && walk.count > 0)
+      return short_run_step<A, B, Y>(std::move(walk), loop, cost);
   return [loop, split, walk = std::move(walk)](Frame& f) {
     f.parallel_for(split, [&](Range r) {
       walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {

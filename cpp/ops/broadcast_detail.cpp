@@ -104,4 +104,19 @@ Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> op
   }
 }
 
+bool Broadcast::is_full(int k) const {
+  if (step[k] != 1) return false;
+  int64_t expected = run;
+  for (std::size_t d = rows.size(); d-- > 0;) {
+    if (strides[k][d] != expected) return false;
+    expected *= rows[d];
+  }
+  return true;
+}
+
+bool Broadcast::is_scalar(int k) const {
+  return step[k] == 0 &&
+         std::all_of(strides[k].begin(), strides[k].end(), [](int64_t s) { return s == 0; });
+}
+
 }  // namespace sdx::ops

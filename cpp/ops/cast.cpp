@@ -23,13 +23,9 @@ DType dtype_from_old_name(std::string_view name) {
 
 DType target_of(const OpInit& init) {
   if (init.type == "CastLike") return DType::undefined;
-  if (init.opset < 6) {
-    const AttributeValue* to = nullptr;
-    if (const auto found = init.attrs.all().find("to"); found != init.attrs.all().end())
-      to = &found->second;
-    if (to && std::holds_alternative<std::string>(*to))
-      return dtype_from_old_name(std::get<std::string>(*to));
-  }
+  const auto found = init.attrs.all().find("to");
+  if (found != init.attrs.all().end() && std::holds_alternative<std::string>(found->second))
+    return dtype_from_old_name(std::get<std::string>(found->second));
   const int64_t code = init.attrs.require<int64_t>("to");
   check(is_known_dtype(code) && code != 0, "attribute 'to' is ", code, ", not an element type");
   return static_cast<DType>(code);

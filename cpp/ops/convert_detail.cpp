@@ -13,11 +13,20 @@ namespace {
 
 using Loop = void(const void* from, void* to, std::size_t n);
 
+// What elements are read as: a boolean is a byte, of which any but 0 is true.
+template <class T>
+using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+
 template <class From, class To>
 void convert_loop(const void* from, void* to, std::size_t n) {
-  const From* x = static_cast<const From*>(from);
+  const auto* x = static_cast<const Stored<From>*>(from);
   To* y = static_cast<To*>(to);
-  for (std::size_t i = 0; i < n; ++i) y[i] = number_cast<To>(x[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<From, bool>)
+      y[i] = number_cast<To>(x[i] != 0);
+    else
+      y[i] = number_cast<To>(x[i]);
+  }
 }
 
 template <class From>

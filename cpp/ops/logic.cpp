@@ -7,14 +7,15 @@
 namespace sdx::ops {
 namespace {
 
+// Booleans come from outside as bytes, of which any but 0 is true.
 struct And {
-  bool operator()(bool a, bool b) const { return a & b; }
+  bool operator()(uint8_t a, uint8_t b) const { return (a != 0) & (b != 0); }
 };
 struct Or {
-  bool operator()(bool a, bool b) const { return a | b; }
+  bool operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
 };
 struct Xor {
-  bool operator()(bool a, bool b) const { return a ^ b; }
+  bool operator()(uint8_t a, uint8_t b) const { return (a != 0) ^ (b != 0); }
 };
 
 struct BitAnd {
@@ -67,8 +68,8 @@ class BooleanPair final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
-    return broadcast_step<bool, bool, bool>({ctx.output_shape(0), ctx.shape(0), aligned},
-                                            &binary_loop<F, bool, bool, bool>, 0.3);
+    return broadcast_step<uint8_t, uint8_t, bool>({ctx.output_shape(0), ctx.shape(0), aligned},
+                                                  &binary_loop<F, uint8_t, uint8_t, bool>, 0.3);
   }
 
  private:
@@ -124,7 +125,7 @@ class Not final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const int64_t count = ctx.count(0);
-    if (!bits_) return invert<bool>(count, [](bool x) { return !x; });
+    if (!bits_) return invert<uint8_t>(count, [](uint8_t x) { return uint8_t(x == 0); });
     return dispatch(IntegerTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return invert<T>(count, [](T x) { return static_cast<T>(~x); });
     });

@@ -8,11 +8,12 @@
 namespace sdx::ops {
 namespace {
 
+// A condition is a byte, of which any but 0 is true.
 template <class T>
-void choose(const bool* condition, std::size_t condition_step, const T* x, std::size_t x_step,
+void choose(const uint8_t* condition, std::size_t condition_step, const T* x, std::size_t x_step,
             const T* y, std::size_t y_step, T* result, std::size_t n) {
   if (condition_step == 0) {
-    const bool first = *condition;
+    const bool first = *condition != 0;
     const T* from = first ? x : y;
     const std::size_t step = first ? x_step : y_step;
     for (std::size_t i = 0; i < n; ++i) result[i] = from[i * step];
@@ -53,7 +54,7 @@ class Where final : public Op {
               walk = std::move(walk)](Frame& f) {
         f.parallel_for(split, [&](Range r) {
           walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
-            choose(f.in<bool>(0) + at[0], walk.step[0], f.in<T>(1) + at[1], walk.step[1],
+            choose(f.in<uint8_t>(0) + at[0], walk.step[0], f.in<T>(1) + at[1], walk.step[1],
                    f.in<T>(2) + at[2], walk.step[2], f.out<T>(0) + first,
                    static_cast<std::size_t>(n));
           });
