@@ -21,6 +21,7 @@ constexpr Pass kPasses[] = {
     {"fuse_bias", fuse_bias, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
+    {"expand_fused", expand_ops, 2},  // what fusions made and no kernel took up
     {"erase_dead", erase_dead, 1},
 };
 
