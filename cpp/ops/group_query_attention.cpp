@@ -1,0 +1,307 @@
+// GroupQueryAttention of com.microsoft: causal attention of a decoder over its cache, with the
+// rotation of queries and keys inside.
+#include <algorithm>
+#include <cmath>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "kernels/norm.h"
+#include "ops/attention_core.h"
+#include "ops/checks.h"
+#include "ops/float32_adapter.h"
+#include "ops/registry.h"
+#include "ops/rotary.h"
+#include "ops/scratch.h"
+
+namespace sdx::ops {
+namespace {
+
+constexpr int kQuery = 0, kKey = 1, kValue = 2, kPastKey = 3, kPastValue = 4, kLengths = 5;
+constexpr int kTotal = 6, kCos = 7, kSin = 8, kPositions = 9, kBias = 10, kSink = 11;
+constexpr int kKeyScale = 12, kValueScale = 13, kQueryNorm = 14, kKeyNorm = 15;
+
+struct Sizes {
+  int64_t batch = 0, rows = 0, heads = 0, kv_heads = 0, width = 0;
+  int64_t past_rows = 0, present_rows = 0;
+  bool packed = false;  // queries, keys and values side by side in input 0
+};
+
+class GroupQueryAttention final : public Op {
+ public:
+  explicit GroupQueryAttention(const OpInit& init)
+      : heads_(init.attrs.require<int64_t>("num_heads")),
+        kv_heads_(init.attrs.require<int64_t>("kv_num_heads")),
+        scale_(init.attrs.get("scale", 0.0)),
+        softcap_(init.attrs.get("softcap", 0.0)),
+        norm_epsilon_(init.attrs.get("qk_norm_epsilon", 1e-6)),
+        window_(init.attrs.get("local_window_size", -1)),
+        causal_(init.attrs.get("causal", 1) != 0),
+        rotates_(init.attrs.get("do_rotary", 0) != 0),
+        interleaved_(init.attrs.get("rotary_interleaved", 0) != 0),
+        smooth_(init.attrs.get("smooth_softmax", 0) != 0) {
+    check(kv_heads_ > 0 && heads_ > 0 && heads_ % kv_heads_ == 0, heads_,
+          " query heads cannot share ", kv_heads_, " key heads");
+    if (init.attrs.get("k_quant_type", "NONE") != "NONE" ||
+        init.attrs.get("v_quant_type", "NONE") != "NONE" ||
+        init.attrs.get("sliding_window_cache", 0) != 0)
+      fail(ErrorKind::unsupported, "quantised and sliding caches are not supported");
+  }
+
+  void infer(InferContext& ctx) const override {
+    const DType dtype = ctx.dtype(kQuery);
+    if (!is_float(dtype) || dtype == DType::float64)
+      fail(ErrorKind::unsupported, "attention of ", dtype, " is not supported");
+    for (const int i : {kKey, kValue, kPastKey, kPastValue, kCos, kSin, kBias, kSink})
+      if (ctx.has_input(i))
+        check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
+    for (const int i : {kLengths, kTotal})
+      check(ctx.dtype(i) == DType::int32, "expected int32, got ", ctx.dtype(i));
+    if (ctx.wants_output(3)) fail(ErrorKind::unsupported, "the output of scores is not supported");
+    check(ctx.has_input(kKey) == ctx.has_input(kValue), "key and value go together");
+    check(ctx.has_input(kPastKey) == ctx.has_input(kPastValue),
+          "past_key and past_value go together");
+    check_rank(ctx, kQuery, 3);
+    check_rank(ctx, kKey, 3);
+    check_rank(ctx, kPastKey, 4);
+    check_rank(ctx, kPastValue, 4);
+    if (!ctx.has_rank(kQuery)) {
+      ctx.set_output(0, dtype);
+      for (int i = 1; i < 3; ++i)
+        if (ctx.wants_output(i)) ctx.set_output(i, dtype);
+      return;
+    }
+    const Dims& q = ctx.dims(kQuery);
+    const Dim width = floor_div(q[2], Dim(ctx.has_input(kKey) ? heads_ : heads_ + 2 * kv_heads_));
+    ctx.set_output(0, dtype, {q[0], q[1], ctx.has_input(kKey) ? q[2] : width * Dim(heads_)});
+    const auto total = ctx.contents(kTotal);
+    Dim rows = total && total->size() == 1 ? (*total)[0] : Dim::unknown();
+    if (ctx.has_input(kPastKey))
+      rows = ctx.has_rank(kPastKey) && !rows.is_unknown() ? max(ctx.dims(kPastKey)[2], rows)
+                                                          : Dim::unknown();
+    for (int i = 1; i < 3; ++i)
+      if (ctx.wants_output(i)) ctx.set_output(i, dtype, {q[0], Dim(kv_heads_), rows, width});
+  }
+
+  Step prepare(PrepareContext& ctx) const override;
+
+ private:
+  Sizes sizes(PrepareContext& ctx) const;
+
+  int64_t heads_, kv_heads_;
+  float scale_, softcap_, norm_epsilon_;
+  int64_t window_;
+  bool causal_, rotates_, interleaved_, smooth_;
+};
+
+Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
+  const Shape& q = ctx.shape(kQuery);
+  Sizes s{.batch = q[0], .rows = q[1], .heads = heads_, .kv_heads = kv_heads_};
+  s.packed = !ctx.has_input(kKey);
+  const int64_t parts = s.packed ? heads_ + 2 * kv_heads_ : heads_;
+  check(q[2] > 0 && q[2] % parts == 0, "a hidden size of ", q[2], " in ", parts, " heads");
+  s.width = q[2] / parts;
+  for (const int i : {kKey, kValue})
+    if (!s.packed)
+      check(ctx.shape(i) == Shape({s.batch, s.rows, kv_heads_ * s.width}), "input ", i,
+            " has shape ", ctx.shape(i), ", expected [", s.batch, ", ", s.rows, ", ",
+            kv_heads_ * s.width, "]");
+  check(ctx.wants_output(1) && ctx.wants_output(2), "present_key and present_value are left out");
+  s.present_rows = ctx.output_shape(1)[2];
+  if (ctx.has_input(kPastKey)) {
+    s.past_rows = ctx.shape(kPastKey)[2];
+    for (const int i : {kPastKey, kPastValue})
+      check(ctx.shape(i) == Shape({s.batch, kv_heads_, s.past_rows, s.width}), "a past of shape ",
+            ctx.shape(i), " for ", s.batch, " batches, ", kv_heads_, " heads of ", s.width);
+  }
+  check(ctx.count(kLengths) == s.batch && ctx.count(kTotal) == 1, "seqlens_k has shape ",
+        ctx.shape(kLengths), ", total_sequence_length ", ctx.shape(kTotal));
+  return s;
+}
+
+// Queries and keys made ready: normalised, rotated, and the keys and values put behind their past.
+struct Preparation {
+  Sizes s;
+  Rotation rotation;
+  bool rotates = false;
+  bool changes_queries = false;
+  int64_t cache_rows = 0;  // of the angles
+  float norm_epsilon = 0;
+  kernels::NormRows* norm = kernels::rms_norm_rows.resolve();
+
+  int64_t row_floats() const { return (s.heads + (s.packed ? 2 * s.kv_heads : 0)) * s.width; }
+
+  int64_t position(const Frame& f, int64_t batch, int64_t row, int64_t past) const {
+    const int64_t* ids = f.in<int64_t>(kPositions);
+    const int64_t at = ids ? ids[batch * s.rows + row] : past + row;
+    if (rotates)
+      check_argument(at >= 0 && at < cache_rows, "position ", at, " is outside [0, ", cache_rows,
+                     ")");
+    return at;
+  }
+
+  void turn(const Frame& f, const float* x, int norm_input, int64_t at, float* y) const {
+    if (const float* scale = f.in<float>(norm_input)) {
+      norm({.x = x,
+            .scale = scale,
+            .y = y,
+            .rows = 1,
+            .cols = static_cast<std::size_t>(s.width),
+            .epsilon = norm_epsilon});
+      x = y;
+    }
+    if (rotates) {
+      const int64_t half = rotation.rotated / 2;
+      rotate(rotation, x, f.in<float>(kCos) + at * half, f.in<float>(kSin) + at * half, y);
+    } else if (x != y) {
+      std::copy_n(x, s.width, y);
+    }
+  }
+
+  void queries(const Frame& f, const KeyRange* ranges, float* to) const {
+    const double cost = static_cast<double>(s.heads * s.width) + 5;
+    f.parallel_for(split_work(s.batch * s.rows, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t batch = i / s.rows;
+        const int64_t at = position(f, batch, i % s.rows, ranges[batch].position);
+        for (int64_t h = 0; h < s.heads; ++h)
+          turn(f, f.in<float>(kQuery) + i * row_floats() + h * s.width, kQueryNorm, at,
+               to + (i * s.heads + h) * s.width);
+      }
+    });
+  }
+
+  // One of keys and values.
+  void extend(const Frame& f, const KeyRange* ranges, bool keys, float* present) const {
+    const float* past = f.in<float>(keys ? kPastKey : kPastValue);
+    const float* fresh = f.in<float>(kKey + (keys ? 0 : 1));
+    int64_t step = s.kv_heads * s.width;
+    if (s.packed) {
+      step = row_floats();
+      fresh = f.in<float>(kQuery) + (s.heads + (keys ? 0 : s.kv_heads)) * s.width;
+    }
+    const double cost = 0.3 * static_cast<double>(s.present_rows * s.width) + 10;
+    f.parallel_for(split_work(s.batch * s.kv_heads, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t batch = i / s.kv_heads, head = i % s.kv_heads;
+        const int64_t before = ranges[batch].position;
+        float* to = present + i * s.present_rows * s.width;
+        if (before > 0) std::copy_n(past + i * s.past_rows * s.width, before * s.width, to);
+        for (int64_t row = 0; row < s.rows; ++row) {
+          const float* from = fresh + (batch * s.rows + row) * step + head * s.width;
+          float* out = to + (before + row) * s.width;
+          if (keys)
+            turn(f, from, kKeyNorm, position(f, batch, row, before), out);
+          else
+            std::copy_n(from, s.width, out);
+        }
+        std::fill(to + (before + s.rows) * s.width, to + s.present_rows * s.width, 0.0f);
+      }
+    });
+  }
+
+  // The keys of each batch, from the lengths given at run time.
+  void fill_ranges(const Frame& f, KeyRange* ranges) const {
+    const bool first = f.in<int32_t>(kTotal)[0] == s.rows;
+    for (int64_t b = 0; b < s.batch; ++b) {
+      const int64_t total = static_cast<int64_t>(f.in<int32_t>(kLengths)[b]) + 1;
+      const int64_t past = first ? 0 : total - s.rows;
+      check_argument(total >= 0 && past >= 0 && past <= s.past_rows &&
+                         past + s.rows <= s.present_rows && total <= s.present_rows,
+                     "seqlens_k holds ", total - 1, " where ", s.rows, " rows follow a past of ",
+                     s.past_rows, " in a cache of ", s.present_rows);
+      ranges[b] = {0, total, past};
+    }
+  }
+};
+
+Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
+  Preparation ready;
+  ready.s = sizes(ctx);
+  ready.norm_epsilon = norm_epsilon_;
+  const Sizes& s = ready.s;
+  if (rotates_) {
+    check(ctx.has_input(kCos) && ctx.has_input(kSin), "do_rotary without cos_cache and sin_cache");
+    const Shape& cache = ctx.shape(kCos);
+    check(cache.size() == 2 && ctx.shape(kSin) == cache && 2 * cache[1] <= s.width,
+          "angles of shapes ", cache, " and ", ctx.shape(kSin), " for heads of ", s.width);
+    ready.rotates = true;
+    ready.rotation = {s.width, 2 * cache[1], interleaved_};
+    ready.cache_rows = cache[0];
+  }
+  if (ctx.has_input(kPositions))
+    check(ctx.dtype(kPositions) == DType::int64 && ctx.count(kPositions) == s.batch * s.rows,
+          "position_ids has shape ", ctx.shape(kPositions));
+  for (const int i : {kQueryNorm, kKeyNorm})
+    if (ctx.has_input(i))
+      check(ctx.count(i) == s.width, "a factor of shape ", ctx.shape(i), " for heads of ", s.width);
+  ready.changes_queries = rotates_ || ctx.has_input(kQueryNorm);
+
+  AttentionShape a;
+  a.batch = s.batch;
+  a.heads = s.heads;
+  a.kv_heads = s.kv_heads;
+  a.queries = s.rows;
+  a.keys = s.present_rows;
+  a.head_size = a.value_size = s.width;
+  a.scale = scale_ != 0 ? scale_ : 1 / std::sqrt(static_cast<float>(s.width));
+  a.softcap = softcap_;
+  a.causal = causal_;
+  a.left_window = window_ > 0 ? window_ - 1 : -1;
+  a.q = {s.rows * ready.row_floats(), s.width, ready.row_floats()};
+  if (ready.changes_queries) a.q = rows_first(s.heads, s.rows, s.width);
+  a.k = a.v = heads_first(s.kv_heads, s.present_rows, s.width);
+  a.y = rows_first(s.heads, s.rows, s.width);
+  if (ctx.has_input(kBias)) {
+    const Shape& bias = ctx.shape(kBias);
+    check(bias.size() == 4 && (bias[0] == 1 || bias[0] == s.batch) &&
+              (bias[1] == 1 || bias[1] == s.heads) && bias[2] == s.rows &&
+              bias[3] <= s.present_rows,
+          "attention_bias has shape ", bias);
+    a.mask = MaskKind::additive;
+    a.mask_keys = bias[3];
+    a.mask_layout = {bias[0] == 1 ? 0 : bias[1] * bias[2] * bias[3],
+                     bias[1] == 1 ? 0 : bias[2] * bias[3], bias[3]};
+  }
+  if (ctx.has_input(kSink))
+    check(ctx.count(kSink) == s.heads, "head_sink has shape ", ctx.shape(kSink));
+
+  const AttentionCore core(a);
+  ScratchPlan plan;
+  const int64_t ranges_at = plan.add(floats_for<KeyRange>(s.batch));
+  const int64_t queries_at =
+      plan.add(ready.changes_queries ? s.batch * s.rows * s.heads * s.width : 0);
+  const int64_t sinks_at = plan.add(smooth_ ? s.heads : 0);
+  const int64_t core_at = plan.add(core.scratch_floats());
+  plan.request(ctx);
+  return in_float32(ctx, [=, smooth = smooth_](Frame& f) {
+    float* scratch = f.scratch<float>();
+    auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
+    ready.fill_ranges(f, ranges);
+    AttentionData data{.q = f.in<float>(kQuery),
+                       .k = f.out<float>(1),
+                       .v = f.out<float>(2),
+                       .mask = f.in<float>(kBias),
+                       .ranges = ranges,
+                       .sinks = f.in<float>(kSink),
+                       .y = f.out<float>(0)};
+    if (ready.changes_queries) {
+      ready.queries(f, ranges, scratch + queries_at);
+      data.q = scratch + queries_at;
+    }
+    ready.extend(f, ranges, true, f.out<float>(1));
+    ready.extend(f, ranges, false, f.out<float>(2));
+    if (smooth && !data.sinks) {
+      std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
+      data.sinks = scratch + sinks_at;
+    }
+    core.run(f, data, scratch + core_at);
+  });
+}
+
+}  // namespace
+
+void register_group_query_attention(OpRegistry& ops) {
+  ops.add<GroupQueryAttention>("GroupQueryAttention", {.since = 1}, "com.microsoft");
+}
+
+}  // namespace sdx::ops

@@ -1,0 +1,179 @@
+"""Attention and rotary embeddings, against onnx.reference and onnxruntime."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from helpers import check_op, expect_error, randint, randn
+
+MS = {"domain": "com.microsoft", "ref": "ort"}
+
+
+def attention(q, k, v, mask=None, past_k=None, past_v=None, causal=False, scale=None, softcap=0.0):
+    """Heads first, in float64; returns the result and the keys and values with their past."""
+    q, k, v = (t.astype(np.float64) for t in (q, k, v))
+    past = 0
+    if past_k is not None:
+        past = past_k.shape[2]
+        k = np.concatenate([past_k.astype(np.float64), k], 2)
+        v = np.concatenate([past_v.astype(np.float64), v], 2)
+    present = k, v
+    group = q.shape[1] // k.shape[1]
+    k, v = np.repeat(k, group, 1), np.repeat(v, group, 1)
+    scores = q @ np.swapaxes(k, 2, 3) * (scale or 1 / np.sqrt(q.shape[3]))
+    if softcap:
+        scores = softcap * np.tanh(scores / softcap)
+    if mask is not None:
+        scores = scores + (np.where(mask, 0, -np.inf) if mask.dtype == bool else mask)
+    if causal:
+        rows, columns = np.indices(scores.shape[2:])
+        scores = np.where(columns > rows + past, -np.inf, scores)
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(scores - scores.max(3, keepdims=True))
+        weights = np.nan_to_num(weights / weights.sum(3, keepdims=True))
+    return weights @ v, *present
+
+
+@pytest.mark.parametrize("heads", [(4, 4), (6, 2), (4, 1)])
+@pytest.mark.parametrize("lengths", [(5, 5), (1, 70), (130, 200), (3, 9)])
+def test_attention(heads, lengths):
+    q, k, v = (
+        randn(2, heads[0], lengths[0], 16),
+        *(randn(2, heads[1], lengths[1], w, seed=w) for w in (16, 24)),
+    )
+    first = lambda *a, **kw: attention(*a, **kw)[0]  # noqa: E731
+    check_op("Attention", q, k, v, ref=first, length=16)
+    check_op("Attention", q, k, v, ref=attention(q, k, v, causal=True)[0], is_causal=1, length=16)
+    check_op("Attention", q, k, v, ref=first, length=16, scale=0.5, softcap=2.0)
+    mask = randn(2, 1, *lengths)
+    check_op("Attention", q, k, v, mask, ref=first, length=16)
+    some = randint(0, 3, *lengths) > 0
+    some[0] = False
+    check_op("Attention", q, k, v, some, ref=first, length=16)
+    wide = [np.swapaxes(t, 1, 2).reshape(2, t.shape[2], -1) for t in (q, k, v)]
+    y = np.swapaxes(first(q, k, v), 1, 2).reshape(2, lengths[0], -1)
+    check_op("Attention", *wide, ref=y, q_num_heads=heads[0], kv_num_heads=heads[1], length=16)
+
+
+def test_attention_with_a_past():
+    q, k, v = randn(2, 6, 4, 16), randn(2, 2, 4, 16, seed=1), randn(2, 2, 4, 8, seed=2)
+    past = randn(2, 2, 7, 16, seed=3), randn(2, 2, 7, 8, seed=4)
+    expected = attention(q, k, v, None, *past, causal=True)
+    check_op("Attention", q, k, v, None, *past, ref=expected, outputs=3, is_causal=1, length=16)
+    check_op("Attention", q, k, v, None, *past, ref=expected[0], is_causal=1, length=16)
+    check_op("Attention", q, k, v, ref=attention(q, k, v), outputs=3, length=16)
+    empty = randn(2, 2, 0, 16), randn(2, 2, 0, 8)
+    check_op("Attention", q, k, v, None, *empty, ref=attention(q, k, v), outputs=3, length=16)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_attention_of_16_bit_floats(dtype):
+    q, k, v = (randn(1, 2, 5, 16, dtype=dtype, seed=i) for i in range(3))
+    check_op("Attention", q, k, v, ref=attention(q, k, v)[0].astype(dtype))
+
+
+def test_attention_that_does_not_fit():
+    q, k, v = randn(1, 4, 5, 16), randn(1, 3, 6, 16), randn(1, 3, 6, 16)
+    expect_error("Attention", q, k, v, match="4 query heads cannot share 3 key heads")
+    k, v = randn(1, 4, 6, 8), randn(1, 4, 6, 16)
+    expect_error("Attention", q, k, v, match="queries of size 16, keys of size 8|keys of 8")
+    k = randn(1, 4, 6, 16)
+    expect_error("Attention", q, k, v, randn(3, 6), match="a mask of shape")
+    expect_error("Attention", randn(1, 5, 16), k[0], v[0], match="q_num_heads")
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_rotary_embedding(interleaved):
+    cos, sin = randn(20, 4), randn(20, 4, seed=1)
+    positions = randint(0, 20, 2, 5)
+    x = randn(2, 3, 5, 8)
+    flat = np.ascontiguousarray(np.swapaxes(x, 1, 2)).reshape(2, 5, 24)
+    options = {"interleaved": interleaved}
+    check_op("RotaryEmbedding", x, cos, sin, positions, **options)
+    check_op("RotaryEmbedding", flat, cos, sin, positions, num_heads=3, **options)
+    check_op("RotaryEmbedding", x, cos[positions], sin[positions], **options)
+    check_op(
+        "RotaryEmbedding",
+        randn(2, 3, 5, 10),
+        cos,
+        sin,
+        positions,
+        rotary_embedding_dim=8,
+        **options,
+    )
+    for at in (positions, np.array([3])):
+        check_op("RotaryEmbedding", x, at, cos, sin, **options, **MS)
+        check_op("RotaryEmbedding", flat, at, cos, sin, **options, **MS)
+    check_op(
+        "RotaryEmbedding",
+        randn(2, 5, 30),
+        positions,
+        cos,
+        sin,
+        num_heads=3,
+        rotary_embedding_dim=8,
+        **options,
+        **MS,
+    )
+    expect_error("RotaryEmbedding", x, cos, sin, positions + 20, match=r"is outside \[0, 20\)")
+
+
+def gqa(rows, past, batch=1, heads=4, kv_heads=2, width=16, packed=False, total=None, **attrs):
+    q = randn(batch, rows, heads * width)
+    k, v = (randn(batch, rows, kv_heads * width, seed=i) for i in (1, 2))
+    inputs = [np.concatenate([q, k, v], 2), None, None] if packed else [q, k, v]
+    inputs += (
+        [randn(batch, kv_heads, past, width, seed=3), randn(batch, kv_heads, past, width, seed=4)]
+        if past
+        else [None, None]
+    )
+    total = total or [past + rows] * batch
+    inputs += [np.array(total, np.int32) - 1, np.array(max(total), np.int32)]
+    if attrs.get("do_rotary"):
+        inputs += [randn(64, width // 2), randn(64, width // 2, seed=1)]
+    check_op(
+        "GroupQueryAttention",
+        *inputs,
+        num_heads=heads,
+        kv_num_heads=kv_heads,
+        outputs=3,
+        length=width,
+        **attrs,
+        **MS,
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_group_query_attention(packed):
+    for rows, past in [(7, 0), (1, 9), (1, 40)]:
+        gqa(rows, past, packed=packed)
+        gqa(rows, past, packed=packed, do_rotary=1)
+        gqa(rows, past, packed=packed, do_rotary=1, rotary_interleaved=1, scale=0.3)
+        gqa(rows, past, packed=packed, softcap=2.0)
+        gqa(rows, past, packed=packed, smooth_softmax=1)
+        gqa(rows, past, packed=packed, local_window_size=4)
+        gqa(rows, past, packed=packed, heads=6, kv_heads=1, batch=2)
+    gqa(5, 0, packed=packed, batch=2, total=[5, 3])
+    gqa(1, 9, packed=packed, batch=2, total=[10, 7], do_rotary=1)
+    gqa(1, 20, packed=packed, total=[10])  # a cache with room to spare
+
+
+def test_group_query_attention_refuses_lengths_outside_the_cache():
+    q, k = randn(1, 1, 8), randn(1, 1, 4, 8)
+    total = np.array(5, np.int32)
+    for length in (-5, -1, 17):
+        expect_error(
+            "GroupQueryAttention",
+            q,
+            q,
+            q,
+            k,
+            k,
+            np.array([length], np.int32),
+            total,
+            match="seqlens_k holds",
+            outputs=3,
+            domain="com.microsoft",
+            num_heads=1,
+            kv_num_heads=1,
+        )
