@@ -1,21 +1,13 @@
 // Operators that repeat their input: Expand, Tile.
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/broadcast.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
 namespace {
 
-// The size that dimensions a and b broadcast to.
-Dim broadcast_dim(const Dim& a, const Dim& b) {
-  if (a == b || b == Dim(1)) return a;
-  if (a == Dim(1)) return b;
-  check(!a.is_known() || !b.is_known(), "dimensions ", a, " and ", b, " do not broadcast");
-  if (a.is_known()) return a;
-  return b.is_known() ? b : Dim::unknown();
-}
-
-// Whatever dimension `all` is repeated to, one element alone stays followable.
+// The elements of `dims` copies, where one element is all there is or nothing is repeated.
 void repeat_contents(InferContext& ctx, const Dims& dims) {
   const auto contents = ctx.contents(0);
   const Dim count = product(dims);
@@ -34,14 +26,7 @@ class Expand final : public Op {
     const auto target = shape_from_input(ctx, 1);
     if (!target || !ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
     check_dims(*target);
-    const Dims& from = ctx.dims(0);
-    Dims dims(std::max(target->size(), from.size()), Dim(1));
-    for (std::size_t i = 0; i < dims.size(); ++i) {
-      const std::size_t back = dims.size() - i;
-      const Dim a = back <= from.size() ? from[from.size() - back] : Dim(1);
-      const Dim b = back <= target->size() ? (*target)[target->size() - back] : Dim(1);
-      dims[i] = broadcast_dim(a, b);
-    }
+    const Dims dims = broadcast_dims(ctx.dims(0), *target);
     ctx.set_output(0, ctx.dtype(0), dims);
     repeat_contents(ctx, dims);
     if (!to_shape(*target) && !ctx.at_load()) ctx.defer();  // the run checks that it broadcasts

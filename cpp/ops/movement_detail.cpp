@@ -1,3 +1,4 @@
+#include "kernels/transpose.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -36,11 +37,17 @@ class Odometer {
 template <class T>
 void transpose_block(int64_t rows, int64_t cols, const T* from, int64_t from_stride, T* to,
                      int64_t to_stride) {
-  constexpr int64_t kTile = 16;
-  for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-    const int64_t r1 = std::min(rows, r0 + kTile);
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    kernels::transpose_8.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint16_t>) {
+    kernels::transpose_16.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint32_t>) {
+    kernels::transpose_32.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint64_t>) {
+    kernels::transpose_64.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else {
     for (int64_t c = 0; c < cols; ++c)
-      for (int64_t r = r0; r < r1; ++r) to[c * to_stride + r] = from[r * from_stride + c];
+      for (int64_t r = 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
   }
 }
 
