@@ -1,4 +1,6 @@
 // ArgMax and ArgMin.
+#include <algorithm>
+
 #include "kernels/reduce.h"
 #include "ops/broadcast.h"
 
@@ -8,10 +10,9 @@ namespace {
 // Whether `item` takes the place of `best`, which stands before it: a NaN beats all numbers.
 template <class T>
 bool beats(T item, T best, bool greatest, bool last) {
-  if (best != best) return last && item != item;
-  if (item != item) return true;
-  if (item == best) return last;
-  return greatest ? item > best : item < best;
+  const bool ahead = greatest ? item > best : item < best;
+  const bool level = item == best || (item != item && best != best);
+  return ahead | (level & last) | ((item != item) & (best == best));
 }
 
 class ArgExtreme final : public Op {
@@ -59,6 +60,8 @@ class ArgExtreme final : public Op {
  private:
   template <class T>
   Step column_step(const AxisSplit& block) const {
+    using C = ComputeType<T>;
+    static constexpr int64_t kTile = 256;
     return [block, greatest = greatest_, last = last_,
             split = split_work(block.outer * block.inner, 1.5 * static_cast<double>(block.size) + 3,
                                16)](Frame& f) {
@@ -66,19 +69,27 @@ class ArgExtreme final : public Op {
         const T* x = f.in<T>(0);
         int64_t* y = f.out<int64_t>(0);
         for (int64_t begin = r.begin; begin < r.end;) {
-          // The results next to each other in one outer block: rows are read in order.
-          const int64_t end = std::min(r.end, (begin / block.inner + 1) * block.inner);
-          const T* lines = x + begin / block.inner * block.size * block.inner;
-          for (int64_t i = begin; i < end; ++i) y[i] = 0;
+          // Results next to each other in one outer block, so many that their extremes fit a tile:
+          // rows are read in order.
+          const int64_t block_end = (begin / block.inner + 1) * block.inner;
+          const int64_t n = std::min({r.end, block_end, begin + kTile}) - begin;
+          const T* column =
+              x + begin / block.inner * block.size * block.inner + begin % block.inner;
+          C best[kTile];
+          for (int64_t i = 0; i < n; ++i) {
+            best[i] = column[i];
+            y[begin + i] = 0;
+          }
           for (int64_t k = 1; k < block.size; ++k) {
-            for (int64_t i = begin; i < end; ++i) {
-              const T* line = lines + i % block.inner;
-              using C = ComputeType<T>;
-              if (beats<C>(line[k * block.inner], line[y[i] * block.inner], greatest, last))
-                y[i] = k;
+            const T* row = column + k * block.inner;
+            for (int64_t i = 0; i < n; ++i) {
+              const C item = row[i];
+              const bool wins = beats(item, best[i], greatest, last);
+              best[i] = wins ? item : best[i];
+              y[begin + i] = wins ? k : y[begin + i];
             }
           }
-          begin = end;
+          begin += n;
         }
       });
     };

@@ -26,6 +26,27 @@ struct HalfLoop {
   }
 };
 
+// Powers, with the exponents that models use written out where one exponent serves a whole run.
+template <class T>
+struct PowerLoop {
+  BinaryLoop<T, T, T>* run;
+
+  void operator()(const T* a, std::size_t a_step, const T* b, std::size_t b_step, T* y,
+                  std::size_t n) const {
+    if (b_step != 0 || a_step == 0 || n == 0) return run(a, a_step, b, b_step, y, n);
+    const T exponent = *b;
+    if (exponent == 2) {
+      for (std::size_t i = 0; i < n; ++i) y[i] = a[i] * a[i];
+    } else if (exponent == 3) {
+      for (std::size_t i = 0; i < n; ++i) y[i] = a[i] * a[i] * a[i];
+    } else if (exponent == -1) {
+      for (std::size_t i = 0; i < n; ++i) y[i] = 1 / a[i];
+    } else {
+      run(a, a_step, b, b_step, y, n);
+    }
+  }
+};
+
 // The type to raise `base` to `exponent` in.
 DType power_type(DType base, DType exponent) {
   if (is_integer(base)) return is_integer(exponent) ? DType::int64 : DType::float64;
@@ -128,12 +149,17 @@ Step Binary::prepare(PrepareContext& ctx) const {
     fail(ErrorKind::unsupported, "types or a number of inputs not known before the run");
   const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
   const BinaryShapes shapes{ctx.output_shape(0), ctx.shape(0), aligned};
-  if (dtype == DType::float64)
+  const bool power = ctx.node().op_type() == "Pow";
+  if (dtype == DType::float64) {
+    if (power)
+      return broadcast_step<double, double, double>(shapes, PowerLoop<double>{function_->f64}, 10);
     return broadcast_step<double, double, double>(shapes, function_->f64, 0.6 + function_->cost);
+  }
   if (is_integer(dtype)) return function_->integer(dtype, shapes);
   if (is_half(dtype))
     return broadcast_step<uint16_t, uint16_t, uint16_t>(
         shapes, HalfLoop{resolve(), half_conversion(dtype)}, 0.5 + function_->cost);
+  if (power) return broadcast_step<float, float, float>(shapes, PowerLoop<float>{resolve()}, 10);
   return broadcast_step<float, float, float>(shapes, resolve(), function_->cost);
 }
 

@@ -23,7 +23,7 @@ void convert_loop(const void* from, void* to, std::size_t n) {
   To* y = static_cast<To*>(to);
   for (std::size_t i = 0; i < n; ++i) {
     if constexpr (std::is_same_v<From, bool>)
-      y[i] = number_cast<To>(x[i] != 0);
+      y[i] = number_cast<To>(static_cast<uint8_t>(x[i] != 0));
     else
       y[i] = number_cast<To>(x[i]);
   }

@@ -133,12 +133,15 @@ class Not final : public Op {
 
  private:
   template <class T, class F>
+  static void invert_loop(const T* x, T* y, int64_t n, F function) {
+    for (int64_t i = 0; i < n; ++i) y[i] = function(x[i]);
+  }
+
+  template <class T, class F>
   static Step invert(int64_t count, F function) {
-    return [split = split_work(count, 0.3, kElementGrain), function](Frame& f) {
+    return [split = split_work(count, 0.1, kElementGrain), function](Frame& f) {
       f.parallel_for(split, [&](Range r) {
-        const T* x = f.in<T>(0);
-        T* y = f.out<T>(0);
-        for (int64_t i = r.begin; i < r.end; ++i) y[i] = function(x[i]);
+        invert_loop(f.in<T>(0) + r.begin, f.out<T>(0) + r.begin, r.size(), function);
       });
     };
   }

@@ -8,7 +8,18 @@
 namespace sdx::ops {
 namespace {
 
-// A condition is a byte, of which any but 0 is true.
+// x where the condition, a byte of which any but 0 is true, holds; else y. Numbers are chosen by
+// their bits: conditions are often random, and branches on them slow.
+template <class T>
+T select(uint8_t condition, const T& x, const T& y) {
+  if constexpr (std::is_integral_v<T>) {
+    const T mask = static_cast<T>(0 - static_cast<T>(condition != 0));
+    return static_cast<T>((x & mask) | (y & ~mask));
+  } else {
+    return condition ? x : y;
+  }
+}
+
 template <class T>
 void choose(const uint8_t* condition, std::size_t condition_step, const T* x, std::size_t x_step,
             const T* y, std::size_t y_step, T* result, std::size_t n) {
@@ -18,16 +29,16 @@ void choose(const uint8_t* condition, std::size_t condition_step, const T* x, st
     const std::size_t step = first ? x_step : y_step;
     for (std::size_t i = 0; i < n; ++i) result[i] = from[i * step];
   } else if (x_step && y_step) {
-    for (std::size_t i = 0; i < n; ++i) result[i] = condition[i] ? x[i] : y[i];
+    for (std::size_t i = 0; i < n; ++i) result[i] = select(condition[i], x[i], y[i]);
   } else if (x_step) {
     const T other = *y;
-    for (std::size_t i = 0; i < n; ++i) result[i] = condition[i] ? x[i] : other;
+    for (std::size_t i = 0; i < n; ++i) result[i] = select(condition[i], x[i], other);
   } else if (y_step) {
     const T other = *x;
-    for (std::size_t i = 0; i < n; ++i) result[i] = condition[i] ? other : y[i];
+    for (std::size_t i = 0; i < n; ++i) result[i] = select(condition[i], other, y[i]);
   } else {
     const T first = *x, second = *y;
-    for (std::size_t i = 0; i < n; ++i) result[i] = condition[i] ? first : second;
+    for (std::size_t i = 0; i < n; ++i) result[i] = select(condition[i], first, second);
   }
 }
 
