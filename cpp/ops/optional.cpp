@@ -1,6 +1,5 @@
 // Optional, OptionalHasElement, OptionalGetElement.
-#include "base/error.h"
-#include "ir/op.h"
+#include "ops/movement.h"
 
 namespace sdx::ops {
 namespace {
@@ -46,7 +45,8 @@ class OptionalGetElement final : public Op {
     ctx.set_output(0, wrapped ? (type.element ? *type.element : Type{}) : type);
   }
 
-  Step prepare(PrepareContext&) const override {
+  Step prepare(PrepareContext& ctx) const override {
+    if (ctx.dtype(0) != DType::undefined) return copy_step(ctx);  // a tensor, wrapped or not
     return [](Frame& f) {
       Datum datum = f.keep_input(0);
       check(!datum.empty(), "the optional has no element");

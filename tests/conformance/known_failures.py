@@ -1,4 +1,9 @@
 """Cases of the ONNX backend suite that Sardonyx does not pass, each with its reason. A case that
 starts passing fails the run until it leaves this list."""
 
-KNOWN_FAILURES: dict[str, str] = {}
+KNOWN_FAILURES: dict[str, str] = {
+    "test_attention_4d_causal_fp16_expanded": (
+        "the reference rounds exp, sum and quotient of the softmax to float16, we round the result "
+        "only: 2 of 192 elements differ by one unit in the last place"
+    ),
+}
