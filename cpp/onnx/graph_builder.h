@@ -91,7 +91,6 @@ class GraphBuilder {
   const ReadOptions& options_;
   Model& model_;
   std::unordered_map<std::string, int> prefixes_;  // and how often each was asked for
-  int64_t inlined_nodes_ = 0;
   int depth_ = 0;
 };
 

@@ -6,8 +6,6 @@
 namespace sdx::onnx {
 namespace {
 
-// Nodes that inlining may add: small files can describe endless expansions.
-constexpr int64_t kMaxInlinedNodes = 250'000;
 // The first version of Identity that takes values of every type.
 constexpr int kIdentityOpset = 16;
 
@@ -119,10 +117,6 @@ void GraphBuilder::inline_call(Scope& scope, const NodeMessage& node, const std:
   body.prefix = unique_prefix(name);
   Attributes given;
   try {
-    inlined_nodes_ += static_cast<int64_t>(function.nodes.size());
-    if (inlined_nodes_ > kMaxInlinedNodes)
-      fail(ErrorKind::unsupported, "calls of functions expand to more than ", kMaxInlinedNodes,
-           " nodes");
     given = call_attributes(scope, node, function);
     body.call_attributes = &given;
     const Values results = bind_call(scope, node, function, body);
@@ -132,9 +126,13 @@ void GraphBuilder::inline_call(Scope& scope, const NodeMessage& node, const std:
     rethrow_at(place(scope, node, name));
   }
   add_nodes(body, function.nodes);
-  for (std::size_t i = 0; i < node.outputs.size(); ++i)
-    if (!node.outputs[i].empty())
-      return_value(body, function.outputs[i], scope.values.at(node.outputs[i]));
+  try {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i)
+      if (!node.outputs[i].empty())
+        return_value(body, function.outputs[i], scope.values.at(node.outputs[i]));
+  } catch (...) {
+    rethrow_at(place(scope, node, name));
+  }
   scope.unsorted = scope.unsorted || body.unsorted;
 }
 

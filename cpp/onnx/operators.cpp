@@ -77,24 +77,26 @@ int Operators::opset(const NodeMessage& node, const OpsetImports& imports) const
        "): the model does not import domain '", node.domain, "'");
 }
 
-void Operators::check_call(const FunctionMessage& function, Walk& walk) const {
-  const auto [at, added] = walk.marks.emplace(&function, Mark::open);
-  check(added || at->second == Mark::done, "function '", function.domain, "::", function.name,
+int64_t Operators::check_call(const FunctionMessage& function, Walk& walk) const {
+  const auto [at, added] = walk.sizes.emplace(&function, -1);
+  check(added || at->second >= 0, "function '", function.domain, "::", function.name,
         "' calls itself");
-  if (!added) return;
+  if (!added) return at->second;
   check(++walk.depth <= kMaxCallDepth, "function calls are nested more than ", kMaxCallDepth,
         " deep");
-  check_nodes(function.nodes, function.opsets, walk);
+  at->second = check_nodes(function.nodes, function.opsets, walk);
   --walk.depth;
-  at->second = Mark::done;
+  return at->second;
 }
 
-void Operators::check_nodes(const std::vector<NodeMessage>& nodes, const OpsetImports& imports,
-                            Walk& walk) const {
+int64_t Operators::check_nodes(const std::vector<NodeMessage>& nodes, const OpsetImports& imports,
+                               Walk& walk) const {
+  int64_t size = 0;
   for (const NodeMessage& node : nodes) {
+    ++size;
     const int version = opset(node, imports);
     if (const FunctionMessage* called = function(node, imports)) {
-      check_call(*called, walk);
+      size += check_call(*called, walk);
     } else if (!is_native(node, version) && !(node.op_type == "Constant" && node.domain.empty())) {
       Missing& missing =
           walk.missing[{std::string(node.domain), std::string(node.op_type), version}];
@@ -109,8 +111,11 @@ void Operators::check_nodes(const std::vector<NodeMessage>& nodes, const OpsetIm
       }
     }
     for (const AttributeMessage& attribute : node.attributes)
-      for (const auto& graph : attribute.graphs) check_nodes(graph->nodes, imports, walk);
+      for (const auto& graph : attribute.graphs) size += check_nodes(graph->nodes, imports, walk);
+    if (size > kMaxNodes)
+      fail(ErrorKind::unsupported, "calls of functions expand to more than ", kMaxNodes, " nodes");
   }
+  return size;
 }
 
 void Operators::check_all() const {

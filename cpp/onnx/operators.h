@@ -24,7 +24,8 @@ class Operators {
   Operators(const ModelMessage& model, const OpRegistry& registry);
 
   // Throws one `unsupported` that lists all operators the graph and the functions it calls need and
-  // that there are not, and `invalid_model` where a function calls itself.
+  // that there are not, or where calls expand to too many nodes: small files can describe endless
+  // expansions. Throws `invalid_model` where a function calls itself.
   void check_all() const;
 
   // The function a node calls, or null for an operator. In the standard domains and com.microsoft
@@ -43,15 +44,17 @@ class Operators {
     std::string example;
     std::string hint;
   };
-  enum class Mark { open, done };
+  // Nodes of a function with all its calls inlined; negative while the walk is inside it.
+  using Sizes = std::map<const FunctionMessage*, int64_t>;
   struct Walk {
     std::map<std::tuple<std::string, std::string, int>, Missing> missing;
-    std::map<const FunctionMessage*, Mark> marks;
+    Sizes sizes;
     int depth = 0;
   };
-  void check_nodes(const std::vector<NodeMessage>& nodes, const OpsetImports& imports,
-                   Walk& walk) const;
-  void check_call(const FunctionMessage& function, Walk& walk) const;
+  // Both return how many nodes there are after inlining.
+  int64_t check_nodes(const std::vector<NodeMessage>& nodes, const OpsetImports& imports,
+                      Walk& walk) const;
+  int64_t check_call(const FunctionMessage& function, Walk& walk) const;
   bool is_native(const NodeMessage& node, int opset) const;
 
   const ModelMessage& model_;
