@@ -1,0 +1,65 @@
+// Det.
+#include <cmath>
+
+#include "base/checked.h"
+#include "ops/axes.h"
+#include "ops/checks.h"
+
+namespace sdx::ops {
+namespace {
+
+// By elimination with the largest pivot; the matrix is used up.
+double determinant(double* a, int64_t n) {
+  double result = 1;
+  for (int64_t k = 0; k < n; ++k) {
+    int64_t pivot = k;
+    for (int64_t i = k + 1; i < n; ++i)
+      if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
+    if (a[pivot * n + k] == 0) return 0;
+    if (pivot != k) {
+      std::swap_ranges(a + pivot * n, a + pivot * n + n, a + k * n);
+      result = -result;
+    }
+    result *= a[k * n + k];
+    for (int64_t i = k + 1; i < n; ++i) {
+      const double factor = a[i * n + k] / a[k * n + k];
+      for (int64_t j = k + 1; j < n; ++j) a[i * n + j] -= factor * a[k * n + j];
+    }
+  }
+  return result;
+}
+
+class Det final : public Op {
+ public:
+  explicit Det(const OpInit&) {}
+
+  void infer(InferContext& ctx) const override {
+    check(is_float(ctx.dtype(0)), "expected a float input, got ", ctx.dtype(0));
+    if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
+    const Dims& x = ctx.dims(0);
+    check(x.size() >= 2 && may_equal(x[x.size() - 1], x[x.size() - 2]),
+          "expected square matrices, got shape ", x);
+    ctx.set_output(0, ctx.dtype(0), {x.begin(), x.end() - 2});
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const int64_t n = ctx.shape(0).back(), batches = element_count(ctx.output_shape(0));
+    ctx.request_scratch(checked_mul(checked_mul(n, n), sizeof(double)));
+    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return [=](Frame& f) {
+        double* matrix = f.scratch<double>();
+        for (int64_t b = 0; b < batches; ++b) {
+          const T* x = f.in<T>(0) + b * n * n;
+          for (int64_t i = 0; i < n * n; ++i) matrix[i] = static_cast<double>(x[i]);
+          f.out<T>(0)[b] = static_cast<T>(static_cast<ComputeType<T>>(determinant(matrix, n)));
+        }
+      };
+    });
+  }
+};
+
+}  // namespace
+
+void register_det(OpRegistry& ops) { ops.add<Det>("Det", {.since = 11}); }
+
+}  // namespace sdx::ops

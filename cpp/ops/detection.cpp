@@ -1,0 +1,217 @@
+// Operators of object detection: NonMaxSuppression, RoiAlign.
+#include <cmath>
+#include <vector>
+
+#include "ops/axes.h"
+#include "ops/checks.h"
+
+namespace sdx::ops {
+namespace {
+
+struct Box {
+  float x1, y1, x2, y2;
+  float area() const { return (x2 - x1) * (y2 - y1); }
+};
+
+Box read_box(const float* b, bool center) {
+  if (center) return {b[0] - b[2] / 2, b[1] - b[3] / 2, b[0] + b[2] / 2, b[1] + b[3] / 2};
+  return {std::min(b[1], b[3]), std::min(b[0], b[2]), std::max(b[1], b[3]), std::max(b[0], b[2])};
+}
+
+// Intersection over union exceeds the threshold.
+bool overlap(const Box& a, const Box& b, float threshold) {
+  const float width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
+  const float height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+  if (!(width > 0 && height > 0)) return false;
+  const float common = width * height, whole = a.area() + b.area() - common;
+  return a.area() > 0 && b.area() > 0 && whole > 0 && common / whole > threshold;
+}
+
+class NonMaxSuppression final : public Op {
+ public:
+  explicit NonMaxSuppression(const OpInit& init)
+      : center_(init.attrs.get("center_point_box", 0) != 0) {}
+
+  void infer(InferContext& ctx) const override {
+    check(ctx.dtype(0) == DType::float32 && ctx.dtype(1) == DType::float32,
+          "expected boxes and scores of float32");
+    check_rank(ctx, 0, 3);
+    check_rank(ctx, 1, 3);
+    if (ctx.has_rank(0)) check(may_equal(ctx.dims(0)[2], Dim(4)), "boxes of shape ", ctx.dims(0));
+    if (ctx.has_rank(0) && ctx.has_rank(1)) {
+      const Dims &boxes = ctx.dims(0), &scores = ctx.dims(1);
+      check(may_equal(boxes[0], scores[0]) && may_equal(boxes[1], scores[2]), "boxes of shape ",
+            boxes, " do not fit scores of shape ", scores);
+    }
+    ctx.set_output(0, DType::int64, {Dim::unknown(), 3});
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const int64_t batches = ctx.shape(1)[0], classes = ctx.shape(1)[1], boxes = ctx.shape(1)[2];
+    bool given[5];
+    for (int i = 2; i < 5; ++i) given[i] = ctx.has_input(i) && ctx.count(i) > 0;
+    return [=, center = center_, limited = given[2], cuts = given[3], scored = given[4]](Frame& f) {
+      const int64_t most = limited ? *f.in<int64_t>(2) : 0;
+      const float threshold = cuts ? *f.in<float>(3) : 0;
+      check_argument(threshold >= 0 && threshold <= 1, "an iou_threshold of ", threshold);
+      const float lowest = scored ? *f.in<float>(4) : -INFINITY;
+      std::vector<int64_t> rows, order;
+      std::vector<Box> kept;
+      for (int64_t b = 0; b < batches && most > 0; ++b) {
+        const float* corners = f.in<float>(0) + b * boxes * 4;
+        for (int64_t c = 0; c < classes; ++c) {
+          const float* scores = f.in<float>(1) + (b * classes + c) * boxes;
+          order.clear();
+          for (int64_t i = 0; i < boxes; ++i)
+            if (scored ? scores[i] > lowest : scores[i] == scores[i]) order.push_back(i);
+          std::stable_sort(order.begin(), order.end(),
+                           [&](int64_t i, int64_t k) { return scores[i] > scores[k]; });
+          kept.clear();
+          for (const int64_t i : order) {
+            if (static_cast<int64_t>(kept.size()) >= most) break;
+            const Box box = read_box(corners + 4 * i, center);
+            const auto hides = [&](const Box& other) { return overlap(box, other, threshold); };
+            if (std::any_of(kept.begin(), kept.end(), hides)) continue;
+            kept.push_back(box);
+            rows.insert(rows.end(), {b, c, i});
+          }
+        }
+      }
+      const auto count = static_cast<int64_t>(rows.size() / 3);
+      f.set_output(0, Tensor::of(std::span<const int64_t>(rows), Shape{count, 3}));
+    };
+  }
+
+ private:
+  bool center_;
+};
+
+class RoiAlign final : public Op {
+ public:
+  explicit RoiAlign(const OpInit& init)
+      : height_(init.attrs.get("output_height", 1)),
+        width_(init.attrs.get("output_width", 1)),
+        sampling_(init.attrs.get("sampling_ratio", 0)),
+        scale_(init.attrs.get("spatial_scale", 1.0)) {
+    const std::string mode = init.attrs.get("mode", "avg");
+    check(mode == "avg" || mode == "max", "mode '", mode, "' is neither avg nor max");
+    max_ = mode == "max";
+    const std::string transform = init.attrs.get(
+        "coordinate_transformation_mode", init.opset < 16 ? "output_half_pixel" : "half_pixel");
+    check(transform == "half_pixel" || transform == "output_half_pixel",
+          "coordinate_transformation_mode '", transform, "'");
+    half_pixel_ = transform == "half_pixel";
+    check(height_ >= 0 && width_ >= 0, "an output of ", height_, " x ", width_);
+    check(sampling_ >= 0 && sampling_ <= kMaxGrid, "a sampling_ratio of ", sampling_);
+  }
+
+  void infer(InferContext& ctx) const override {
+    check(is_float(ctx.dtype(0)), "expected a float input, got ", ctx.dtype(0));
+    check(ctx.dtype(1) == ctx.dtype(0), "rois of ", ctx.dtype(1), " for data of ", ctx.dtype(0));
+    check(ctx.dtype(2) == DType::int64, "expected batch indices of int64, got ", ctx.dtype(2));
+    check_rank(ctx, 0, 4);
+    check_rank(ctx, 1, 2);
+    check_rank(ctx, 2, 1);
+    Dim rois = Dim::unknown(), channels = Dim::unknown();
+    if (ctx.has_rank(0)) channels = ctx.dims(0)[1];
+    if (ctx.has_rank(1)) {
+      rois = ctx.dims(1)[0];
+      check(may_equal(ctx.dims(1)[1], Dim(4)), "rois of shape ", ctx.dims(1));
+      check_vector(ctx, 2, rois);
+    }
+    ctx.set_output(0, ctx.dtype(0), {rois, channels, height_, width_});
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const Shape x = ctx.shape(0), y = ctx.output_shape(0);
+    if (element_count(y) == 0) return [](Frame&) {};
+    check(x[2] > 0 && x[3] > 0, "there is nothing to sample in shape ", x);
+    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return [=, this](Frame& f) {
+        const double cost = 40.0 * static_cast<double>(height_ * width_);
+        f.parallel_for(split_work(y[0] * y[1], cost), [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            const int64_t roi = i / y[1], channel = i % y[1];
+            const int64_t batch = checked_index(f.in<int64_t>(2)[roi], x[0], 0);
+            align(f.in<T>(0) + (batch * x[1] + channel) * x[2] * x[3], x[2], x[3],
+                  f.in<T>(1) + roi * 4, f.out<T>(0) + i * height_ * width_);
+          }
+        });
+      };
+    });
+  }
+
+ private:
+  static constexpr int64_t kMaxGrid = 4096;  // samples along an axis of a bin
+
+  // Where a region lies along one axis, and how densely its bins are sampled.
+  struct Extent {
+    double start, bin;
+    int64_t samples;
+    double at(int64_t bin_index, int64_t sample) const {
+      return start + bin * (static_cast<double>(bin_index) +
+                            (static_cast<double>(sample) + 0.5) / static_cast<double>(samples));
+    }
+  };
+  Extent extent(double begin, double end, int64_t bins) const {
+    const double shift = half_pixel_ ? 0.5 : 0, start = begin * scale_ - shift;
+    double length = end * scale_ - shift - start;
+    if (!half_pixel_) length = std::max(length, 1.0);  // malformed regions count as one pixel
+    const double bin = length / static_cast<double>(bins);
+    check_argument(std::abs(bin) <= kMaxGrid, "a region from ", begin, " to ", end);
+    return {start, bin, sampling_ > 0 ? sampling_ : std::max<int64_t>(0, std::ceil(bin))};
+  }
+
+  // The pixels around a coordinate and the weight of the second; false outside.
+  static bool place(double x, int64_t size, int64_t* low, int64_t* high, double* t) {
+    if (!(x >= -1 && x <= static_cast<double>(size))) return false;
+    x = std::max(x, 0.0);
+    *low = std::min(static_cast<int64_t>(x), size - 1);
+    *high = std::min(*low + 1, size - 1);
+    *t = *low == size - 1 ? 0 : x - static_cast<double>(*low);
+    return true;
+  }
+
+  template <class T>
+  void align(const T* x, int64_t height, int64_t width, const T* roi, T* y) const {
+    const Extent columns = extent(roi[0], roi[2], width_), rows = extent(roi[1], roi[3], height_);
+    const double samples =
+        static_cast<double>(std::max<int64_t>(rows.samples * columns.samples, 1));
+    for (int64_t h = 0; h < height_; ++h)
+      for (int64_t w = 0; w < width_; ++w) {
+        double sum = 0, largest = 0;
+        bool first = true;
+        for (int64_t i = 0; i < rows.samples; ++i)
+          for (int64_t k = 0; k < columns.samples; ++k) {
+            int64_t top, bottom, left, right;
+            double v, u;
+            double parts[4] = {0, 0, 0, 0};
+            if (place(rows.at(h, i), height, &top, &bottom, &v) &&
+                place(columns.at(w, k), width, &left, &right, &u)) {
+              parts[0] = (1 - v) * (1 - u) * static_cast<double>(x[top * width + left]);
+              parts[1] = (1 - v) * u * static_cast<double>(x[top * width + right]);
+              parts[2] = v * (1 - u) * static_cast<double>(x[bottom * width + left]);
+              parts[3] = v * u * static_cast<double>(x[bottom * width + right]);
+            }
+            sum += parts[0] + parts[1] + parts[2] + parts[3];
+            const double peak = std::max({parts[0], parts[1], parts[2], parts[3]});
+            largest = first ? peak : std::max(largest, peak);
+            first = false;
+          }
+        *y++ = static_cast<T>(static_cast<ComputeType<T>>(max_ ? largest : sum / samples));
+      }
+  }
+
+  int64_t height_, width_, sampling_;
+  double scale_;
+  bool max_, half_pixel_;
+};
+
+}  // namespace
+
+void register_detection(OpRegistry& ops) {
+  ops.add<NonMaxSuppression>("NonMaxSuppression", {.since = 10});
+  ops.add<RoiAlign>("RoiAlign", {.since = 10});
+}
+
+}  // namespace sdx::ops
