@@ -1,0 +1,78 @@
+"""GridSample, AffineGrid, NonMaxSuppression, RoiAlign."""
+
+import itertools
+
+import numpy as np
+import pytest
+from helpers import check_op, expect_error, randint, randn
+
+
+def ints(*values):
+    return np.array(values, dtype=np.int64)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_grid_sample(padding):
+    x, grid = randn(2, 3, 5, 6), 1.3 * np.tanh(randn(2, 4, 3, 2))
+    for mode, align in itertools.product(["linear", "nearest", "cubic"], [0, 1]):
+        options = {"padding_mode": padding, "align_corners": align, "length": 64}
+        check_op("GridSample", x, grid, mode=mode, **options)
+    volume, points = randn(1, 2, 3, 4, 5), 1.3 * np.tanh(randn(1, 2, 3, 2, 3))
+    for mode in ["linear", "nearest"]:
+        check_op("GridSample", volume, points, mode=mode, padding_mode=padding, length=64)
+    check_op("GridSample", x, grid, mode="bilinear", padding_mode=padding, opset=16, length=64,
+             ref="ort")  # fmt: skip
+    far = np.array([[[[np.nan, np.inf], [1e30, -1e30]]]], np.float32)
+    check_op("GridSample", randn(1, 1, 2, 2), far, ref=np.zeros((1, 1, 1, 2), np.float32))
+
+
+def test_grid_sample_refuses():
+    x = randn(1, 1, 4, 4)
+    expect_error("GridSample", x, randn(2, 3, 3, 2), match="batches differ")
+    expect_error("GridSample", x, randn(1, 3, 3, 3), match="no coordinates for 2 axes")
+    expect_error("GridSample", x, randn(1, 3, 2), match="does not fit a grid")
+
+
+def test_affine_grid():
+    for align in [0, 1]:
+        check_op("AffineGrid", randn(2, 2, 3), ints(2, 3, 4, 5), align_corners=align)
+        check_op("AffineGrid", randn(2, 3, 4), ints(2, 3, 4, 5, 6), align_corners=align)
+    expect_error("AffineGrid", randn(2, 2, 3), ints(2, 3, 4), match="expected 4 or 5 sizes")
+    expect_error("AffineGrid", randn(2, 2, 3), ints(1, 3, 4, 5), match="does not fit size")
+
+
+def boxes_of(count, batches=2):
+    corners = randint(0, 40, batches, count, 2).astype(np.float32)
+    return np.concatenate([corners, corners + randint(1, 20, batches, count, 2)], -1)
+
+
+def test_non_max_suppression():
+    boxes, scores = boxes_of(60).astype(np.float32), randn(2, 3, 60)
+    most = ints(10)
+    for center, iou, score in itertools.product([0, 1], [0.0, 0.3, 1.0], [None, 0.2]):
+        inputs = [boxes, scores, most, np.float32([iou])]
+        if score is not None:
+            inputs.append(np.float32([score]))
+        check_op("NonMaxSuppression", *inputs, center_point_box=center, ref="ort")
+    flipped = boxes[..., [2, 3, 0, 1]]
+    check_op("NonMaxSuppression", flipped, scores, most, np.float32([0.4]), ref="ort")
+    check_op("NonMaxSuppression", boxes, scores, ref=np.zeros((0, 3), np.int64))
+    ties = np.zeros_like(scores)
+    check_op("NonMaxSuppression", boxes, ties, most, np.float32([0.5]), ref="ort")
+    expect_error("NonMaxSuppression", boxes, scores, most, np.float32([2]), match="iou_threshold")
+    expect_error("NonMaxSuppression", boxes, scores[..., :9], most, match="do not fit scores")
+
+
+def test_roi_align():
+    x = randn(2, 3, 12, 14)
+    rois = np.float32([[1, 2, 9, 10], [0, 0, 3.5, 20], [5, 5, 5.2, 5.1], [-4, -3, 30, 2]])
+    batch = ints(0, 1, 1, 0)
+    for mode, ratio, transform in itertools.product(
+        ["avg", "max"], [0, 2], ["half_pixel", "output_half_pixel"]
+    ):
+        check_op("RoiAlign", x, rois, batch, mode=mode, sampling_ratio=ratio, output_height=3,
+                 output_width=4, spatial_scale=0.5, opset=16, length=16,
+                 coordinate_transformation_mode=transform)  # fmt: skip
+    expect_error("RoiAlign", x, rois, ints(0, 1, 2, 0), match="index 2 is out of range")
+    wide = np.float32([[0, 0, 1e9, 1]])
+    expect_error("RoiAlign", x, wide, ints(0), match="a region from 0 to 1e")
