@@ -177,3 +177,77 @@ def test_group_query_attention_refuses_lengths_outside_the_cache():
             num_heads=1,
             kv_num_heads=1,
         )
+
+
+def mha(*inputs, outputs=1, **attrs):
+    check_op("MultiHeadAttention", *inputs, num_heads=2, outputs=outputs, length=16, **attrs, **MS)
+
+
+def test_multi_head_attention():
+    q, k, v = randn(2, 5, 32), randn(2, 7, 32, seed=1), randn(2, 7, 48, seed=2)
+    mha(q, k, v)
+    mha(q, k, v, scale=0.5)
+    mha(q, k, v, randn(112))
+    mha(q, q, q, unidirectional=1)
+    mask = np.ones((2, 7), np.int32)
+    mask[1, 4:] = 0
+    mha(q, k, v, None, mask)
+    mha(q, k, v, None, np.array([7, 3], np.int32))
+    for shape in [(2, 2, 5, 7), (1, 2, 5, 7), (1, 1, 5, 7)]:
+        mha(q, k, v, randn(112), mask, randn(*shape))
+
+
+def test_multi_head_attention_over_other_layouts():
+    q = randn(2, 5, 32)
+    mha(q, randn(2, 2, 7, 16), randn(2, 2, 7, 16, seed=1))
+    mha(q, randn(2, 2, 7, 16), randn(2, 2, 7, 16, seed=1), randn(96))
+    # onnxruntime does not run these on the CPU.
+    ours = {"domain": "com.microsoft", "num_heads": 2, "length": 16}
+
+    def expected(*heads):
+        y = attention(*(np.swapaxes(t, 1, 2) for t in heads))[0]
+        return np.swapaxes(y, 1, 2).reshape(2, 5, 32)
+
+    qkv, bias = randn(2, 5, 2, 3, 16), randn(96)
+    parts = [qkv[:, :, :, i] for i in range(3)]
+    check_op("MultiHeadAttention", qkv, ref=expected(*parts), **ours)
+    shifted = [t + bias[32 * i : 32 * i + 32].reshape(2, 16) for i, t in enumerate(parts)]
+    check_op("MultiHeadAttention", qkv, None, None, bias, ref=expected(*shifted), **ours)
+    kv = randn(2, 7, 2, 2, 16)
+    parts = [q.reshape(2, 5, 2, 16), kv[:, :, :, 0], kv[:, :, :, 1]]
+    check_op("MultiHeadAttention", q, kv, ref=expected(*parts), **ours)
+
+
+def test_multi_head_attention_with_a_past():
+    q, k, v = (randn(2, 3, 32, seed=i) for i in range(3))
+    past = randn(2, 2, 4, 16, seed=4), randn(2, 2, 4, 16, seed=5)
+    mha(q, k, v, None, None, None, *past, outputs=3)
+    mha(q, k, v, randn(96), None, randn(1, 2, 3, 7), *past, outputs=3)
+    mha(q, k, v, outputs=3)
+    expect_error(
+        "MultiHeadAttention", q, k, v, domain="com.microsoft", match="for 5 heads", num_heads=5
+    )
+
+
+def projected(*inputs, outputs=1, **attrs):
+    check_op("Attention", *inputs, num_heads=2, outputs=outputs, length=64, **attrs, **MS)
+
+
+def test_projected_attention():
+    x, w, b = randn(2, 5, 24), randn(24, 96) / 4, randn(96)
+    projected(x, w, b)
+    projected(x, w, b, unidirectional=1)
+    projected(x, w, b, scale=0.1, outputs=2)
+    mask = np.ones((2, 5), np.int32)
+    mask[1, 3:] = 0
+    projected(x, w, b, mask)
+    projected(x, w, b, np.array([5, 3], np.int32))
+    projected(x, w, b, np.array([5, 3, 0, 1], np.int32))
+    projected(x, w, b, np.tril(np.ones((2, 5, 5), np.int32)), mask_filter_value=-100.0)
+    projected(x, w, b, None, None, randn(2, 2, 5, 5))
+    projected(x, randn(24, 80) / 4, randn(80), qkv_hidden_sizes=[32, 32, 16])
+    past = randn(2, 2, 2, 3, 16)
+    projected(x, w, b, None, past, outputs=2, unidirectional=1)
+    longer = np.ones((2, 8), np.int32)
+    longer[0, 6:] = 0
+    projected(x, w, b, longer, past, outputs=2)
