@@ -2,6 +2,7 @@
 #include "ir/graph.h"
 #include "ops/binary.h"
 #include "ops/contents.h"
+#include "ops/float32_adapter.h"
 #include "ops/half_block.h"
 
 namespace sdx::ops {
@@ -156,7 +157,7 @@ Step Binary::prepare(PrepareContext& ctx) const {
     return broadcast_step<double, double, double>(shapes, function_->f64, 0.6 + function_->cost);
   }
   if (is_integer(dtype)) return function_->integer(dtype, shapes);
-  if (is_half(dtype))
+  if (is_half_float(dtype))
     return broadcast_step<uint16_t, uint16_t, uint16_t>(
         shapes, HalfLoop{resolve(), half_conversion(dtype)}, 0.5 + function_->cost);
   if (power) return broadcast_step<float, float, float>(shapes, PowerLoop<float>{resolve()}, 10);

@@ -93,14 +93,10 @@ class Clip final : public Op {
             split = split_work(count, 0.6, kElementGrain)](Frame& f) {
       const Bounds<float> bounds = read<T>(f, given);
       f.parallel_for(split, [&](Range r) {
-        const uint16_t* x = f.in<uint16_t>(0) + r.begin;
-        uint16_t* y = f.out<uint16_t>(0) + r.begin;
-        for_each_half_block(static_cast<std::size_t>(r.size()), [&](std::size_t i, std::size_t n) {
-          float block[kHalfBlock];
-          half.widen(x + i, block, n);
-          clip(block, block, n, bounds.low, bounds.high);
-          half.narrow(block, y + i, n);
-        });
+        map_halves(half, f.in<uint16_t>(0) + r.begin, f.out<uint16_t>(0) + r.begin,
+                   static_cast<std::size_t>(r.size()), [&](float* block, std::size_t n) {
+                     clip(block, block, n, bounds.low, bounds.high);
+                   });
       });
     };
   }

@@ -1,32 +1,21 @@
 // Dropout: an identity unless the model asks for training.
-#include <atomic>
-#include <memory>
-#include <random>
+#include <optional>
 
 #include "ir/graph.h"
 #include "ops/broadcast.h"
-#include "ops/movement.h"
+#include "ops/random_bits.h"
 
 namespace sdx::ops {
 namespace {
-
-// A number in [0, 1) for each element and run: the output function of SplitMix64 (Steele et al.,
-// "Fast splittable pseudorandom number generators").
-double uniform_at(uint64_t stream, uint64_t index) {
-  uint64_t bits = stream + (index + 1) * 0x9e3779b97f4a7c15;
-  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
-  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
-  bits ^= bits >> 31;
-  return static_cast<double>(bits >> 11) * 0x1p-53;
-}
 
 class Dropout final : public Op {
  public:
   explicit Dropout(const OpInit& init)
       : has_switch_(init.opset >= 12 && init.input_count > 2),
         mask_is_bool_(init.opset >= 10),
-        seed_(init.attrs.has("seed") ? static_cast<uint64_t>(init.attrs.get("seed", 0))
-                                     : std::random_device{}()),
+        keys_(init.attrs.has("seed")
+                  ? std::optional<uint64_t>(static_cast<uint64_t>(init.attrs.get("seed", 0)))
+                  : std::nullopt),
         only_output_(init.output_count < 2) {}
 
   bool is_identity() const override { return !has_switch_ && only_output_; }
@@ -72,18 +61,17 @@ class Dropout final : public Op {
     const int64_t count = ctx.count(0);
     const DType ratio_type = ctx.has_input(1) ? ctx.dtype(1) : DType::undefined;
     const bool has_switch = has_switch_ && ctx.has_input(2);
-    return [=, seed = seed_, runs = std::make_shared<std::atomic<uint64_t>>(0),
-            split = split_work(count, 2, kElementGrain)](Frame& f) {
+    return [=, keys = &keys_, split = split_work(count, 2, kElementGrain)](Frame& f) {
       const bool training = has_switch && *f.in<bool>(2);
       const double ratio = training ? ratio_of(f, ratio_type) : 0;
       const double scale = 1 / (1 - ratio);
-      const uint64_t stream = seed ^ (training ? runs->fetch_add(1) << 32 : 0);
+      const uint64_t key = training ? keys->next() : 0;
       f.parallel_for(split, [&](Range r) {
         const T* x = f.in<T>(0);
         T* y = f.out<T>(0);
         Mask* mask = f.out<Mask>(1);
         for (int64_t i = r.begin; i < r.end; ++i) {
-          const bool keep = ratio == 0 || uniform_at(stream, static_cast<uint64_t>(i)) >= ratio;
+          const bool keep = ratio == 0 || random_unit(key, i) >= ratio;
           if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : T(x[i] * scale);
           if (mask) mask[i] = Mask(keep);
         }
@@ -101,7 +89,7 @@ class Dropout final : public Op {
   }
 
   bool has_switch_, mask_is_bool_;
-  uint64_t seed_;
+  mutable KeySequence keys_;
   bool only_output_;
 };
 

@@ -18,8 +18,6 @@ struct HalfConversion {
   kernels::NarrowF32* narrow = nullptr;
 };
 
-inline bool is_half(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
-
 inline HalfConversion half_conversion(DType dtype) {
   if (dtype == DType::float16)
     return {kernels::f16_to_f32.resolve(), kernels::f32_to_f16.resolve()};
@@ -30,6 +28,18 @@ inline HalfConversion half_conversion(DType dtype) {
 template <class F>
 void for_each_half_block(std::size_t count, F&& f) {
   for (std::size_t i = 0; i < count; i += kHalfBlock) f(i, std::min(kHalfBlock, count - i));
+}
+
+// y = f(x), where f(block, n) changes floats in place.
+template <class F>
+void map_halves(const HalfConversion& half, const uint16_t* x, uint16_t* y, std::size_t count,
+                F&& f) {
+  for_each_half_block(count, [&](std::size_t i, std::size_t n) {
+    float block[kHalfBlock];
+    half.widen(x + i, block, n);
+    f(block, n);
+    half.narrow(block, y + i, n);
+  });
 }
 
 }  // namespace sdx::ops

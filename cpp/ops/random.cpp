@@ -1,49 +1,22 @@
 // Random numbers: RandomNormal, RandomUniform (and Like), Bernoulli, Multinomial. A seed makes the
 // sequence of a session's runs repeatable; without one every session draws its own.
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <numbers>
-#include <random>
+#include <optional>
 
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/random_bits.h"
 
 namespace sdx::ops {
 namespace {
 
-// Random bits as a function of a key and a counter, so that threads need no common state.
-uint64_t random_bits(uint64_t key, uint64_t counter) {
-  uint64_t z = key + (counter + 1) * 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
+// The bits of a float attribute as the seed of a node.
+std::optional<uint64_t> seed_attribute(const Attributes& attrs) {
+  const float* seed = attrs.find<float>("seed");
+  return seed ? std::optional<uint64_t>(std::bit_cast<uint32_t>(*seed)) : std::nullopt;
 }
-
-// In [0, 1).
-double random_unit(uint64_t key, int64_t counter) {
-  return static_cast<double>(random_bits(key, static_cast<uint64_t>(counter)) >> 11) * 0x1p-53;
-}
-
-// The keys of one node's runs, one after the other.
-class KeySequence {
- public:
-  explicit KeySequence(const Attributes& attrs) {
-    if (const float* seed = attrs.find<float>("seed")) {
-      seed_ = std::bit_cast<uint32_t>(*seed);
-    } else {
-      std::random_device device;
-      seed_ = (static_cast<uint64_t>(device()) << 32) | device();
-    }
-  }
-  uint64_t next() {
-    return random_bits(seed_, runs_.fetch_add(1, std::memory_order_relaxed) ^ 0xd1b54a32d192ed03);
-  }
-
- private:
-  uint64_t seed_;
-  std::atomic<uint64_t> runs_{0};
-};
 
 std::optional<DType> dtype_attribute(const Attributes& attrs) {
   if (!attrs.has("dtype")) return std::nullopt;
@@ -61,7 +34,7 @@ class RandomTensor final : public Op {
         shape_(init.attrs.ints("shape")),
         a_(normal_ ? init.attrs.get("mean", 0.0) : init.attrs.get("low", 0.0)),
         b_(normal_ ? init.attrs.get("scale", 1.0) : init.attrs.get("high", 1.0)),
-        keys_(init.attrs) {
+        keys_(seed_attribute(init.attrs)) {
     check(like_ || init.attrs.has("shape"), "attribute 'shape' is missing");
   }
 
@@ -106,7 +79,8 @@ class RandomTensor final : public Op {
 
 class Bernoulli final : public Op {
  public:
-  explicit Bernoulli(const OpInit& init) : dtype_(dtype_attribute(init.attrs)), keys_(init.attrs) {}
+  explicit Bernoulli(const OpInit& init)
+      : dtype_(dtype_attribute(init.attrs)), keys_(seed_attribute(init.attrs)) {}
 
   void infer(InferContext& ctx) const override {
     check(is_float(ctx.dtype(0)), "expected probabilities of a float type, got ", ctx.dtype(0));
@@ -143,7 +117,7 @@ class Multinomial final : public Op {
   explicit Multinomial(const OpInit& init)
       : dtype_(dtype_attribute(init.attrs).value_or(DType::int32)),
         samples_(init.attrs.get("sample_size", 1)),
-        keys_(init.attrs) {
+        keys_(seed_attribute(init.attrs)) {
     check(dtype_ == DType::int32 || dtype_ == DType::int64, "dtype ", dtype_,
           " is neither int32 nor int64");
     check(samples_ >= 0, "a sample_size of ", samples_);

@@ -5,12 +5,11 @@
 #include <cmath>
 #include <limits>
 
-#include "base/checked.h"
 #include "kernels/binary.h"
 #include "kernels/reduce.h"
 #include "kernels/unary.h"
 #include "ops/broadcast.h"
-#include "ops/convert.h"
+#include "ops/float32_adapter.h"
 
 namespace sdx::ops {
 namespace {
@@ -51,16 +50,13 @@ class ColumnSoftmax {
   kernels::UnaryF32* logarithm_ = kernels::unary_log.resolve();
 };
 
-using Run = std::function<void(const Frame& f, const void* x, void* y)>;
-
-Run float_softmax(const Block& block, bool log) {
+Step float_softmax(const Block& block, bool log) {
   if (block.inner == 1) {
     const auto rows = log ? kernels::log_softmax_rows.resolve() : kernels::softmax_rows.resolve();
     return [rows, cols = block.size,
-            split = split_work(block.outer, 1.0 * static_cast<double>(block.size) + 5)](
-               const Frame& f, const void* x, void* y) {
+            split = split_work(block.outer, 1.0 * static_cast<double>(block.size) + 5)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
-        rows(static_cast<const float*>(x) + r.begin * cols, static_cast<float*>(y) + r.begin * cols,
+        rows(f.in<float>(0) + r.begin * cols, f.out<float>(0) + r.begin * cols,
              static_cast<std::size_t>(r.size()), static_cast<std::size_t>(cols));
       });
     };
@@ -69,13 +65,13 @@ Run float_softmax(const Block& block, bool log) {
   const int64_t tiles = (block.inner + kTile - 1) / kTile;
   const double cost = 1.5 * static_cast<double>(block.size * std::min(kTile, block.inner)) + 20;
   return [block, tiles, softmax = ColumnSoftmax(log),
-          split = split_work(block.outer * tiles, cost)](const Frame& f, const void* x, void* y) {
+          split = split_work(block.outer * tiles, cost)](Frame& f) {
     f.parallel_for(split, [&](Range r) {
       for (int64_t i = r.begin; i < r.end; ++i) {
         const int64_t column = i % tiles * kTile;
         const int64_t first = i / tiles * block.size * block.inner + column;
-        softmax(static_cast<const float*>(x) + first, static_cast<float*>(y) + first, block.size,
-                block.inner, static_cast<std::size_t>(std::min(kTile, block.inner - column)));
+        softmax(f.in<float>(0) + first, f.out<float>(0) + first, block.size, block.inner,
+                static_cast<std::size_t>(std::min(kTile, block.inner - column)));
       }
     });
   };
@@ -108,14 +104,14 @@ void hardmax_line(const T* x, T* y, int64_t size, int64_t stride) {
 
 // line(x, y, size, stride) for every line of the block.
 template <class T, class Line>
-Run each_line(const Block& block, double cost, Line line) {
+Step each_line(const Block& block, double cost, Line line) {
   return [block, line,
           split = split_work(block.outer * block.inner, cost * static_cast<double>(block.size) + 5,
-                             16)](const Frame& f, const void* x, void* y) {
+                             16)](Frame& f) {
     f.parallel_for(split, [&](Range r) {
       for (int64_t i = r.begin; i < r.end; ++i) {
         const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
-        line(static_cast<const T*>(x) + first, static_cast<T*>(y) + first, block.size, block.inner);
+        line(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner);
       }
     });
   };
@@ -139,29 +135,9 @@ class Softmax final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override {
-    const DType dtype = ctx.dtype(0);
     const Block block = block_of(ctx.shape(0));
     if (ctx.count(0) == 0) return [](Frame&) {};
-    const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
-    Run run = make_run(half ? DType::float32 : dtype, block);
-    if (!half)
-      return [run = std::move(run)](Frame& f) { run(f, f.in<std::byte>(0), f.out<std::byte>(0)); };
-
-    const int64_t count = ctx.count(0);
-    ctx.request_scratch(checked_mul(count, sizeof(float)));
-    return [run = std::move(run), widen = conversion(dtype, DType::float32),
-            narrow = conversion(DType::float32, dtype),
-            split = split_work(count, 0.3, kElementGrain)](Frame& f) {
-      float* items = f.scratch<float>();
-      f.parallel_for(split, [&](Range r) {
-        widen.run(f.in<uint16_t>(0) + r.begin, items + r.begin, static_cast<std::size_t>(r.size()));
-      });
-      run(f, items, items);
-      f.parallel_for(split, [&](Range r) {
-        narrow.run(items + r.begin, f.out<uint16_t>(0) + r.begin,
-                   static_cast<std::size_t>(r.size()));
-      });
-    };
+    return in_float32(ctx, make_step(ctx.dtype(0) == DType::float64, block));
   }
 
  private:
@@ -181,8 +157,7 @@ class Softmax final : public Op {
     return block;
   }
 
-  Run make_run(DType dtype, const Block& block) const {
-    const bool is_double = dtype == DType::float64;
+  Step make_step(bool is_double, const Block& block) const {
     if (kind_ == Kind::hardmax)
       return is_double ? each_line<double>(block, 1, &hardmax_line<double>)
                        : each_line<float>(block, 1, &hardmax_line<float>);

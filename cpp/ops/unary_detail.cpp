@@ -1,5 +1,6 @@
 // Types and steps of elementwise operators of one operand.
 #include "ops/broadcast.h"
+#include "ops/float32_adapter.h"
 #include "ops/half_block.h"
 #include "ops/unary.h"
 
@@ -20,14 +21,9 @@ Step half_step(UnaryLoop<float>* run, const Split& split, HalfConversion half, f
                float beta) {
   return [=](Frame& f) {
     f.parallel_for(split, [&](Range r) {
-      const uint16_t* x = f.in<uint16_t>(0) + r.begin;
-      uint16_t* y = f.out<uint16_t>(0) + r.begin;
-      for_each_half_block(static_cast<std::size_t>(r.size()), [&](std::size_t i, std::size_t n) {
-        float block[kHalfBlock];
-        half.widen(x + i, block, n);
-        run(block, block, n, alpha, beta);
-        half.narrow(block, y + i, n);
-      });
+      map_halves(half, f.in<uint16_t>(0) + r.begin, f.out<uint16_t>(0) + r.begin,
+                 static_cast<std::size_t>(r.size()),
+                 [&](float* block, std::size_t n) { run(block, block, n, alpha, beta); });
     });
   };
 }
@@ -65,7 +61,8 @@ Step Unary::prepare(PrepareContext& ctx) const {
   }
   if (is_integer(dtype)) return function_->integer(dtype, count, alpha_, beta_);
   const Split split = split_work(count, function_->cost, kElementGrain);
-  if (is_half(dtype)) return half_step(resolve(), split, half_conversion(dtype), alpha_, beta_);
+  if (is_half_float(dtype))
+    return half_step(resolve(), split, half_conversion(dtype), alpha_, beta_);
   return real_step<float>(resolve(), split, alpha_, beta_);
 }
 
