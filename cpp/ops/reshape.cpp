@@ -14,8 +14,9 @@ void set_reshaped(InferContext& ctx, Dims dims) {
 
 class Reshape final : public Op {
  public:
+  // Some models of opset 5 still give the attribute of opset 1.
   explicit Reshape(const OpInit& init)
-      : shape_(init, "shape", init.opset < 5 ? -1 : 1),
+      : shape_(init, "shape", init.attrs.has("shape") ? -1 : 1),
         allow_zero_(init.attrs.get("allowzero", 0)) {
     check(init.opset >= 5 || init.attrs.has("shape"), "attribute 'shape' is missing");
   }
