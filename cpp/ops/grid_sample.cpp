@@ -165,11 +165,16 @@ class GridSample final : public Op {
         }
       count *= taps.count;
     }
+    C used[kMaxTaps];
+    int uses = 0;
+    for (int i = 0; i < count; ++i) {
+      if (weights[i] == 0) continue;  // what lies there, be it NaN, does not count
+      offsets[uses] = offsets[i];
+      used[uses++] = static_cast<C>(weights[i]);
+    }
     for (int64_t c = 0; c < channels; ++c) {
       C sum = 0;
-      for (int i = 0; i < count; ++i)
-        if (weights[i] != 0)
-          sum += static_cast<C>(weights[i]) * static_cast<C>(x[c * plane + offsets[i]]);
+      for (int i = 0; i < uses; ++i) sum += used[i] * static_cast<C>(x[c * plane + offsets[i]]);
       y[c * points] = static_cast<T>(sum);
     }
   }

@@ -109,18 +109,25 @@ void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void*
     for (int i = 0; i < last; ++i)
       if (copy.from[i] == 1) return move_transposed(f, copy, i, from, to);
   }
-  const int64_t length = copy.shape[last];
+  // Runs lie along the last axis, rows of runs along the one before it.
+  const int64_t length = copy.shape[last], rows = last > 0 ? copy.shape[last - 1] : 1;
+  const int64_t from_row = last > 0 ? copy.from[last - 1] : 0;
+  const int64_t to_row = last > 0 ? copy.to[last - 1] : 0;
   const double cost = move_cost<T>() + 6.0 / length + (from_stride == 1 ? 0.0 : 0.5);
   f.parallel_for(split_work(total, cost, 64), [&](Range r) {
     if (r.size() <= 0) return;
-    Odometer at(copy, last, r.begin / length);
-    int64_t column = r.begin % length;
+    int64_t row = r.begin / length, column = r.begin % length;
+    Odometer at(copy, std::max(last - 1, 0), row / rows);
+    row %= rows;
     for (int64_t left = r.size(); left > 0;) {
-      const int64_t count = std::min(length - column, left);
-      move_items(from + at.from() + column * from_stride, from_stride,
-                 to + at.to() + column * to_stride, to_stride, count);
-      left -= count;
-      column = 0;
+      for (; row < rows && left > 0; ++row) {
+        const int64_t count = std::min(length - column, left);
+        move_items(from + at.from() + row * from_row + column * from_stride, from_stride,
+                   to + at.to() + row * to_row + column * to_stride, to_stride, count);
+        left -= count;
+        column = 0;
+      }
+      row = 0;
       at.advance();
     }
   });

@@ -35,11 +35,14 @@ class NonZero final : public Op {
         const auto rank = static_cast<int64_t>(shape.size());
         Tensor result = f.allocate_output(0, DType::int64, {rank, found});
         int64_t* y = result.data<int64_t>();
-        for (int64_t i = 0, at = 0; i < count; ++i) {
-          if (!is_set(x[i])) continue;
-          int64_t rest = i;
-          for (int64_t d = rank; d-- > 0; rest /= shape[d]) y[d * found + at] = rest % shape[d];
-          ++at;
+        const int64_t row = shape.back();
+        for (int64_t i = 0, at = 0; i < count; i += row) {
+          const int64_t first = at;
+          for (int64_t k = 0; k < row; ++k)
+            if (is_set(x[i + k])) y[(rank - 1) * found + at++] = k;
+          int64_t rest = i / row;
+          for (int64_t d = rank - 1; d-- > 0; rest /= shape[d])
+            std::fill(y + d * found + first, y + d * found + at, rest % shape[d]);
         }
       };
     };

@@ -25,6 +25,9 @@ class Best {
     indices_[slot * stride_] = index;
   }
   void offer(T value, int64_t index, int64_t count) {
+    using C = ComputeType<T>;
+    const C x = static_cast<C>(value), worst = static_cast<C>(values_[0]);
+    if (largest_ ? x <= worst : x >= worst) return;         // the usual end; NaN goes on
     if (!goes_before(value, values_[0], largest_)) return;  // on ties, the lower index stays
     put(0, value, index);
     sink(0, count);
