@@ -42,9 +42,22 @@ def _run(*command: str) -> None:
         pytest.fail(f"{' '.join(command)}\n{done.stdout[-6000:]}{done.stderr[-3000:]}")
 
 
+def _prebuilt() -> Path | None:
+    """The folder that `pip install .` built in, if nothing has changed since."""
+    sources = (ROOT / "cpp").rglob("*.*")
+    newest = max(path.stat().st_mtime for path in sources if path.is_file())
+    libraries = sorted(
+        (ROOT / "build").glob("*-*-*/libsardonyx.a"), key=lambda p: p.stat().st_mtime
+    )
+    return libraries[-1].parent if libraries and libraries[-1].stat().st_mtime > newest else None
+
+
 @functools.cache
-def build_tests() -> Path:
-    """The folder with the built `sardonyx_tests`; skips the calling test where it cannot be."""
+def build_tests() -> tuple[Path, Path]:
+    """The binary of the C++ tests, and the folder of the library's objects.
+
+    Skips the calling test where they cannot be built.
+    """
     cmake = _find_cmake()
     if cmake is None:
         pytest.skip("the C++ tests need cmake on the path")
@@ -52,14 +65,18 @@ def build_tests() -> Path:
         pytest.skip("the C++ tests need a C++ compiler")
     if not _has_doctest():
         pytest.skip("the C++ tests need doctest/doctest.h (Debian: doctest-dev)")
-    folder = _folder()
+    prebuilt = _prebuilt()
+    folder = _folder() / ("tests" if prebuilt else "all")
     folder.mkdir(parents=True, exist_ok=True)
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={sys.executable}"]
+    if prebuilt:
+        options.append(f"-DSDX_PREBUILT={prebuilt}")
     if not (folder / "CMakeCache.txt").exists() and shutil.which("ninja"):
         options += ["-G", "Ninja"]
     if shutil.which("ccache"):
         options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    _run(cmake, "-S", str(ROOT), "-B", str(folder), *options)
+    source = ROOT / "tests" / "cpp" if prebuilt else ROOT
+    _run(cmake, "-S", str(source), "-B", str(folder), *options)
     jobs = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", jobs)
-    return folder
+    return folder / "sardonyx_tests", prebuilt or folder

@@ -19,6 +19,6 @@ if platform.machine() in ("x86_64", "AMD64"):
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier or "host")
 def test_cpp(tier: str) -> None:
     environment = os.environ | ({"SDX_ISA": tier} if tier else {})
-    binary = build_tests() / "sardonyx_tests"
+    binary, _ = build_tests()
     done = subprocess.run([binary], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -17,7 +17,7 @@ WEAK = set("VvWwu")
 def test_weak_symbols_belong_to_their_tier() -> None:
     if shutil.which("nm") is None:
         pytest.skip("needs nm (binutils)")
-    folder = build_tests()
+    _, folder = build_tests()
     objects = sorted(folder.glob("CMakeFiles/sdx_kernels_*.dir/**/*.o"))
     assert objects
     wrong = []
