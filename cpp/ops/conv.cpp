@@ -3,7 +3,6 @@
 
 #include "base/checked.h"
 #include "base/error.h"
-#include "kernels/convert.h"
 #include "ops/checks.h"
 #include "ops/conv_step.h"
 #include "ops/float32_adapter.h"
@@ -72,8 +71,7 @@ class Conv final : public Op {
   void pack(PackContext& ctx) const override {
     const Tensor* weights = ctx.constant(1);
     if (!weights || weights->rank() < 3) return;
-    const DType dtype = weights->dtype();
-    if (dtype != DType::float32 && !is_half_float(dtype)) return;
+    if (!packs_as_float32(weights->dtype())) return;
     const ConvSizes sizes = weight_sizes(weights->shape());
     if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
     const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());
@@ -81,15 +79,7 @@ class Conv final : public Op {
     auto* packed = static_cast<float*>(
         ctx.allocate(static_cast<int>(method), static_cast<std::size_t>(bytes)));
     std::vector<float> wide;
-    const auto* source = static_cast<const float*>(weights->raw());
-    if (is_half_float(dtype)) {
-      wide.resize(static_cast<std::size_t>(weights->count()));
-      const auto widen =
-          (dtype == DType::float16 ? kernels::f16_to_f32 : kernels::bf16_to_f32).resolve();
-      widen(static_cast<const uint16_t*>(weights->raw()), wide.data(), wide.size());
-      source = wide.data();
-    }
-    pack_conv(method, sizes, source, packed);
+    pack_conv(method, sizes, as_floats(*weights, wide), packed);
     ctx.release_input(1);
   }
 

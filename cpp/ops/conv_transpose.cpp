@@ -6,7 +6,6 @@
 
 #include "base/checked.h"
 #include "base/error.h"
-#include "kernels/convert.h"
 #include "ops/activation.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
@@ -226,21 +225,13 @@ class ConvTranspose final : public Op {
   void pack(PackContext& ctx) const override {
     const Tensor* weights = ctx.constant(1);
     if (!weights || weights->rank() < 3 || weights->count() == 0) return;
-    const DType dtype = weights->dtype();
-    if (dtype != DType::float32 && !is_half_float(dtype)) return;
+    if (!packs_as_float32(weights->dtype())) return;
     const Sizes s = weight_sizes(weights->shape());
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(
         ctx.allocate(0, size(checked_mul(checked_mul(s.groups, packed_floats(gemm, s)), 4))));
     std::vector<float> wide, turned(size(s.group_channels() * s.group_outputs() * s.taps));
-    const auto* source = static_cast<const float*>(weights->raw());
-    if (is_half_float(dtype)) {
-      wide.resize(size(weights->count()));
-      (dtype == DType::float16 ? kernels::f16_to_f32 : kernels::bf16_to_f32)
-          .resolve()(static_cast<const uint16_t*>(weights->raw()), wide.data(), wide.size());
-      source = wide.data();
-    }
-    pack_weights(gemm, s, source, turned.data(), packed);
+    pack_weights(gemm, s, as_floats(*weights, wide), turned.data(), packed);
     ctx.release_input(1);
   }
 

@@ -16,4 +16,12 @@ inline bool is_half_float(DType dtype) {
 // not copied.
 Step in_float32(PrepareContext& ctx, Step inner);
 
+// Whether constants of this type are packed as float32.
+inline bool packs_as_float32(DType dtype) {
+  return dtype == DType::float32 || is_half_float(dtype);
+}
+
+// The elements of such a constant: its own, or widened into `wide`.
+const float* as_floats(const Tensor& tensor, std::vector<float>& wide);
+
 }  // namespace sdx::ops

@@ -65,6 +65,15 @@ struct Adapter {
 
 }  // namespace
 
+const float* as_floats(const Tensor& tensor, std::vector<float>& wide) {
+  if (tensor.dtype() == DType::float32) return tensor.data<float>();
+  wide.resize(static_cast<std::size_t>(tensor.count()));
+  const bool half = tensor.dtype() == DType::float16;
+  (half ? kernels::f16_to_f32 : kernels::bf16_to_f32)
+      .resolve()(static_cast<const uint16_t*>(tensor.raw()), wide.data(), wide.size());
+  return wide.data();
+}
+
 Step in_float32(PrepareContext& ctx, Step inner) {
   Adapter adapter;
   check(ctx.input_count() <= kMaxValues && ctx.output_count() <= kMaxValues, "too many values");

@@ -9,7 +9,6 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/graph.h"
-#include "kernels/convert.h"
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "ops/activation.h"
@@ -140,7 +139,7 @@ class MatMul final : public Op {
   void pack(PackContext& ctx) const override {
     const Tensor* b = ctx.constant(1);
     if (!b || b->rank() < 1 || batch_transposed_b_) return;
-    if (b->dtype() != DType::float32 && !is_half_float(b->dtype())) return;
+    if (!packs_as_float32(b->dtype())) return;
     const GemmKernels gemm;
     const auto logical = operand<int64_t>(b->shape(), transposed_b_, false, false);
     const Placement layout = place(b->shape(), transposed_b_, false, false);
@@ -151,14 +150,7 @@ class MatMul final : public Op {
     auto* packed = static_cast<float*>(
         ctx.allocate(0, static_cast<std::size_t>(checked_mul(total, sizeof(float)))));
     std::vector<float> wide;
-    const float* source = static_cast<const float*>(b->raw());
-    if (is_half_float(b->dtype())) {
-      wide.resize(static_cast<std::size_t>(b->count()));
-      const auto widen =
-          (b->dtype() == DType::float16 ? kernels::f16_to_f32 : kernels::bf16_to_f32).resolve();
-      widen(static_cast<const uint16_t*>(b->raw()), wide.data(), wide.size());
-      source = wide.data();
-    }
+    const float* source = as_floats(*b, wide);
     const std::size_t panels = gemm.panels(n);
     for (int64_t i = 0; i < batches; ++i)
       gemm.pack_b({.k = static_cast<std::size_t>(k),

@@ -276,12 +276,13 @@ class ProjectedAttention final : public Op {
 
   void pack(PackContext& ctx) const override {
     const Tensor* weights = ctx.constant(kWeights);
-    if (!weights || weights->rank() != 2 || weights->dtype() != DType::float32) return;
+    if (!weights || weights->rank() != 2 || !packs_as_float32(weights->dtype())) return;
     const GemmKernels gemm;
     const int64_t k = weights->shape()[0], n = weights->shape()[1];
     auto* packed = static_cast<float*>(ctx.allocate(
         0, static_cast<std::size_t>(checked_mul(gemm.packed_floats(k, n), sizeof(float)))));
-    pack_weights(gemm, k, n, weights->data<float>(), packed);
+    std::vector<float> wide;
+    pack_weights(gemm, k, n, as_floats(*weights, wide), packed);
     ctx.release_input(kWeights);
   }
 
