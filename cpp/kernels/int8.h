@@ -101,6 +101,6 @@ struct Int8DepthwiseArgs {
 };
 using Int8Depthwise = void(const Int8DepthwiseArgs& args);
 
-extern const Kernel<Int8Depthwise, kIsaCount> int8_depthwise;
+extern const Kernel<Int8Depthwise, kDotIsaCount> int8_depthwise;
 
 }  // namespace sdx::kernels

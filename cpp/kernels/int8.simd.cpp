@@ -1,7 +1,6 @@
-// Packing of 8-bit weights, sums of rows, and the depthwise convolution.
+// Packing of 8-bit weights and sums of rows.
 #include "kernels/int8.h"
 
-#include "kernels/simd/dot.h"
 #include "kernels/simd/int8_epilogue.h"
 
 namespace sdx::kernels {
@@ -49,60 +48,9 @@ void int8_row_sums(const Int8Rows& a, std::size_t rows, int32_t* sums) {
   }
 }
 
-// The product of lanes in [0, 255] and lanes in [-128, 127]: the upper halves meet zeros.
-SDX_INLINE VecI multiply_small(VecI a, VecI b) {
-  return multiply_pairs(reinterpret_cast<VecS16>(a), reinterpret_cast<VecS16>(b));
-}
-
-constexpr std::size_t kDepthwiseRows = 4;
-
-// Sums of kRows pixels from `row` on and one vector of channels, or the first few lanes of one.
-template <std::size_t kRows>
-SDX_INLINE void depthwise_strip(const Int8DepthwiseArgs& args, std::size_t row, std::size_t channel,
-                                std::size_t lanes, VecI flip, int32_t (*sums)[kInt8PanelCols],
-                                std::size_t at) {
-  VecI acc[kRows] = {};
-  for (std::size_t t = 0; t < args.a.taps; ++t) {
-    const int8_t* w = args.weights + t * args.a.channels + channel;
-    const VecI weights = lanes == kF32 ? load_lanes(w) : load_lanes_head(w, lanes);
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < kRows; ++i) {
-      const uint8_t* p = row_of(args.a, row + i, t) + channel;
-      const VecI bytes = lanes == kF32 ? load_lanes(p) : load_lanes_head(p, lanes);
-      acc[i] += multiply_small(bytes ^ flip, weights);
-    }
-  }
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < kRows; ++i) store(sums[i] + at, acc[i]);
-}
-
-void int8_depthwise(const Int8DepthwiseArgs& args) {
-  const VecI flip = splat(args.a.is_signed ? 0x80 : 0);
-  int32_t sums[kDepthwiseRows][kInt8PanelCols];
-  Int8Panel panel;
-  for (std::size_t first = args.channel_begin; first < args.channel_end; first += kInt8PanelCols) {
-    const std::size_t left = args.channel_end - first;
-    const std::size_t columns = left < kInt8PanelCols ? left : kInt8PanelCols;
-    begin_panel(args.epilogue, first, columns, args.a.is_signed ? 128 : 0, &panel);
-    for (std::size_t row = 0; row < args.rows;) {
-      const std::size_t rows = args.rows - row < kDepthwiseRows ? 1 : kDepthwiseRows;
-      for (std::size_t c = 0; c < columns; c += kF32) {
-        const std::size_t lanes = columns - c < kF32 ? columns - c : kF32;
-        if (rows == kDepthwiseRows)
-          depthwise_strip<kDepthwiseRows>(args, row, first + c, lanes, flip, sums, c);
-        else
-          depthwise_strip<1>(args, row, first + c, lanes, flip, sums, c);
-      }
-      for (std::size_t i = 0; i < rows; ++i, ++row)
-        finish_row(sums[i], args.epilogue, panel, row, args.a.taps);
-    }
-  }
-}
-
 }  // namespace SDX_ISA
 
 SDX_DEFINE_KERNEL(int8_pack, Int8Pack)
 SDX_DEFINE_KERNEL(int8_row_sums, Int8RowSums)
-SDX_DEFINE_KERNEL(int8_depthwise, Int8Depthwise)
 
 }  // namespace sdx::kernels

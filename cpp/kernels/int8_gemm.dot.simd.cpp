@@ -16,16 +16,18 @@ constexpr std::size_t kMaxRows = 4, kMaxVecs = 2;
 #endif
 
 struct Tile {
-  int32_t sums[kMaxRows][kInt8PanelCols];
+  alignas(64) int32_t sums[kMaxRows][kInt8PanelCols];
 };
 
-// Sums of kRows rows from `row` on and kVecs vectors of columns from `column` of the panel on.
-// kFlip: the tier multiplies the other signedness, so the top bit of every byte of a is turned.
-template <std::size_t kRows, std::size_t kVecs, bool kFlip>
+// Sums of kRows rows from `row` on and kVecs vectors of columns from `column` of the panel on, set
+// or added to those of the tile.
+template <std::size_t kRows, std::size_t kVecs>
 void multiply_tile(const Int8Rows& a, std::size_t row, const int8_t* panel, std::size_t column,
-                   Tile* tile) {
+                   bool add, Tile* tile) {
   VecI sums[kRows][kVecs] = {};
-  const VecI flip = splat(static_cast<int32_t>(0x80808080u));
+  if (add)
+    for (std::size_t i = 0; i < kRows; ++i)
+      for (std::size_t j = 0; j < kVecs; ++j) sums[i][j] = load(tile->sums[i] + column + j * kF32);
   const int8_t* b = panel + column * 4;
   const std::size_t whole = a.channels / 4, rest = a.channels % 4;
   const auto step = [&](auto left_of) __attribute__((always_inline)) {
@@ -35,8 +37,7 @@ void multiply_tile(const Int8Rows& a, std::size_t row, const int8_t* panel, std:
       right[j] = dot_right(load(reinterpret_cast<const int32_t*>(b + j * kVecBytes)));
 #pragma GCC unroll 6
     for (std::size_t i = 0; i < kRows; ++i) {
-      const VecI bytes = left_of(i);
-      const DotLeft left = dot_left(kFlip ? bytes ^ flip : bytes);
+      const DotLeft left = dot_left(left_of(i));
 #pragma GCC unroll 4
       for (std::size_t j = 0; j < kVecs; ++j) sums[i][j] = dot(sums[i][j], left, right[j]);
     }
@@ -59,18 +60,65 @@ void multiply_tile(const Int8Rows& a, std::size_t row, const int8_t* panel, std:
 }
 
 using MultiplyTile = void(const Int8Rows& a, std::size_t row, const int8_t* panel,
-                          std::size_t column, Tile* tile);
+                          std::size_t column, bool add, Tile* tile);
 
 // The instance for a number of rows and vectors, both at least 1.
-template <bool kFlip, std::size_t kRows = kMaxRows, std::size_t kVecs = kMaxVecs>
+template <std::size_t kRows = kMaxRows, std::size_t kVecs = kMaxVecs>
 MultiplyTile* find_tile(std::size_t rows, std::size_t vecs) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return find_tile<kFlip, kRows - 1, kVecs>(rows, vecs);
+    if (rows < kRows) return find_tile<kRows - 1, kVecs>(rows, vecs);
   }
   if constexpr (kVecs > 1) {
-    if (vecs < kVecs) return find_tile<kFlip, kRows, kVecs - 1>(rows, vecs);
+    if (vecs < kVecs) return find_tile<kRows, kVecs - 1>(rows, vecs);
   }
-  return multiply_tile<kRows, kVecs, kFlip>;
+  return multiply_tile<kRows, kVecs>;
+}
+
+// The tile's rows [begin, end) of a, all columns of the panel.
+void multiply_rows(const Int8Rows& a, std::size_t begin, std::size_t end, const int8_t* panel,
+                   std::size_t columns, bool add, Tile* tile) {
+  for (std::size_t c = 0; c < columns; c += kMaxVecs * kF32) {
+    const std::size_t left = (columns - c + kF32 - 1) / kF32;
+    find_tile(end - begin, left < kMaxVecs ? left : kMaxVecs)(a, begin, panel, c, add, tile);
+  }
+}
+
+// The same where the tier multiplies bytes of the other signedness: the rows are gathered with the
+// top bit of every byte turned, so many depths at a time.
+void multiply_flipped_rows(const Int8Rows& a, std::size_t begin, std::size_t end,
+                           const int8_t* panel, std::size_t columns, Tile* tile) {
+  constexpr std::size_t kDepths = 4096;
+  constexpr int32_t kTopBits = static_cast<int32_t>(0x80808080u);
+  alignas(64) uint8_t rows[kMaxRows][kDepths];
+  Int8Rows gathered{.a = rows, .a_stride = kDepths};
+  std::size_t tap = 0, channel = 0;
+  for (bool add = false; tap < a.taps; add = true) {
+    std::size_t filled = 0;
+    while (tap < a.taps && filled < kDepths) {
+      const std::size_t left = a.channels - channel, room = kDepths - filled;
+      const std::size_t n = left < room ? left : room;
+      const std::size_t padded = (n + 3) / 4 * 4;  // what the packed weights have zeros for
+      for (std::size_t i = 0; i < end - begin; ++i) {
+        const uint8_t* from = row_of(a, begin + i, tap) + channel;
+        uint8_t* to = rows[i] + filled;
+        std::size_t k = 0;
+        for (; k + kVecBytes <= n; k += kVecBytes)
+          store(reinterpret_cast<int32_t*>(to + k),
+                load(reinterpret_cast<const int32_t*>(from + k)) ^ kTopBits);
+        for (; k < padded; k += 4) {
+          const int32_t word =
+              (n - k >= 4 ? word_at(from + k) : word_at(from + k, n - k)) ^ kTopBits;
+          __builtin_memcpy(to + k, &word, 4);
+        }
+      }
+      filled += padded;
+      channel += n;
+      if (channel == a.channels) ++tap, channel = 0;
+    }
+    gathered.channels = filled;
+    multiply_rows(gathered, 0, end - begin, panel, columns, add, tile);
+    panel += filled * kInt8PanelCols;
+  }
 }
 
 void int8_gemm(const Int8GemmArgs& args) {
@@ -93,17 +141,15 @@ void int8_gemm(const Int8GemmArgs& args) {
       const std::size_t columns = args.n - first < kInt8PanelCols ? args.n - first : kInt8PanelCols;
       const int8_t* b = args.packed + first * packed_depth;
       begin_panel(args.epilogue, first, columns, a_shift, &panel);
+      std::size_t begin = row;
       for (std::size_t t = 0; t < tiles; ++t) {
-        const std::size_t begin = row + t * rows / tiles, end = row + (t + 1) * rows / tiles;
-        for (std::size_t c = 0; c < columns; c += kMaxVecs * kF32) {
-          const std::size_t left = (columns - c + kF32 - 1) / kF32;
-          const std::size_t vecs = left < kMaxVecs ? left : kMaxVecs;
-          MultiplyTile* multiply =
-              flip ? find_tile<true>(end - begin, vecs) : find_tile<false>(end - begin, vecs);
-          multiply(a, begin, b, c, &tile);
-        }
-        for (std::size_t r = begin; r < end; ++r)
-          finish_row(tile.sums[r - begin], args.epilogue, panel, r, depth);
+        const std::size_t end = begin + rows / tiles + (t < rows % tiles);
+        if (flip && depth)
+          multiply_flipped_rows(a, begin, end, b, columns, &tile);
+        else
+          multiply_rows(a, begin, end, b, columns, false, &tile);
+        finish_rows(tile.sums, args.epilogue, panel, begin, end - begin, depth);
+        begin = end;
       }
     }
   }

@@ -90,17 +90,21 @@ SDX_INLINE VecI dot_nibbles(VecI sum, VecI left, VecI right) {
 #endif
 }
 
-// The same four bytes in every lane; the second form reads n < 4 of them and takes the rest for 0.
-SDX_INLINE VecI spread4(const uint8_t* p) {
+// Four bytes as they lie; the second form reads n < 4 of them and takes the rest for 0.
+SDX_INLINE int32_t word_at(const uint8_t* p) {
   int32_t word;
   __builtin_memcpy(&word, p, 4);
-  return splat(word);
+  return word;
 }
-SDX_INLINE VecI spread4(const uint8_t* p, std::size_t n) {
+SDX_INLINE int32_t word_at(const uint8_t* p, std::size_t n) {
   uint32_t word = 0;
   for (std::size_t i = 0; i < n; ++i) word |= static_cast<uint32_t>(p[i]) << (8 * i);
-  return splat(static_cast<int32_t>(word));
+  return static_cast<int32_t>(word);
 }
+
+// The same four bytes in every lane.
+SDX_INLINE VecI spread4(const uint8_t* p) { return splat(word_at(p)); }
+SDX_INLINE VecI spread4(const uint8_t* p, std::size_t n) { return splat(word_at(p, n)); }
 
 }  // namespace SDX_ISA
 }  // namespace sdx::kernels

@@ -1,4 +1,4 @@
-// What becomes of a row of 32-bit sums: corrected for zero points, then stored as Int8Epilogue
+// What becomes of rows of 32-bit sums: corrected for zero points, then stored as Int8Epilogue
 // says.
 #pragma once
 
@@ -12,11 +12,11 @@ namespace SDX_ISA {
 struct Int8Panel {
   std::size_t column;  // the first
   std::size_t columns;
-  int32_t offset[kInt8PanelCols];
-  int32_t column_sums[kInt8PanelCols];
-  int32_t b_zero_points[kInt8PanelCols];
-  float scale[kInt8PanelCols];
-  float bias[kInt8PanelCols];
+  alignas(64) int32_t offset[kInt8PanelCols];
+  alignas(64) int32_t column_sums[kInt8PanelCols];
+  alignas(64) int32_t b_zero_points[kInt8PanelCols];
+  alignas(64) float scale[kInt8PanelCols];
+  alignas(64) float bias[kInt8PanelCols];
 };
 
 template <class T>
@@ -45,71 +45,73 @@ SDX_INLINE void begin_panel(const Int8Epilogue& e, std::size_t column, std::size
   copy_padded(e.bias_f32 ? e.bias_f32 + column : nullptr, e.bias_f32 ? columns : 0, panel->bias);
 }
 
+SDX_INLINE VecF load_some(const float* p) { return load(p); }
+SDX_INLINE VecF load_some(const float* p, std::size_t lanes) { return load_head(p, lanes); }
+SDX_INLINE void store_some(float* p, VecF v) { store(p, v); }
+SDX_INLINE void store_some(float* p, VecF v, std::size_t lanes) { store_head(p, v, lanes); }
 template <class T>
-SDX_INLINE void store_quantized(const int32_t* sums, const Int8Epilogue& e, const Int8Panel& panel,
-                                T* out) {
+SDX_INLINE void store_some(T* p, VecI v) {
+  store_lanes(p, v);
+}
+template <class T>
+SDX_INLINE void store_some(T* p, VecI v, std::size_t lanes) {
+  store_lanes_head(p, v, lanes);
+}
+
+template <Int8Out kKind, class T>
+SDX_INLINE void finish_rows_as(const int32_t (*sums)[kInt8PanelCols], const Int8Epilogue& epilogue,
+                               const Int8Panel& panel, std::size_t row, std::size_t rows,
+                               std::size_t depth) {
+  const Int8Epilogue e = epilogue;  // copies, which stores of bytes cannot be taken to change
+  const std::size_t columns = panel.columns;
+  const bool per_row = e.a_zero_points || e.b_zero_points;
   const VecF lo = splat(static_cast<float>(e.lo - e.zero_point));
   const VecF hi = splat(static_cast<float>(e.hi - e.zero_point));
-  for (std::size_t i = 0; i < panel.columns; i += kF32) {
-    const VecF v = to_float(load(sums + i)) * load(panel.scale + i);
-    const VecI q = to_int_even(min(max(v, lo), hi)) + e.zero_point;
-    if (i + kF32 <= panel.columns)
-      store_lanes(out + i, q);
-    else
-      store_lanes_head(out + i, q, panel.columns - i);
+  for (std::size_t r = 0; r < rows; ++r, ++sums) {
+    T* out = static_cast<T*>(e.out) + (row + r) * e.out_stride + panel.column;
+    const int32_t a_zero = e.a_zero_points ? e.a_zero_points[row + r] : e.a_zero_point;
+    const float row_scale = e.row_scale ? e.row_scale[row + r] : 1.0f;
+    int32_t centred = 0;  // the row's sum less its zero points
+    if (e.b_zero_points)
+      centred = static_cast<int32_t>(static_cast<uint32_t>(e.row_sums[row + r]) -
+                                     static_cast<uint32_t>(depth) * static_cast<uint32_t>(a_zero));
+    const auto finish = [&](std::size_t i, auto... lanes) __attribute__((always_inline)) {
+      VecI v = load(*sums + i) + load(panel.offset + i);
+      if (per_row) {
+        if (e.a_zero_points) v -= a_zero * load(panel.column_sums + i);
+        if (e.b_zero_points) v -= centred * load(panel.b_zero_points + i);
+      }
+      if constexpr (kKind == Int8Out::s32) {
+        store_some(out + i, v, lanes...);
+      } else if constexpr (kKind == Int8Out::f32) {
+        VecF f = to_float(v) * (load(panel.scale + i) * row_scale) + load(panel.bias + i);
+        if (e.accumulate) f += load_some(out + i, lanes...);
+        store_some(out + i, f, lanes...);
+      } else {
+        const VecF f = to_float(v) * load(panel.scale + i);
+        store_some(out + i, to_int_even(min(max(f, lo), hi)) + e.zero_point, lanes...);
+      }
+    };
+    std::size_t i = 0;
+    for (; i + kF32 <= columns; i += kF32) finish(i);
+    if (i < columns) finish(i, columns - i);
   }
 }
 
-// `sums` is one row of the panel, whole vectors of it, and is overwritten; depth is how many
-// products each sum has; row counts from the first of the call.
-SDX_INLINE void finish_row(int32_t* sums, const Int8Epilogue& e, const Int8Panel& panel,
-                           std::size_t row, std::size_t depth) {
-  const std::size_t n = panel.columns;
-  const int32_t a_zero = e.a_zero_points ? e.a_zero_points[row] : e.a_zero_point;
-  for (std::size_t i = 0; i < n; i += kF32)
-    store(sums + i, load(sums + i) + load(panel.offset + i));
-  if (e.a_zero_points)
-    for (std::size_t i = 0; i < n; i += kF32)
-      store(sums + i, load(sums + i) - a_zero * load(panel.column_sums + i));
-  if (e.b_zero_points) {
-    const uint32_t centred = static_cast<uint32_t>(e.row_sums[row]) -
-                             static_cast<uint32_t>(depth) * static_cast<uint32_t>(a_zero);
-    for (std::size_t i = 0; i < n; i += kF32)
-      store(sums + i,
-            load(sums + i) - static_cast<int32_t>(centred) * load(panel.b_zero_points + i));
-  }
-  const std::size_t at = row * e.out_stride + panel.column;
+// Finishes rows [row, row + rows) of the call, whose sums over the panel's columns (whole vectors
+// of them) lie in `sums`; depth is how many products each sum has.
+SDX_INLINE void finish_rows(const int32_t (*sums)[kInt8PanelCols], const Int8Epilogue& e,
+                            const Int8Panel& panel, std::size_t row, std::size_t rows,
+                            std::size_t depth) {
   switch (e.kind) {
-    case Int8Out::s32: {
-      int32_t* out = static_cast<int32_t*>(e.out) + at;
-      std::size_t i = 0;
-      for (; i + kF32 <= n; i += kF32) store(out + i, load(sums + i));
-      for (; i < n; ++i) out[i] = sums[i];
-      break;
-    }
-    case Int8Out::f32: {
-      float* out = static_cast<float*>(e.out) + at;
-      const float row_scale = e.row_scale ? e.row_scale[row] : 1.0f;
-      for (std::size_t i = 0; i < n; i += kF32) {
-        const std::size_t lanes = n - i < kF32 ? n - i : kF32;
-        VecF v =
-            to_float(load(sums + i)) * (load(panel.scale + i) * row_scale) + load(panel.bias + i);
-        if (lanes == kF32) {
-          if (e.accumulate) v += load(out + i);
-          store(out + i, v);
-        } else {
-          if (e.accumulate) v += load_head(out + i, lanes);
-          store_head(out + i, v, lanes);
-        }
-      }
-      break;
-    }
+    case Int8Out::s32:
+      return finish_rows_as<Int8Out::s32, int32_t>(sums, e, panel, row, rows, depth);
+    case Int8Out::f32:
+      return finish_rows_as<Int8Out::f32, float>(sums, e, panel, row, rows, depth);
     case Int8Out::u8:
-      store_quantized(sums, e, panel, static_cast<uint8_t*>(e.out) + at);
-      break;
+      return finish_rows_as<Int8Out::u8, uint8_t>(sums, e, panel, row, rows, depth);
     case Int8Out::s8:
-      store_quantized(sums, e, panel, static_cast<int8_t*>(e.out) + at);
-      break;
+      return finish_rows_as<Int8Out::s8, int8_t>(sums, e, panel, row, rows, depth);
   }
 }
 

@@ -221,7 +221,7 @@ TEST_CASE("int8_gemm over a depth of many blocks of rows") {
 
 TEST_CASE("int8_depthwise: channels, taps, signedness and epilogues") {
   for (std::size_t channels = 1; channels <= 2 * kLongest; channels += channels < 20 ? 1 : 13)
-    for (const std::size_t taps : {1, 9})
+    for (const std::size_t taps : {1, 4, 9, 70})
       for (const bool a_signed : {false, true})
         for (const Int8Out kind : {Int8Out::s32, Int8Out::f32, Int8Out::u8, Int8Out::s8}) {
           const std::size_t rows = 6;
