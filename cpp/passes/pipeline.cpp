@@ -22,6 +22,8 @@ constexpr Pass kPasses[] = {
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
     {"expand_fused", expand_ops, 2},  // what fusions made and no kernel took up
+    {"channels_last", channels_last, 2},
+    {"fold_constants", fold_constants, 1},  // weights that a layout moved
     {"erase_dead", erase_dead, 1},
 };
 
