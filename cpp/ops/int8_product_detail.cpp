@@ -1,0 +1,66 @@
+#include "base/checked.h"
+#include "base/error.h"
+#include "ops/int8_product.h"
+
+namespace sdx::ops {
+
+std::size_t int8_weight_bytes(const Int8Matrix& m) {
+  const int64_t padded = m.group > 0 ? m.k / m.group * round_up(m.group, 4) : 0;
+  checked_mul(round_up(m.n, 64), padded);
+  return kernels::int8_packed_bytes(static_cast<std::size_t>(padded), static_cast<std::size_t>(m.n));
+}
+
+void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& m, int8_t* packed,
+                       int32_t* column_sums) {
+  kernels::int8_pack.resolve()({.b = data,
+                                .b_is_signed = dtype == DType::int8,
+                                .k = static_cast<std::size_t>(m.k),
+                                .n = static_cast<std::size_t>(m.n),
+                                .group = static_cast<std::size_t>(m.group),
+                                .k_stride = static_cast<std::size_t>(m.k_stride),
+                                .n_stride = static_cast<std::size_t>(m.n_stride),
+                                .packed = packed,
+                                .column_sums = column_sums});
+}
+
+int32_t zero_point_at(DType dtype, const void* zeros, int64_t i) {
+  if (!zeros) return 0;
+  return dtype == DType::int8 ? static_cast<const int8_t*>(zeros)[i]
+                              : static_cast<const uint8_t*>(zeros)[i];
+}
+
+bool widen_zero_points(DType dtype, const void* zeros, int64_t count, int64_t columns,
+                       int32_t* widened) {
+  bool any = false;
+  for (int64_t c = 0; c < columns; ++c) {
+    widened[c] = zero_point_at(dtype, zeros, count == 1 ? 0 : c) - (dtype == DType::uint8 ? 128 : 0);
+    any |= widened[c] != 0;
+  }
+  return any;
+}
+
+Int8Grid::Int8Grid(int64_t row_count, int64_t n, int64_t k)
+    : rows(row_count), panels(static_cast<int64_t>(kernels::int8_panels(static_cast<std::size_t>(n)))) {
+  constexpr int64_t kRows = 48, kPanels = 4;
+  constexpr double kSumsPerNanosecond = 150;
+  row_step = kRows;
+  panel_step = kPanels;
+  const int64_t blocks = (rows + kRows - 1) / kRows * ((panels + kPanels - 1) / kPanels);
+  const double cost = static_cast<double>(std::min(rows, kRows)) *
+                      static_cast<double>(std::min(panels, kPanels) * 64) *
+                      static_cast<double>(k) / kSumsPerNanosecond;
+  split = split_work(blocks, cost);
+}
+
+void Int8Grid::run(const Frame& frame, const std::function<void(Range, Range)>& f) const {
+  if (rows == 0 || panels == 0) return;
+  const int64_t row_blocks = (rows + row_step - 1) / row_step;
+  frame.parallel_for(split, [&](Range r) {
+    for (int64_t i = r.begin; i < r.end; ++i) {
+      const int64_t row = i % row_blocks * row_step, panel = i / row_blocks * panel_step;
+      f({row, std::min(rows, row + row_step)}, {panel, std::min(panels, panel + panel_step)});
+    }
+  });
+}
+
+}  // namespace sdx::ops

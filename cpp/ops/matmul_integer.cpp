@@ -1,0 +1,319 @@
+// Matrix products of 8-bit integers: MatMulInteger, QLinearMatMul and their com.microsoft relatives,
+// which differ in what becomes of the sums.
+#include <cmath>
+#include <limits>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "ir/graph.h"
+#include "kernels/quantize.h"
+#include "ops/checks.h"
+#include "ops/int8_product.h"
+#include "ops/registry.h"
+
+namespace sdx::ops {
+namespace {
+
+enum class Result { sums, floats, requantised };
+
+struct Sizes {
+  int64_t m = 1, n = 1, k = 1, batches = 1;
+  Shape a_batch, b_batch, batch;
+};
+
+bool is_byte(DType dtype) { return dtype == DType::uint8 || dtype == DType::int8; }
+
+Sizes sizes_of(const Shape& a, const Shape& b) {
+  Sizes s;
+  s.m = a.size() == 1 ? 1 : a[a.size() - 2];
+  s.k = a.back();
+  s.n = b.size() == 1 ? 1 : b.back();
+  if (a.size() > 2) s.a_batch.assign(a.begin(), a.end() - 2);
+  if (b.size() > 2) s.b_batch.assign(b.begin(), b.end() - 2);
+  s.batch = broadcast(s.a_batch, s.b_batch);
+  s.batches = element_count(s.batch);
+  return s;
+}
+
+int64_t batch_index(int64_t i, const Shape& batch, const Shape& own) {
+  const Shape strides = broadcast_strides(own, batch);
+  int64_t index = 0;
+  for (std::size_t d = batch.size(); d-- > 0;) {
+    index += i % batch[d] * strides[d];
+    i /= batch[d];
+  }
+  return index;
+}
+
+class Int8MatMul final : public Op {
+ public:
+  explicit Int8MatMul(const OpInit& init) {
+    if (init.type == "MatMulInteger") {
+      in_ = {.a = 0, .b = 1, .a_zero = 2, .b_zero = 3};
+    } else if (init.type == "MatMulIntegerToFloat") {
+      result_ = Result::floats;
+      in_ = {.a = 0, .b = 1, .a_zero = 4, .b_zero = 5, .a_scale = 2, .b_scale = 3, .bias = 6};
+    } else if (init.type == "DynamicQuantizeMatMul") {
+      result_ = Result::floats;
+      dynamic_ = true;
+      in_ = {.a = 0, .b = 1, .b_zero = 3, .b_scale = 2, .bias = 4};
+    } else {
+      result_ = Result::requantised;
+      in_ = {.a = 0, .b = 3, .a_zero = 2, .b_zero = 5, .a_scale = 1, .b_scale = 4, .y_scale = 6, .y_zero = 7};
+    }
+  }
+
+  void infer(InferContext& ctx) const override {
+    check(dynamic_ ? ctx.dtype(in_.a) == DType::float32 : is_byte(ctx.dtype(in_.a)),
+          "input A is ", ctx.dtype(in_.a));
+    check(is_byte(ctx.dtype(in_.b)), "input B is ", ctx.dtype(in_.b), ", not an 8-bit integer");
+    const DType dtype = result_ == Result::sums     ? DType::int32
+                        : result_ == Result::floats ? DType::float32
+                                                    : ctx.dtype(in_.y_zero);
+    if (result_ == Result::requantised)
+      check(is_byte(dtype), "the result would be ", dtype, ", not an 8-bit integer");
+    if (!ctx.has_rank(in_.a) || !ctx.has_rank(in_.b)) return ctx.set_output(0, dtype);
+    const Dims &a = ctx.dims(in_.a), &b = ctx.dims(in_.b);
+    check(!a.empty() && !b.empty(), "a matrix product of a scalar");
+    const Dim &inner_a = a.back(), &inner_b = b.size() == 1 ? b[0] : b[b.size() - 2];
+    check(may_equal(inner_a, inner_b), "inner dimensions differ: ", inner_a, " and ", inner_b);
+    Dims dims;
+    const std::size_t rank = std::max({a.size(), b.size(), std::size_t{2}});
+    for (std::size_t i = 0; i + 2 < rank; ++i) {
+      const Dim x = i + a.size() >= rank ? a[i + a.size() - rank] : Dim(1);
+      const Dim y = i + b.size() >= rank ? b[i + b.size() - rank] : Dim(1);
+      check(may_equal(x, y) || x == Dim(1) || y == Dim(1), "batches ", x, " and ", y,
+            " do not broadcast");
+      dims.push_back(x == Dim(1) ? y : y == Dim(1) || x.is_known() ? x : y.is_known() ? y : x == y ? x : Dim::unknown());
+    }
+    if (a.size() > 1) dims.push_back(a[a.size() - 2]);
+    if (b.size() > 1) dims.push_back(b.back());
+    ctx.set_output(0, dtype, std::move(dims));
+  }
+
+  void pack(PackContext& ctx) const override {
+    const Tensor* b = ctx.constant(in_.b);
+    if (!b || b->rank() != 2 || b->count() == 0) return;
+    const Int8Matrix matrix = matrix_of(b->shape()[0], b->shape()[1]);
+    auto* packed = static_cast<int8_t*>(ctx.allocate(kInt8Weights, int8_weight_bytes(matrix)));
+    auto* sums = static_cast<int32_t*>(ctx.allocate(
+        kInt8ColumnSums,
+        kernels::int8_padded_cols(static_cast<std::size_t>(matrix.n)) * sizeof(int32_t)));
+    pack_int8_weights(b->dtype(), b->raw(), matrix, packed, sums);
+    ctx.release_input(in_.b);
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    Call call;
+    call.in = in_;
+    call.result = result_;
+    call.dynamic = dynamic_;
+    call.sizes = sizes_of(ctx.shape(in_.a), ctx.shape(in_.b));
+    call.a_type = dynamic_ ? DType::uint8 : ctx.dtype(in_.a);
+    call.b_type = ctx.dtype(in_.b);
+    call.y_type = ctx.output_dtype(0);
+    const Sizes& s = call.sizes;
+    call.packed = ctx.packed<int8_t>(kInt8Weights);
+    call.column_sums = ctx.packed<int32_t>(kInt8ColumnSums);
+    call.a_zero_count = count_of(ctx, in_.a_zero);
+    call.b_zero_count = count_of(ctx, in_.b_zero);
+    call.a_scale_count = count_of(ctx, in_.a_scale);
+    call.b_scale_count = count_of(ctx, in_.b_scale);
+    check(call.a_zero_count <= 1 || call.a_zero_count == s.m ||
+              call.a_zero_count == checked_mul(s.batches, s.m),
+          "zero point of A has ", call.a_zero_count, " elements for ", s.m, " rows");
+    check(call.b_zero_count <= 1 || call.b_zero_count == s.n, "zero point of B has ",
+          call.b_zero_count, " elements for ", s.n, " columns");
+    check(call.a_scale_count <= 1, "scale of A has ", call.a_scale_count, " elements");
+    check(call.b_scale_count <= 1 || call.b_scale_count == s.n, "scale of B has ",
+          call.b_scale_count, " elements for ", s.n, " columns");
+    check(in_.bias < 0 || count_of(ctx, in_.bias) <= 0 || count_of(ctx, in_.bias) == s.n,
+          "bias has ", count_of(ctx, in_.bias), " elements for ", s.n, " columns");
+
+    int64_t bytes = 0;
+    const auto take = [&](int64_t size) {
+      const int64_t at = bytes;
+      bytes = checked_add(bytes, round_up(size, kAlignment));
+      return at;
+    };
+    const int64_t padded = round_up(s.n, static_cast<int64_t>(kernels::kInt8PanelCols));
+    call.zeros_at = take(padded * 4);
+    call.scales_at = take(padded * 4);
+    call.row_sums_at = take(checked_mul(s.m, 4));
+    call.row_zeros_at = take(checked_mul(s.m, 4));
+    if (dynamic_) {
+      call.quantized_at = take(checked_mul(checked_mul(s.batches, s.m), s.k));
+      call.parts_at = take(256 * static_cast<int64_t>(sizeof(kernels::MinMax)));
+    }
+    if (!call.packed) {
+      call.weights_at = take(static_cast<int64_t>(int8_weight_bytes(matrix_of(s.k, s.n))));
+      call.sums_at = take(padded * 4);
+    }
+    ctx.request_scratch(bytes);
+    return [call](Frame& f) { call.run(f); };
+  }
+
+  double flops(const PrepareContext& ctx) const override {
+    const Sizes s = sizes_of(ctx.shape(in_.a), ctx.shape(in_.b));
+    return 2.0 * static_cast<double>(s.batches) * static_cast<double>(s.m) *
+           static_cast<double>(s.n) * static_cast<double>(s.k);
+  }
+
+ private:
+  static Int8Matrix matrix_of(int64_t k, int64_t n) {
+    return {.k = k, .n = n, .group = k, .k_stride = n, .n_stride = 1};
+  }
+
+  // -1 where the operator has no such input, or the node leaves it out.
+  static int64_t count_of(const PrepareContext& ctx, int i) {
+    return i >= 0 && ctx.has_input(i) ? ctx.count(i) : -1;
+  }
+
+  // All that the step needs, with sizes known.
+  struct Call {
+    Int8Inputs in;
+    Result result = Result::sums;
+    bool dynamic = false;
+    Sizes sizes;
+    DType a_type{}, b_type{}, y_type{};
+    const int8_t* packed = nullptr;
+    const int32_t* column_sums = nullptr;
+    int64_t a_zero_count = 0, b_zero_count = 0, a_scale_count = 0, b_scale_count = 0;
+    int64_t zeros_at = 0, scales_at = 0, row_sums_at = 0, row_zeros_at = 0, quantized_at = 0,
+            parts_at = 0, weights_at = 0, sums_at = 0;
+
+    static const void* input(const Frame& f, int i) {
+      return i >= 0 ? f.in<std::byte>(i) : nullptr;
+    }
+
+    void run(Frame& f) const {
+      const Sizes& s = sizes;
+      if (s.batches * s.m * s.n == 0) return;
+      std::byte* scratch = f.scratch();
+      const void* a = f.in<std::byte>(in.a);
+      int32_t a_zero = 0;
+      float a_scale = in.a_scale >= 0 ? *f.in<float>(in.a_scale) : 1.0f;
+      if (dynamic) a = quantise(f, a_scale, a_zero);
+      const void* a_zeros = input(f, in.a_zero);
+      if (a_zeros && a_zero_count == 1) a_zero = zero_point_at(a_type, a_zeros, 0);
+
+      auto* b_zeros = reinterpret_cast<int32_t*>(scratch + zeros_at);
+      const bool b_offset =
+          widen_zero_points(b_type, input(f, in.b_zero), b_zero_count, s.n, b_zeros);
+      auto* scales = reinterpret_cast<float*>(scratch + scales_at);
+      if (result != Result::sums) {
+        const auto* b_scale = f.in<float>(in.b_scale);
+        const float y_scale = result == Result::requantised ? *f.in<float>(in.y_scale) : 1.0f;
+        for (int64_t c = 0; c < s.n; ++c)
+          scales[c] = a_scale * b_scale[b_scale_count == 1 ? 0 : c] / y_scale;
+      }
+      kernels::Int8Epilogue epilogue;
+      epilogue.b_zero_points = b_offset ? b_zeros : nullptr;
+      epilogue.a_zero_point = a_zero;
+      epilogue.scale = scales;
+      epilogue.out_stride = static_cast<std::size_t>(s.n);
+      if (result == Result::sums) {
+        epilogue.kind = kernels::Int8Out::s32;
+      } else if (result == Result::floats) {
+        epilogue.kind = kernels::Int8Out::f32;
+        epilogue.bias_f32 = in.bias >= 0 ? f.in<float>(in.bias) : nullptr;
+      } else {
+        const bool is_signed = y_type == DType::int8;
+        epilogue.kind = is_signed ? kernels::Int8Out::s8 : kernels::Int8Out::u8;
+        epilogue.zero_point = zero_point_at(y_type, input(f, in.y_zero), 0);
+        epilogue.lo = is_signed ? -128 : 0;
+        epilogue.hi = is_signed ? 127 : 255;
+      }
+      for (int64_t i = 0; i < s.batches; ++i) one_batch(f, a, i, epilogue);
+    }
+
+    const void* quantise(Frame& f, float& scale, int32_t& zero) const {
+      const float* x = f.in<float>(in.a);
+      const int64_t count = sizes.batches * sizes.m * sizes.k;
+      auto* parts = reinterpret_cast<kernels::MinMax*>(f.scratch() + parts_at);
+      auto* y = reinterpret_cast<uint8_t*>(f.scratch() + quantized_at);
+      const Split split = split_work(count, 0.2, 1024);
+      const int64_t step = split.step > 0 ? split.step : std::max<int64_t>(count, 1);
+      const auto min_max = kernels::min_max.resolve();
+      f.parallel_for(split, [&](Range r) {
+        parts[r.begin / step] = min_max(x + r.begin, static_cast<std::size_t>(r.size()));
+      });
+      float low = 0, high = 0;
+      for (int64_t i = 0; i < split.chunks; ++i) {
+        low = std::min(low, parts[i].min);
+        high = std::max(high, parts[i].max);
+      }
+      scale = high == low ? 1.0f : (high - low) / 255.0f;
+      zero = static_cast<int32_t>(std::nearbyint(std::clamp(-low / scale, 0.0f, 255.0f)));
+      const auto quantize = kernels::quantize_u8.resolve();
+      f.parallel_for(split_work(count, 0.3, 64), [&](Range r) {
+        quantize(x + r.begin, y + r.begin, static_cast<std::size_t>(r.size()), scale, zero);
+      });
+      return y;
+    }
+
+    void one_batch(Frame& f, const void* a, int64_t i, kernels::Int8Epilogue epilogue) const {
+      const Sizes& s = sizes;
+      std::byte* scratch = f.scratch();
+      const auto* a_bytes = static_cast<const uint8_t*>(a) + batch_index(i, s.batch, s.a_batch) * s.m * s.k;
+      const int8_t* weights = packed;
+      epilogue.column_sums = column_sums;
+      if (!weights) {
+        auto* made = reinterpret_cast<int8_t*>(scratch + weights_at);
+        auto* sums = reinterpret_cast<int32_t*>(scratch + sums_at);
+        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + batch_index(i, s.batch, s.b_batch) * s.k * s.n,
+                          matrix_of(s.k, s.n), made, sums);
+        weights = made;
+        epilogue.column_sums = sums;
+      }
+      kernels::Int8Rows rows{.a = a_bytes,
+                             .a_stride = static_cast<std::size_t>(s.k),
+                             .pixels = nullptr,
+                             .taps = 1,
+                             .channels = static_cast<std::size_t>(s.k),
+                             .is_signed = a_type == DType::int8};
+      auto* row_sums = reinterpret_cast<int32_t*>(scratch + row_sums_at);
+      if (epilogue.b_zero_points)
+        kernels::int8_row_sums.resolve()(rows, static_cast<std::size_t>(s.m), row_sums);
+      auto* row_zeros = reinterpret_cast<int32_t*>(scratch + row_zeros_at);
+      if (a_zero_count > 1) {
+        const int64_t first = a_zero_count == s.m ? 0 : i * s.m;
+        for (int64_t r = 0; r < s.m; ++r)
+          row_zeros[r] = zero_point_at(a_type, input(f, in.a_zero), first + r);
+      }
+      const std::size_t item = item_size(y_type);
+      std::byte* y = f.out<std::byte>(0) + static_cast<std::size_t>(i * s.m * s.n) * item;
+      const auto gemm = kernels::int8_gemm.resolve();
+      Int8Grid(s.m, s.n, s.k).run(f, [&](Range r, Range p) {
+        kernels::Int8GemmArgs args;
+        args.a = rows;
+        args.a.a = a_bytes + r.begin * s.k;
+        args.rows = static_cast<std::size_t>(r.size());
+        args.packed = weights;
+        args.n = static_cast<std::size_t>(s.n);
+        args.panel_begin = static_cast<std::size_t>(p.begin);
+        args.panel_end = static_cast<std::size_t>(p.end);
+        args.epilogue = epilogue;
+        args.epilogue.out = y + static_cast<std::size_t>(r.begin * s.n) * item;
+        if (epilogue.b_zero_points) args.epilogue.row_sums = row_sums + r.begin;
+        if (a_zero_count > 1) args.epilogue.a_zero_points = row_zeros + r.begin;
+        gemm(args);
+      });
+    }
+  };
+
+  Int8Inputs in_;
+  Result result_ = Result::sums;
+  bool dynamic_ = false;  // A comes as floats
+};
+
+}  // namespace
+
+void register_matmul_integer(OpRegistry& ops) {
+  ops.add<Int8MatMul>("MatMulInteger", {.since = 10});
+  ops.add<Int8MatMul>("QLinearMatMul", {.since = 10});
+  ops.add<Int8MatMul>("MatMulIntegerToFloat", {.since = 1}, "com.microsoft");
+  ops.add<Int8MatMul>("DynamicQuantizeMatMul", {.since = 1}, "com.microsoft");
+}
+
+}  // namespace sdx::ops
