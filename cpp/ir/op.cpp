@@ -17,6 +17,31 @@ Facts Facts::of(Tensor constant) {
   return facts;
 }
 
+bool Facts::contents_are_numbers() const {
+  if (!contents || type.kind != Type::Kind::tensor) return false;
+  const bool stored = type.dtype == DType::int64 || type.dtype == DType::int32 ||
+                      type.dtype == DType::boolean;
+  const auto shape = type.known_shape();
+  if (!stored || !shape || element_count(*shape) != static_cast<int64_t>(contents->size()))
+    return false;
+  return std::all_of(contents->begin(), contents->end(),
+                     [](const Dim& dim) { return dim.is_known(); });
+}
+
+Tensor Facts::contents_as_tensor() const {
+  Tensor tensor = Tensor::allocate(type.dtype, *type.known_shape());
+  for (std::size_t i = 0; i < contents->size(); ++i) {
+    const int64_t item = (*contents)[i].value();
+    if (type.dtype == DType::int64)
+      tensor.data<int64_t>()[i] = item;
+    else if (type.dtype == DType::int32)
+      tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
+    else
+      tensor.data<uint8_t>()[i] = item != 0;
+  }
+  return tensor;
+}
+
 bool InferContext::wants_output(int i) const {
   return i < output_count() && node_.output(static_cast<std::size_t>(i)) != nullptr;
 }

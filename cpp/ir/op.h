@@ -24,12 +24,17 @@ class Node;
 struct Facts {
   Type type;
   std::shared_ptr<const Tensor> constant;  // its elements, when they never change
-  // The elements, row-major, of a small integer tensor that shape arithmetic can follow: numbers or
-  // symbols. Set for such constants too.
+  // The elements, row-major, of a small integer or bool tensor that shape arithmetic can follow:
+  // numbers or symbols. Set for such integer constants too.
   std::optional<Dims> contents;
 
   static Facts of(Type type) { return {std::move(type), nullptr, std::nullopt}; }
   static Facts of(Tensor constant);
+
+  // Whether `contents` gives every element of a tensor of known shape as a number.
+  bool contents_are_numbers() const;
+  // Those numbers as a tensor.
+  Tensor contents_as_tensor() const;
 };
 
 // Most elements that `contents` follows.

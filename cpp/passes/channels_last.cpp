@@ -89,6 +89,7 @@ class ChannelsLast {
     for (const char* name : {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
       pool |= node.is(name);
     if (!convolution && !upward && !pool) return false;
+    if (upward && !graph_.registry().find("sardonyx", node.op_type())) return false;
     if (node.output(0)->type().dtype != DType::float32 || rank_of(node.input(0)) != 4) return false;
     if ((pool || upward) && !has_twin(node.input(0))) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices

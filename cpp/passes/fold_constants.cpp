@@ -9,30 +9,6 @@ namespace {
 // unless they are no larger than what they are made from.
 constexpr std::size_t kMaxFoldedBytes = 64u << 20;
 
-bool known_from_contents(const Value& value) {
-  const Facts& facts = value.facts();
-  if (!facts.contents || value.is_constant()) return false;
-  const DType dtype = facts.type.dtype;
-  if (dtype != DType::int64 && dtype != DType::int32 && dtype != DType::boolean) return false;
-  for (const Dim& dim : *facts.contents)
-    if (!dim.is_known()) return false;
-  return facts.type.known_shape().has_value();
-}
-
-Tensor tensor_from_contents(const Value& value) {
-  Tensor tensor = Tensor::allocate(value.type().dtype, *value.type().known_shape());
-  for (std::size_t i = 0; i < value.facts().contents->size(); ++i) {
-    const int64_t item = (*value.facts().contents)[i].value();
-    if (tensor.dtype() == DType::int64)
-      tensor.data<int64_t>()[i] = item;
-    else if (tensor.dtype() == DType::int32)
-      tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
-    else
-      tensor.data<bool>()[i] = item != 0;
-  }
-  return tensor;
-}
-
 bool foldable(const Node& node) {
   if (!node.traits().pure || !node.subgraphs().empty()) return false;
   std::size_t input_bytes = 0;
@@ -63,12 +39,12 @@ bool fold_constants(Graph& graph) {
     if (changed) infer_node(*node);  // constants made above may fix shapes here
     const std::vector<Value*> outputs = node->outputs();
     bool all = !outputs.empty();
-    for (Value* output : outputs) all &= !output || known_from_contents(*output);
+    for (Value* output : outputs) all &= !output || output->facts().contents_are_numbers();
     std::vector<Datum> results;
     try {
       if (all) {
         for (Value* output : outputs)
-          results.push_back(output ? Datum(tensor_from_contents(*output)) : Datum());
+          results.push_back(output ? Datum(output->facts().contents_as_tensor()) : Datum());
       } else if (foldable(*node)) {
         std::vector<Datum> inputs;
         for (const Value* input : node->inputs())

@@ -30,7 +30,9 @@ std::optional<Activation> clip(const Node& node) {
 
 std::optional<Activation> activation_of(const Node& node) {
   if (node.domain() == "com.microsoft") {
-    if (node.op_type() == "Gelu") return Activation{"Gelu"};
+    if (node.op_type() == "Swish" && node.attrs().get("alpha", 1.0) == 1.0f)
+    return Activation{"Silu"};
+  if (node.op_type() == "Gelu") return Activation{"Gelu"};
     if (node.op_type() == "FastGelu" && node.inputs().size() == 1) return Activation{"FastGelu"};
     if (node.op_type() == "QuickGelu" && node.attrs().get("alpha", 1.702) == 1.0f)
       return Activation{"Silu"};
@@ -43,6 +45,8 @@ std::optional<Activation> activation_of(const Node& node) {
   if (node.op_type() == "LeakyRelu") return Activation{"LeakyRelu", node.attrs().get("alpha", 0.01)};
   if (node.op_type() == "HardSigmoid")
     return Activation{"HardSigmoid", node.attrs().get("alpha", 0.2), node.attrs().get("beta", 0.5)};
+  if (node.op_type() == "Swish" && node.attrs().get("alpha", 1.0) == 1.0f)
+    return Activation{"Silu"};
   if (node.op_type() == "Gelu")
     return Activation{node.attrs().get("approximate", "none") == "tanh" ? "FastGelu" : "Gelu"};
   return std::nullopt;

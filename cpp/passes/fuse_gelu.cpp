@@ -79,18 +79,21 @@ Match gelu_of(const Node& product) {
 
 }  // namespace
 
-// y = 0.5 * x * (1 + Erf(x / sqrt 2)) becomes y = com.microsoft::Gelu(x), and the form with Tanh
-// com.microsoft::FastGelu(x).
+// y = 0.5 * x * (1 + Erf(x / sqrt 2)) becomes y = Gelu(x), and the form with Tanh
+// y = Gelu(x) {approximate = "tanh"}.
 bool fuse_gelu(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
     if (!node->is("Mul") || node->output(0)->type().dtype != DType::float32) continue;
     const Match match = gelu_of(*node);
     if (!match.x) continue;
-    Node* fused = graph.insert_before(node, {.op_type = match.tanh ? "FastGelu" : "Gelu",
+    Attributes attrs;
+    if (match.tanh) attrs.set("approximate", std::string("tanh"));
+    Node* fused = graph.insert_before(node, {.op_type = "Gelu",
                                              .inputs = {match.x},
-                                             .domain = "com.microsoft",
-                                             .name = node->name()});
+                                             .attrs = attrs,
+                                             .name = node->name(),
+                                             .opset = 20});
     graph.replace_uses(node->output(0), fused->output(0));
     changed = true;
   }

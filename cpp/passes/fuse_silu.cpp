@@ -3,7 +3,7 @@
 
 namespace sdx::passes {
 
-// y = x * Sigmoid(x) becomes y = com.microsoft::QuickGelu(x) {alpha = 1}, which is SiLU.
+// y = x * Sigmoid(x) becomes y = Swish(x).
 bool fuse_silu(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
@@ -11,13 +11,10 @@ bool fuse_silu(Graph& graph) {
     for (const std::size_t i : {0, 1}) {
       const Node* sigmoid = producer(node->input(i), "Sigmoid");
       if (!sigmoid || sigmoid->input(0) != node->input(1 - i)) continue;
-      Attributes attrs;
-      attrs.set("alpha", 1.0f);
-      Node* fused = graph.insert_before(node, {.op_type = "QuickGelu",
+      Node* fused = graph.insert_before(node, {.op_type = "Swish",
                                                .inputs = {node->input(1 - i)},
-                                               .attrs = attrs,
-                                               .domain = "com.microsoft",
-                                               .name = node->name()});
+                                               .name = node->name(),
+                                               .opset = 24});
       graph.replace_uses(node->output(0), fused->output(0));
       changed = true;
       break;

@@ -113,7 +113,7 @@ class Planner {
         }
       }
       dynamic |= !layout.known;
-      contents_known &= layout.known && has_numbers(facts);
+      contents_known &= layout.known && facts.contents_are_numbers();
     }
     if (contents_known) return;  // shape arithmetic: nothing left to compute
     if (dynamic) {
@@ -209,15 +209,6 @@ class Planner {
     return step;
   }
 
-  static bool has_numbers(const Facts& facts) {
-    if (facts.type.dtype != DType::int64 && facts.type.dtype != DType::int32) return false;
-    if (!facts.contents) return false;
-    for (const Dim& dim : *facts.contents)
-      if (!dim.is_known()) return false;
-    const auto shape = facts.type.known_shape();
-    return shape && static_cast<int64_t>(facts.contents->size()) == element_count(*shape);
-  }
-
   // The value's number; shape arithmetic that a step reads after all becomes a constant here.
   uint32_t value_id(const Value* value) {
     if (!value) return kNone;
@@ -229,16 +220,8 @@ class Planner {
   const Tensor* constant_of(uint32_t id) {
     const Facts& facts = *facts_[id];
     if (facts.constant) return facts.constant.get();
-    if (plan_->values[id].place != Place::nowhere || !has_numbers(facts)) return nullptr;
-    const Layout& layout = plan_->layouts[id];
-    Tensor tensor = Tensor::allocate(layout.dtype, layout.shape);
-    for (std::size_t i = 0; i < facts.contents->size(); ++i) {
-      const int64_t item = (*facts.contents)[i].value();
-      if (layout.dtype == DType::int64)
-        tensor.data<int64_t>()[i] = item;
-      else
-        tensor.data<int32_t>()[i] = static_cast<int32_t>(item);
-    }
+    if (plan_->values[id].place != Place::nowhere || !facts.contents_are_numbers()) return nullptr;
+    Tensor tensor = facts.contents_as_tensor();
     plan_->values[id].place = Place::constant;
     plan_->values[id].constant = tensor.raw();
     Facts with_tensor = facts;
