@@ -39,23 +39,16 @@ class Conv final : public Op {
     window_.check_axes(static_cast<int64_t>(axes));
     const std::size_t first = options_.channels_last ? 1 : 2;
     const Dim& channels = x[options_.channels_last ? rank - 1 : 1];
-    Dims taps(axes, Dim::unknown());
+    const Dims* weights = ctx.has_rank(1) ? &ctx.dims(1) : nullptr;
+    const Dims taps = window_.taps(axes, weights);
     Dim outputs = Dim::unknown();
-    if (ctx.has_rank(1)) {
-      const Dims& w = ctx.dims(1);
-      check(w.size() == rank, "weights ", w, " for an input ", x);
+    if (weights) {
+      const Dims& w = *weights;
       outputs = w[0];
       check(!outputs.is_known() || outputs.value() % groups_ == 0, outputs, " output channels in ",
             groups_, " groups");
       check(may_equal(channels, w[1] * Dim(groups_)), channels, " channels, but weights ", w,
             " in ", groups_, " groups take ", w[1] * Dim(groups_));
-      std::copy(w.begin() + 2, w.end(), taps.begin());
-    }
-    for (std::size_t i = 0; i < axes && !window_.kernel_shape.empty(); ++i) {
-      const Dim given(window_.kernel_shape[i]);
-      check(may_equal(taps[i], given), "kernel_shape is ", given, " along axis ", i,
-            ", but the weights have ", taps[i]);
-      taps[i] = given;
     }
     check_vector(ctx, 2, outputs);
     Dims y;

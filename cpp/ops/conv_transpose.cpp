@@ -198,20 +198,13 @@ class ConvTranspose final : public Op {
     const Dim& channels = x[channels_last_ ? rank - 1 : 1];
     if (channels.is_known())
       check(channels.value() % groups_ == 0, channels, " channels in ", groups_, " groups");
-    Dims taps(rank - 2, Dim::unknown());
+    const Dims* weights = ctx.has_rank(1) ? &ctx.dims(1) : nullptr;
+    const Dims taps = window_.taps(rank - 2, weights);
     Dim outputs = Dim::unknown();
-    if (ctx.has_rank(1)) {
-      const Dims& w = ctx.dims(1);
-      check(w.size() == rank, "weights ", w, " for an input ", x);
+    if (weights) {
+      const Dims& w = *weights;
       check(may_equal(w[0], channels), channels, " channels, but weights ", w, " take ", w[0]);
       outputs = w[1] * Dim(groups_);
-      std::copy(w.begin() + 2, w.end(), taps.begin());
-    }
-    for (std::size_t i = 0; i + 2 < rank && !window_.kernel_shape.empty(); ++i) {
-      const Dim given(window_.kernel_shape[i]);
-      check(may_equal(taps[i], given), "kernel_shape is ", given, " along axis ", i,
-            ", but the weights have ", taps[i]);
-      taps[i] = given;
     }
     check_vector(ctx, 2, outputs);
     Dims y{x[0]};

@@ -31,6 +31,9 @@ struct WindowAttributes {
   int64_t pad_end(std::size_t axis) const {
     return pads.empty() ? 0 : pads[pads.size() / 2 + axis];
   }
+  // Taps along each axis: of weights [.., .., taps], where their rank is known, or of kernel_shape.
+  // Throws where the two contradict.
+  Dims taps(std::size_t axes, const Dims* weights) const;
   // How many windows fit along an axis; a symbol stays one.
   Dim output(std::size_t axis, const Dim& input, const Dim& taps) const;
 };

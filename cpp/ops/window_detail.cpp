@@ -54,6 +54,21 @@ int64_t WindowAttributes::extent(std::size_t axis, int64_t taps) const {
   return checked_add(checked_mul(taps - 1, dilation(axis)), 1);
 }
 
+Dims WindowAttributes::taps(std::size_t axes, const Dims* weights) const {
+  Dims result(axes, Dim::unknown());
+  if (weights) {
+    check(weights->size() == axes + 2, "weights ", *weights, " for an input of rank ", axes + 2);
+    std::copy(weights->begin() + 2, weights->end(), result.begin());
+  }
+  for (std::size_t i = 0; i < axes && !kernel_shape.empty(); ++i) {
+    const Dim given(kernel_shape[i]);
+    check(!result[i].is_known() || result[i] == given, "kernel_shape is ", given, " along axis ", i,
+          ", but the weights have ", result[i]);
+    result[i] = given;
+  }
+  return result;
+}
+
 Dim WindowAttributes::output(std::size_t axis, const Dim& input, const Dim& taps) const {
   const int64_t step = stride(axis);
   if (auto_pad == AutoPad::same_upper || auto_pad == AutoPad::same_lower)
