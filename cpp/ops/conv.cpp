@@ -11,9 +11,10 @@
 namespace sdx::ops {
 namespace {
 
-// Winograd pays from this many channels on either side, and tiles of output.
+// Winograd pays from this many channels on either side.
 constexpr int64_t kWinogradChannels = 16;
-constexpr int64_t kWinogradTiles = 4;
+constexpr int64_t kLikelyPixels = 28;  // along an axis whose size is not known at load
+constexpr double kCachedBytes = 4 << 20;
 
 class Conv final : public Op {
  public:
@@ -127,14 +128,28 @@ class Conv final : public Op {
         !all_one(window_.strides) || !all_one(window_.dilations) ||
         sizes.channels < kWinogradChannels || sizes.outputs < kWinogradChannels)
       return ConvMethod::indirect;
-    int64_t tiles = 1;
-    for (std::size_t i = 0; i < 2 && x.shape && x.shape->size() == 4; ++i) {
-      const Dim& input = (*x.shape)[(options_.channels_last ? 1 : 2) + i];
-      const Dim output = window_.output(i, input, Dim(3));
-      tiles *= output.is_known() ? (output.value() + 3) / 4 : kWinogradTiles;
+    double tiles = 1, pixels = 1;
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Dim input = x.shape && x.shape->size() == 4
+                            ? (*x.shape)[(options_.channels_last ? 1 : 2) + i]
+                            : Dim(0);
+      const Dim output = input == Dim(0) ? Dim::unknown() : window_.output(i, input, Dim(3));
+      const int64_t size = output.value_or(kLikelyPixels);
+      tiles *= static_cast<double>((size + 3) / 4);
+      pixels *= static_cast<double>(size);
     }
-    if (!x.shape) tiles = kWinogradTiles;
-    return tiles >= kWinogradTiles ? ConvMethod::winograd : ConvMethod::indirect;
+    return winograd_pays(sizes, tiles, pixels) ? ConvMethod::winograd : ConvMethod::indirect;
+  }
+
+  // Nanoseconds for each pair of channels: a quarter of the products against four times the
+  // weights, which come from memory where they are many.
+  static bool winograd_pays(const ConvSizes& sizes, double tiles, double pixels) {
+    const double pairs = static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
+    constexpr double kPlanes = 36, kTaps = 9, kProductNs = 0.02, kPaddedShare = 0.85;
+    const double weight_ns = pairs * kPlanes * sizeof(float) > kCachedBytes ? 0.33 : 0.08;
+    const double winograd = kPlanes * (tiles * kProductNs + weight_ns);
+    const double direct = kTaps * (pixels * kProductNs * kPaddedShare + weight_ns);
+    return winograd < direct;
   }
 
   Step prepare_double(const ConvSizes& sizes, const ConvOptions& options) const;

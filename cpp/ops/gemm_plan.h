@@ -34,6 +34,8 @@ struct GemmGrid {
   int64_t row_step = 1;  // rows are cut at multiples of it
   Split split;           // over the blocks of all batches
 
+  int64_t row_tiles() const { return (rows + row_step - 1) / row_step; }
+
   struct Block {
     int64_t batch;
     kernels::GemmRange range;
@@ -42,9 +44,12 @@ struct GemmGrid {
   Block block(int64_t item) const;
 };
 
-// Where `max_chunks` chunks at most are wanted (each needs memory of its own), say so.
-GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k,
-                   int64_t max_chunks = 256);
+// For gemm_packed.
+GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k);
+// For gemm_dynamic: columns are cut before rows, since every block of rows may copy its part of B,
+// and chunks are few, since each has scratch of its own.
+GemmGrid gemm_dynamic_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n,
+                           int64_t k);
 
 // One product, all of it, on as many threads as there are. For gemm_packed.
 void run_packed(const Frame& f, const GemmKernels& gemm, const GemmGrid& grid,

@@ -10,7 +10,30 @@ constexpr double kFlopsPerNs = 100;
 constexpr double kBlockNs = 40e3;
 // A few rows cost as much as reading B does.
 constexpr double kFreeRows = 5;
-constexpr int64_t kLeastTiles = 8;
+constexpr int64_t kLeastTiles = 8, kLeastCopyTiles = 32;
+constexpr int64_t kMostChunks = 256, kMostDynamicChunks = 32;
+
+GemmGrid whole_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n) {
+  GemmGrid grid;
+  grid.batches = m == 0 || n == 0 ? 0 : batches;
+  grid.rows = m;
+  grid.panels = gemm.panels(n);
+  grid.row_step = static_cast<int64_t>(gemm.tiling.rows);
+  return grid;
+}
+
+int64_t wanted_blocks(int64_t m, int64_t n, int64_t k, int64_t most) {
+  return static_cast<int64_t>(
+      std::clamp(gemm_cost(m, n, k) / kBlockNs, 1.0, static_cast<double>(most)));
+}
+
+// `cost` is of one batch.
+GemmGrid with_split(GemmGrid grid, double cost, int64_t most) {
+  const int64_t blocks = grid.row_blocks * grid.panel_blocks;
+  grid.split = split_work(grid.batches * blocks, cost / static_cast<double>(blocks));
+  grid.split.chunks = std::min(grid.split.chunks, most);
+  return grid;
+}
 
 }  // namespace
 
@@ -20,40 +43,31 @@ double gemm_cost(int64_t m, int64_t n, int64_t k) {
          50;
 }
 
-GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k,
-                   int64_t max_chunks) {
-  GemmGrid grid;
-  grid.batches = batches;
-  grid.rows = m;
-  grid.panels = gemm.panels(n);
-  grid.row_step = static_cast<int64_t>(gemm.tiling.rows);
-  if (m == 0 || n == 0 || batches == 0) {
-    grid.batches = 0;
-    grid.split = {0, 0};
-    return grid;
-  }
-  const double each = gemm_cost(m, n, k);
-  const auto wanted =
-      static_cast<int64_t>(std::clamp(each / kBlockNs, 1.0, static_cast<double>(max_chunks)));
-  if (wanted > 1) {
-    // Enough rows a block that reading its panels is a small part of the work.
-    const int64_t tiles = (m + grid.row_step - 1) / grid.row_step;
-    grid.row_blocks = std::clamp<int64_t>(tiles / kLeastTiles, 1, wanted);
-    grid.panel_blocks =
-        std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1, grid.panels);
-  }
-  const int64_t items = batches * grid.row_blocks * grid.panel_blocks;
-  const double cost = each / static_cast<double>(grid.row_blocks * grid.panel_blocks);
-  grid.split = split_work(items, cost);
-  grid.split.chunks = std::min(grid.split.chunks, max_chunks);
-  return grid;
+GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k) {
+  GemmGrid grid = whole_grid(gemm, batches, m, n);
+  const int64_t wanted = wanted_blocks(m, n, k, kMostChunks);
+  // Enough rows a block that reading its panels is a small part of the work.
+  grid.row_blocks = std::clamp<int64_t>(grid.row_tiles() / kLeastTiles, 1, wanted);
+  grid.panel_blocks = std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1,
+                                          std::max<int64_t>(grid.panels, 1));
+  return with_split(grid, gemm_cost(m, n, k), kMostChunks);
+}
+
+GemmGrid gemm_dynamic_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n,
+                           int64_t k) {
+  GemmGrid grid = whole_grid(gemm, batches, m, n);
+  const int64_t wanted = wanted_blocks(m, n, k, kMostDynamicChunks);
+  grid.panel_blocks = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(grid.panels, 1));
+  grid.row_blocks = std::clamp<int64_t>(grid.row_tiles() / kLeastCopyTiles, 1,
+                                        (wanted + grid.panel_blocks - 1) / grid.panel_blocks);
+  return with_split(grid, gemm_cost(m, n, k), kMostDynamicChunks);
 }
 
 GemmGrid::Block GemmGrid::block(int64_t item) const {
   const int64_t per_batch = row_blocks * panel_blocks;
   const int64_t row = item % row_blocks;
   const int64_t panel = item / row_blocks % panel_blocks;
-  const int64_t tiles = (rows + row_step - 1) / row_step;
+  const int64_t tiles = row_tiles();
   const auto row_at = [&](int64_t i) {
     return static_cast<std::size_t>(std::min(rows, tiles * i / row_blocks * row_step));
   };

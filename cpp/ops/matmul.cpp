@@ -357,8 +357,8 @@ Step MatMul::prepare_float(PrepareContext& ctx, const Plan& plan) {
   step.packed = ctx.packed<float>(0);
   Plan& p = step.plan;
   check(!p.residual || p.addend != Addend::full, "both a full addend and a residual");
-  constexpr int64_t kDynamicChunks = 32;  // each has scratch of its own
-  step.grid = gemm_grid(step.gemm, p.batches, p.m, p.n, p.k, step.packed ? 256 : kDynamicChunks);
+  step.grid = step.packed ? gemm_grid(step.gemm, p.batches, p.m, p.n, p.k)
+                          : gemm_dynamic_grid(step.gemm, p.batches, p.m, p.n, p.k);
   step.copy_a = p.a.transposed || (p.alpha != 1 && !step.packed);
   int64_t floats = 0;
   if (step.copy_a) {
