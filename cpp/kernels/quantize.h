@@ -24,6 +24,26 @@ extern const Kernel<DequantizeU8, kIsaCount> dequantize_u8;
 extern const Kernel<DequantizeS8, kIsaCount> dequantize_s8;
 extern const Kernel<DequantizeS32, kIsaCount> dequantize_s32;
 
+// y[i] = clamp(round_half_to_even(a[i] * a_factor + b[i] * b_factor + offset), lo, hi), for a sum of
+// quantised tensors whose scales and zero points the three numbers hold.
+struct QuantizedSum {
+  float a_factor, b_factor, offset;
+};
+using QuantizedAddU8 = void(const uint8_t* a, const uint8_t* b, uint8_t* y, std::size_t n,
+                            const QuantizedSum& sum);
+using QuantizedAddS8 = void(const int8_t* a, const int8_t* b, int8_t* y, std::size_t n,
+                            const QuantizedSum& sum);
+
+extern const Kernel<QuantizedAddU8, kIsaCount> quantized_add_u8;
+extern const Kernel<QuantizedAddS8, kIsaCount> quantized_add_s8;
+
+// y[i] = max(y[i], x[i]).
+using MaxIntoU8 = void(const uint8_t* x, uint8_t* y, std::size_t n);
+using MaxIntoS8 = void(const int8_t* x, int8_t* y, std::size_t n);
+
+extern const Kernel<MaxIntoU8, kIsaCount> max_into_u8;
+extern const Kernel<MaxIntoS8, kIsaCount> max_into_s8;
+
 // Least and greatest of n floats; {+inf, -inf} where n is 0. NaN is passed over.
 struct MinMax {
   float min;

@@ -49,6 +49,42 @@ void dequantize_s32(const int32_t* x, float* y, std::size_t n, float scale, int3
   dequantize(x, y, n, scale, zero_point);
 }
 
+template <class T>
+SDX_INLINE void quantized_add(const T* a, const T* b, T* y, std::size_t n, const QuantizedSum& sum) {
+  constexpr int32_t kLo = static_cast<T>(-1) < 0 ? -128 : 0, kHi = kLo + 255;
+  const VecF lo = splat(static_cast<float>(kLo)), hi = splat(static_cast<float>(kHi));
+  const VecF a_factor = splat(sum.a_factor), b_factor = splat(sum.b_factor);
+  const VecF offset = splat(sum.offset);
+  const auto added = [=](VecI x, VecI z) __attribute__((always_inline)) {
+    const VecF v = to_float(x) * a_factor + (to_float(z) * b_factor + offset);
+    return to_int_even(min(max(v, lo), hi));
+  };
+  std::size_t i = 0;
+  for (; i + kF32 <= n; i += kF32)
+    store_lanes(y + i, added(load_lanes(a + i), load_lanes(b + i)));
+  if (i < n)
+    store_lanes_head(y + i, added(load_lanes_head(a + i, n - i), load_lanes_head(b + i, n - i)),
+                     n - i);
+}
+
+void quantized_add_u8(const uint8_t* a, const uint8_t* b, uint8_t* y, std::size_t n,
+                      const QuantizedSum& sum) {
+  quantized_add(a, b, y, n, sum);
+}
+
+void quantized_add_s8(const int8_t* a, const int8_t* b, int8_t* y, std::size_t n,
+                      const QuantizedSum& sum) {
+  quantized_add(a, b, y, n, sum);
+}
+
+void max_into_u8(const uint8_t* x, uint8_t* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+
+void max_into_s8(const int8_t* x, int8_t* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+
 MinMax min_max(const float* x, std::size_t n) {
   VecF least = splat(kInfinity), greatest = splat(-kInfinity);
   std::size_t i = 0;
@@ -72,6 +108,10 @@ SDX_DEFINE_KERNEL(quantize_s8, QuantizeS8)
 SDX_DEFINE_KERNEL(dequantize_u8, DequantizeU8)
 SDX_DEFINE_KERNEL(dequantize_s8, DequantizeS8)
 SDX_DEFINE_KERNEL(dequantize_s32, DequantizeS32)
+SDX_DEFINE_KERNEL(quantized_add_u8, QuantizedAddU8)
+SDX_DEFINE_KERNEL(quantized_add_s8, QuantizedAddS8)
+SDX_DEFINE_KERNEL(max_into_u8, MaxIntoU8)
+SDX_DEFINE_KERNEL(max_into_s8, MaxIntoS8)
 SDX_DEFINE_KERNEL(min_max, MinMaxOf)
 
 }  // namespace sdx::kernels

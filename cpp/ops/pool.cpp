@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/quantize.h"
 #include "kernels/reduce.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
@@ -188,6 +189,34 @@ double power_of(const OpInit& init) {
   return power;
 }
 
+// Channels-last maximum of bytes over one or two axes.
+template <class T>
+Step byte_pool(const PoolSizes& s, void (*max_into)(const T*, T*, std::size_t)) {
+  const AxisWindow height = s.axes.size() == 2 ? s.axes[0] : AxisWindow{};
+  const AxisWindow width = s.axes.back();
+  return [=](Frame& f) {
+    const auto channels = static_cast<std::size_t>(s.channels);
+    const double cost = 0.05 * static_cast<double>(s.taps * s.channels) + 5;
+    f.parallel_for(split_work(s.images * s.output_pixels, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const T* x = f.in<T>(0) + i / s.output_pixels * s.input_pixels * s.channels;
+        T* y = f.out<T>(0) + i * s.channels;
+        const int64_t pixel = i % s.output_pixels;
+        std::fill(y, y + channels, std::numeric_limits<T>::lowest());
+        for (int64_t th = 0; th < height.taps; ++th) {
+          const int64_t row = pixel / width.output * height.stride + th * height.dilation - height.pad_begin;
+          if (row < 0 || row >= height.input) continue;
+          for (int64_t tw = 0; tw < width.taps; ++tw) {
+            const int64_t column = pixel % width.output * width.stride + tw * width.dilation - width.pad_begin;
+            if (column < 0 || column >= width.input) continue;
+            max_into(x + (row * width.input + column) * s.channels, y, channels);
+          }
+        }
+      }
+    });
+  };
+}
+
 class Pool final : public Op {
  public:
   explicit Pool(const OpInit& init)
@@ -232,6 +261,10 @@ class Pool final : public Op {
     if (!plain && global_ && !channels_last_) return in_float32(ctx, prepare_global(s, pooling_));
     if (!plain)
       return in_float32(ctx, prepare_float_pool(s, pooling_, count_padding_, channels_last_));
+    if (channels_last_ && !ctx.wants_output(1) && s.axes.size() <= 2) {
+      if (ctx.dtype(0) == DType::uint8) return byte_pool(s, kernels::max_into_u8.resolve());
+      if (ctx.dtype(0) == DType::int8) return byte_pool(s, kernels::max_into_s8.resolve());
+    }
     if (channels_last_)
       fail(ErrorKind::unsupported, "channels-last pooling of ", ctx.dtype(0), " is not supported");
     const DType dtype = is_half_float(ctx.dtype(0)) ? DType::float32 : ctx.dtype(0);

@@ -83,24 +83,28 @@ class ChannelsLast {
 
   // Convolution and pooling have channels-last forms of their own.
   bool convert_window(Node& node) {
-    const bool convolution = node.is("Conv") || node.is("FusedConv", "sardonyx");
+    const bool bytes = node.is("QLinearConv");
+    const bool convolution = node.is("Conv") || node.is("FusedConv", "sardonyx") || bytes;
     const bool upward = node.is("ConvTranspose");
     bool pool = false;
     for (const char* name : {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
       pool |= node.is(name);
     if (!convolution && !upward && !pool) return false;
     if (upward && !graph_.registry().find("sardonyx", node.op_type())) return false;
-    if (node.output(0)->type().dtype != DType::float32 || rank_of(node.input(0)) != 4) return false;
+    const DType dtype = node.output(0)->type().dtype;
+    const bool byte_pool = node.is("MaxPool") && (dtype == DType::uint8 || dtype == DType::int8);
+    if (dtype != DType::float32 && !bytes && !byte_pool) return false;
+    if (rank_of(node.input(0)) != 4) return false;
     if ((pool || upward) && !has_twin(node.input(0))) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices
-    if (!pool && !node.input(1)->is_constant()) return false;
-    NodeSpec spec{.op_type = convolution ? "FusedConv" : node.op_type(),
+    if (!pool && !node.input(bytes ? 3 : 1)->is_constant()) return false;
+    NodeSpec spec{.op_type = convolution && !bytes ? "FusedConv" : node.op_type(),
                   .inputs = node.inputs(),
                   .attrs = node.attrs(),
                   .domain = "sardonyx"};
     spec.opset = 1;
     spec.inputs[0] = twin(node.input(0), &node);
-    if (spec.inputs.size() > 3 && spec.inputs[3]) spec.inputs[3] = twin(node.input(3), &node);
+    if (!bytes && spec.inputs.size() > 3 && spec.inputs[3]) spec.inputs[3] = twin(node.input(3), &node);
     spec.attrs.set("layout", std::string("NHWC"));
     join(node, std::move(spec));
     return true;
@@ -158,6 +162,10 @@ class ChannelsLast {
     } else if (node.is("Softmax") || node.is("LogSoftmax")) {
       if (node.opset() < 13) return false;
       axis_attribute(-1);
+      spec.inputs[0] = twin(node.input(0), &node);
+    } else if (node.is("QuantizeLinear") || node.is("DequantizeLinear")) {
+      if (node.attrs().get("block_size", 0) != 0) return false;
+      axis_attribute(1);
       spec.inputs[0] = twin(node.input(0), &node);
     } else if (node.is("ReduceMean") || node.is("ReduceSum") || node.is("ReduceMax")) {
       const auto axes = attribute_or_input(node, "axes", 1);

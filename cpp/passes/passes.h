@@ -18,6 +18,7 @@ bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
 bool fuse_bias(Graph& graph);          // into products
 bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products
+bool fuse_quantized(Graph& graph);     // float operators between (de)quantisation work on bytes
 bool channels_last(Graph& graph);      // NHWC inside regions of convolutions
 
 }  // namespace sdx::passes

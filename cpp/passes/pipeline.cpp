@@ -11,6 +11,8 @@ namespace {
 constexpr Pass kPasses[] = {
     {"expand_ops", expand_ops, 0},
     {"push_constants", push_constants, 1},
+    {"bypass_identities", bypass_identities, 1},
+    {"fuse_quantized", fuse_quantized, 2},  // before its weights are folded to floats
     {"fold_constants", fold_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
