@@ -1,23 +1,28 @@
-"""Conv, its fused form and ConvTranspose, against PyTorch in float64."""
+"""Conv, its fused form and ConvTranspose, against sums in float64."""
 
 import ml_dtypes
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from helpers import check_op, expect_error, randn
-
-CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+from numpy.lib.stride_tricks import sliding_window_view
 
 
 def conv(x, w, b=None, group=1, strides=None, dilations=None, pads=None, **_):
     axes = x.ndim - 2
-    x, w = (torch.from_numpy(v.astype(np.float64)) for v in (x, w))
-    b = None if b is None else torch.from_numpy(b.astype(np.float64))
-    pads = pads or [0] * 2 * axes
-    sides = [v for i in reversed(range(axes)) for v in (pads[i], pads[axes + i])]
-    args = (strides or [1] * axes, 0, dilations or [1] * axes, group)
-    return CONVS[axes](F.pad(x, sides), w, b, *args).numpy()
+    ones, pads = [1] * axes, pads or [0] * 2 * axes
+    strides, dilations = strides or ones, dilations or ones
+    padded = np.pad(x.astype(np.float64), [(0, 0)] * 2 + list(zip(pads, pads[axes:], strict=False)))
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True)]
+    windows = sliding_window_view(padded, reach, tuple(range(2, 2 + axes)))
+    steps = [slice(None)] * 2 + [slice(None, None, step) for step in [*strides, *dilations]]
+    windows = windows[tuple(steps)]
+    windows = windows.reshape(len(x), group, w.shape[1], *windows.shape[2:])
+    filters = w.astype(np.float64).reshape(group, w.shape[0] // group, *w.shape[1:])
+    out, taps = "xyz"[:axes], "uvw"[:axes]
+    terms = f"ngc{out}{taps},gmc{taps}->ngm{out}"
+    y = np.einsum(terms, windows, filters, optimize=True)
+    y = y.reshape(len(x), w.shape[0], *y.shape[3:])
+    return y if b is None else y + b.astype(np.float64).reshape(-1, *ones)
 
 
 CASES = [
@@ -142,23 +147,32 @@ def test_convolutions_that_make_no_sense():
     expect_error("Conv", randn(4, 5), randn(4, 5), match="rank 3 or more")
 
 
-TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-
-
 def conv_transpose(
     x, w, b=None, group=1, strides=None, dilations=None, pads=None, output_padding=None, **_
 ):
     axes = x.ndim - 2
-    x, w = (torch.from_numpy(v.astype(np.float64)) for v in (x, w))
-    b = None if b is None else torch.from_numpy(b.astype(np.float64))
     ones, pads = [1] * axes, pads or [0] * 2 * axes
-    extra = output_padding or [0] * axes
-    # PyTorch wants less output padding than stride: pad the result by a cut from a wider one.
-    y = TRANSPOSED[axes](x, w, None, strides or ones, 0, 0, group, dilations or ones)
-    y = F.pad(y, [v for e in reversed(extra) for v in (0, e)])
-    for i in range(axes):
-        y = y.narrow(2 + i, pads[i], y.shape[2 + i] - pads[i] - pads[axes + i])
-    return (y if b is None else y + b.reshape(-1, *ones)).numpy()
+    strides, dilations, extra = strides or ones, dilations or ones, output_padding or [0] * axes
+    kernel = w.shape[2:]
+    spans = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)]
+    sizes = [
+        span + d * (k - 1) + e
+        for span, d, k, e in zip(spans, dilations, kernel, extra, strict=True)
+    ]
+    grouped = x.astype(np.float64).reshape(len(x), group, -1, *x.shape[2:])
+    filters = w.astype(np.float64).reshape(group, -1, *w.shape[1:])
+    y = np.zeros((len(x), group * w.shape[1], *sizes))
+    for tap in np.ndindex(*kernel):  # every tap adds to a strided part of the result
+        starts = [t * d for t, d in zip(tap, dilations, strict=True)]
+        part = [
+            slice(start, start + span, step)
+            for start, span, step in zip(starts, spans, strides, strict=True)
+        ]
+        product = np.einsum("ngc...,gcm->ngm...", grouped, filters[(..., *tap)])
+        y[(..., *part)] += product.reshape(len(x), -1, *x.shape[2:])
+    cut = [slice(pads[i], sizes[i] - pads[axes + i]) for i in range(axes)]
+    y = y[(..., *cut)]
+    return y if b is None else y + b.astype(np.float64).reshape(-1, *ones)
 
 
 TRANSPOSED_CASES = [
