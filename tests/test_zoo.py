@@ -1,11 +1,14 @@
 """Whole models against their recorded outputs, or against onnxruntime where none are recorded.
 
 The models come from ../shared/zoo/make_zoo.py; SARDONYX_ZOO names the folder where they are built.
+Where none are, the small ones are built here.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import sardonyx
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(os.environ.get("SARDONYX_ZOO", ROOT.parent / "shared" / "zoo" / "models"))
+SCRIPT = ROOT.parent / "shared" / "zoo" / "make_zoo.py"
 CASES = sorted(FOLDER.glob("*__*.npz"))
 
 # Floats are compared relative to the largest value of the reference.
@@ -53,23 +57,43 @@ def _by_onnxruntime(model: Path, feeds: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(names, session.run(None, feeds), strict=True))
 
 
-@pytest.mark.skipif(not CASES, reason=f"no models in {FOLDER}: build the zoo, or set SARDONYX_ZOO")
-@pytest.mark.parametrize("path", [_named(path) for path in CASES])
-def test_zoo(path: Path) -> None:
+def _check(path: Path) -> None:
     name = path.stem.split("__")[0]
     with np.load(path) as data:
         arrays = {key: data[key] for key in data.files}
     feeds = {key[3:]: value for key, value in arrays.items() if key.startswith("in:")}
     recorded = {key[4:]: value for key, value in arrays.items() if key.startswith("out:")}
-    model = sardonyx.load(FOLDER / f"{name}.onnx")
+    file = path.with_name(f"{name}.onnx")
+    model = sardonyx.load(file)
     results = dict(zip([v.name for v in model.outputs], model.run(None, feeds), strict=True))
     quantised = name in QUANTISED_MODELS
     predicted = recorded.pop("sk_predict", None)
     if predicted is not None:  # the estimator's own labels, whatever the model calls them
         _compare(predicted, next(iter(results.values())), EXACT, f"{path.stem}: labels")
     if quantised or predicted is not None:
-        recorded = _by_onnxruntime(FOLDER / f"{name}.onnx", feeds)
+        recorded = _by_onnxruntime(file, feeds)
     assert recorded
     for output, expected in recorded.items():
         limit = QUANTISED if quantised else EXACT
         _compare(expected, results[output], limit, f"{path.stem}: {output}")
+
+
+@pytest.mark.skipif(not CASES, reason=f"no models in {FOLDER}: build the zoo, or set SARDONYX_ZOO")
+@pytest.mark.parametrize("path", [_named(path) for path in CASES])
+def test_zoo(path: Path) -> None:
+    _check(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(CASES), reason="the whole zoo is there")
+@pytest.mark.skipif(not SCRIPT.exists(), reason=f"there is no {SCRIPT}")
+@pytest.mark.parametrize("name", ["sk_rf100", "sk_gbc", "sk_logreg_pipe"])
+def test_converted_models(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("skl2onnx")
+    environment = os.environ | {"ZOO_OUT": str(tmp_path)}
+    done = subprocess.run([sys.executable, SCRIPT, name], env=environment, capture_output=True)
+    paths = sorted(tmp_path.glob(f"{name}__*.npz"))
+    if not paths:
+        pytest.skip(f"{SCRIPT.name} made nothing: {done.stderr.decode()[-200:]}")
+    for path in paths:
+        _check(path)
