@@ -125,10 +125,10 @@ class Session:
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: typing.SupportsInt | typing.SupportsIndex = 0, precision: str = 'float32', level: typing.SupportsInt | typing.SupportsIndex = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: typing.SupportsInt | typing.SupportsIndex = 0, precision: str = 'float32', level: typing.SupportsInt | typing.SupportsIndex = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
+    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """
@@ -136,7 +136,7 @@ class Session:
         """
     def graph_text(self) -> str:
         ...
-    def plan_summary(self, shapes: collections.abc.Mapping[str, collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]]) -> PlanSummary:
+    def plan_summary(self, shapes: collections.abc.Mapping[str, collections.abc.Sequence[int]]) -> PlanSummary:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...

@@ -18,6 +18,7 @@ def generate(folder: Path) -> str:
     command = [sys.executable, "-m", "pybind11_stubgen", "sardonyx._core", "-o", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     text = (folder / "sardonyx" / "_core.pyi").read_text()
+    text = text.replace("typing.SupportsInt | typing.SupportsIndex", "int")  # as older pybind11
     for name in ("Error", "InvalidArgument", "InvalidModel", "Unsupported"):
         # The errors call themselves sardonyx.Error, but it is this module that makes them.
         error = getattr(sardonyx, name)
