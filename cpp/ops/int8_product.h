@@ -35,7 +35,12 @@ void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& matrix, 
 // false where all are zero.
 bool widen_zero_points(DType dtype, const void* zeros, int64_t count, int64_t columns,
                        int32_t* widened);
-// Element i of a zero point of 8 bits.
+// Checks element types: scales are floats, zero points are of the type they belong to.
+void check_int8_inputs(const InferContext& ctx, const Int8Inputs& in);
+
+// Element i of a scale of any float type.
+float scale_at(DType dtype, const void* scales, int64_t i);
+// Element i of a zero point of 8 bits; 0 where there is none.
 int32_t zero_point_at(DType dtype, const void* zeros, int64_t i);
 
 // Rows by panels in blocks of fixed size, so that sums and order depend on sizes alone.

@@ -7,7 +7,8 @@ namespace sdx::ops {
 std::size_t int8_weight_bytes(const Int8Matrix& m) {
   const int64_t padded = m.group > 0 ? m.k / m.group * round_up(m.group, 4) : 0;
   checked_mul(round_up(m.n, 64), padded);
-  return kernels::int8_packed_bytes(static_cast<std::size_t>(padded), static_cast<std::size_t>(m.n));
+  return kernels::int8_packed_bytes(static_cast<std::size_t>(padded),
+                                    static_cast<std::size_t>(m.n));
 }
 
 void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& m, int8_t* packed,
@@ -23,6 +24,22 @@ void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& m, int8_
                                 .column_sums = column_sums});
 }
 
+void check_int8_inputs(const InferContext& ctx, const Int8Inputs& in) {
+  const auto has = [&](int i) { return i >= 0 && ctx.has_input(i); };
+  for (const int i : {in.a_scale, in.b_scale, in.y_scale})
+    if (has(i)) check(is_float(ctx.dtype(i)), "input ", i, ", a scale, is ", ctx.dtype(i));
+  const std::pair<int, int> owners[] = {{in.a_zero, in.a}, {in.b_zero, in.b}};
+  for (const auto& [zero, owner] : owners)
+    if (has(zero))
+      check(ctx.dtype(zero) == ctx.dtype(owner), "input ", zero, ", a zero point, is ",
+            ctx.dtype(zero), ", input ", owner, " is ", ctx.dtype(owner));
+}
+
+float scale_at(DType dtype, const void* scales, int64_t i) {
+  return dispatch(FloatTypes{}, dtype,
+                  [&]<class T>() { return static_cast<float>(static_cast<const T*>(scales)[i]); });
+}
+
 int32_t zero_point_at(DType dtype, const void* zeros, int64_t i) {
   if (!zeros) return 0;
   return dtype == DType::int8 ? static_cast<const int8_t*>(zeros)[i]
@@ -33,22 +50,24 @@ bool widen_zero_points(DType dtype, const void* zeros, int64_t count, int64_t co
                        int32_t* widened) {
   bool any = false;
   for (int64_t c = 0; c < columns; ++c) {
-    widened[c] = zero_point_at(dtype, zeros, count == 1 ? 0 : c) - (dtype == DType::uint8 ? 128 : 0);
+    widened[c] =
+        zero_point_at(dtype, zeros, count == 1 ? 0 : c) - (dtype == DType::uint8 ? 128 : 0);
     any |= widened[c] != 0;
   }
   return any;
 }
 
 Int8Grid::Int8Grid(int64_t row_count, int64_t n, int64_t k)
-    : rows(row_count), panels(static_cast<int64_t>(kernels::int8_panels(static_cast<std::size_t>(n)))) {
+    : rows(row_count),
+      panels(static_cast<int64_t>(kernels::int8_panels(static_cast<std::size_t>(n)))) {
   constexpr int64_t kRows = 48, kPanels = 4;
   constexpr double kSumsPerNanosecond = 150;
   row_step = kRows;
   panel_step = kPanels;
   const int64_t blocks = (rows + kRows - 1) / kRows * ((panels + kPanels - 1) / kPanels);
   const double cost = static_cast<double>(std::min(rows, kRows)) *
-                      static_cast<double>(std::min(panels, kPanels) * 64) *
-                      static_cast<double>(k) / kSumsPerNanosecond;
+                      static_cast<double>(std::min(panels, kPanels) * 64) * static_cast<double>(k) /
+                      kSumsPerNanosecond;
   split = split_work(blocks, cost);
 }
 

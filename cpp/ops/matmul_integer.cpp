@@ -1,13 +1,13 @@
-// Matrix products of 8-bit integers: MatMulInteger, QLinearMatMul and their com.microsoft relatives,
-// which differ in what becomes of the sums.
+// Matrix products of 8-bit integers: MatMulInteger, QLinearMatMul and their com.microsoft
+// relatives, which differ in what becomes of the sums.
 #include <cmath>
 #include <limits>
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/graph.h"
-#include "kernels/quantize.h"
 #include "ops/checks.h"
+#include "ops/dynamic_quantize.h"
 #include "ops/int8_product.h"
 #include "ops/registry.h"
 
@@ -59,19 +59,27 @@ class Int8MatMul final : public Op {
       in_ = {.a = 0, .b = 1, .b_zero = 3, .b_scale = 2, .bias = 4};
     } else {
       result_ = Result::requantised;
-      in_ = {.a = 0, .b = 3, .a_zero = 2, .b_zero = 5, .a_scale = 1, .b_scale = 4, .y_scale = 6, .y_zero = 7};
+      in_ = {.a = 0,
+             .b = 3,
+             .a_zero = 2,
+             .b_zero = 5,
+             .a_scale = 1,
+             .b_scale = 4,
+             .y_scale = 6,
+             .y_zero = 7};
     }
   }
 
   void infer(InferContext& ctx) const override {
-    check(dynamic_ ? ctx.dtype(in_.a) == DType::float32 : is_byte(ctx.dtype(in_.a)),
-          "input A is ", ctx.dtype(in_.a));
+    check(dynamic_ ? ctx.dtype(in_.a) == DType::float32 : is_byte(ctx.dtype(in_.a)), "input A is ",
+          ctx.dtype(in_.a));
     check(is_byte(ctx.dtype(in_.b)), "input B is ", ctx.dtype(in_.b), ", not an 8-bit integer");
     const DType dtype = result_ == Result::sums     ? DType::int32
                         : result_ == Result::floats ? DType::float32
                                                     : ctx.dtype(in_.y_zero);
     if (result_ == Result::requantised)
       check(is_byte(dtype), "the result would be ", dtype, ", not an 8-bit integer");
+    check_int8_inputs(ctx, in_);
     if (!ctx.has_rank(in_.a) || !ctx.has_rank(in_.b)) return ctx.set_output(0, dtype);
     const Dims &a = ctx.dims(in_.a), &b = ctx.dims(in_.b);
     check(!a.empty() && !b.empty(), "a matrix product of a scalar");
@@ -84,7 +92,11 @@ class Int8MatMul final : public Op {
       const Dim y = i + b.size() >= rank ? b[i + b.size() - rank] : Dim(1);
       check(may_equal(x, y) || x == Dim(1) || y == Dim(1), "batches ", x, " and ", y,
             " do not broadcast");
-      dims.push_back(x == Dim(1) ? y : y == Dim(1) || x.is_known() ? x : y.is_known() ? y : x == y ? x : Dim::unknown());
+      dims.push_back(x == Dim(1)                   ? y
+                     : y == Dim(1) || x.is_known() ? x
+                     : y.is_known()                ? y
+                     : x == y                      ? x
+                                                   : Dim::unknown());
     }
     if (a.size() > 1) dims.push_back(a[a.size() - 2]);
     if (b.size() > 1) dims.push_back(b.back());
@@ -115,20 +127,30 @@ class Int8MatMul final : public Op {
     const Sizes& s = call.sizes;
     call.packed = ctx.packed<int8_t>(kInt8Weights);
     call.column_sums = ctx.packed<int32_t>(kInt8ColumnSums);
-    call.a_zero_count = count_of(ctx, in_.a_zero);
-    call.b_zero_count = count_of(ctx, in_.b_zero);
-    call.a_scale_count = count_of(ctx, in_.a_scale);
-    call.b_scale_count = count_of(ctx, in_.b_scale);
-    check(call.a_zero_count <= 1 || call.a_zero_count == s.m ||
-              call.a_zero_count == checked_mul(s.batches, s.m),
-          "zero point of A has ", call.a_zero_count, " elements for ", s.m, " rows");
-    check(call.b_zero_count <= 1 || call.b_zero_count == s.n, "zero point of B has ",
-          call.b_zero_count, " elements for ", s.n, " columns");
-    check(call.a_scale_count <= 1, "scale of A has ", call.a_scale_count, " elements");
-    check(call.b_scale_count <= 1 || call.b_scale_count == s.n, "scale of B has ",
-          call.b_scale_count, " elements for ", s.n, " columns");
-    check(in_.bias < 0 || count_of(ctx, in_.bias) <= 0 || count_of(ctx, in_.bias) == s.n,
-          "bias has ", count_of(ctx, in_.bias), " elements for ", s.n, " columns");
+    const int64_t a_rows = checked_mul(element_count(s.a_batch), s.m);
+    const int64_t b_columns = checked_mul(element_count(s.b_batch), s.n);
+    const auto count_of = [&](int i, int64_t each, int64_t all, const char* what) -> int64_t {
+      if (i < 0 || !ctx.has_input(i)) return 0;
+      const int64_t count = ctx.count(i);
+      check(count == 1 || count == each || count == all, what, " has ", count, " elements, not 1, ",
+            each, " or ", all);
+      return count;
+    };
+    call.a_zero_count = count_of(in_.a_zero, s.m, a_rows, "the zero point of A");
+    call.b_zero_count = count_of(in_.b_zero, s.n, b_columns, "the zero point of B");
+    call.a_scale_count = count_of(in_.a_scale, s.m, a_rows, "the scale of A");
+    call.b_scale_count = count_of(in_.b_scale, s.n, b_columns, "the scale of B");
+    count_of(in_.y_scale, 1, 1, "the scale of Y");
+    count_of(in_.y_zero, 1, 1, "the zero point of Y");
+    count_of(in_.bias, s.n, s.n, "the bias");
+    check(in_.bias < 0 || !ctx.has_input(in_.bias) || ctx.count(in_.bias) == s.n,
+          "the bias has one element for ", s.n, " columns");
+    const auto scale_type = [&](int i) {
+      return i >= 0 && ctx.has_input(i) ? ctx.dtype(i) : DType::float32;
+    };
+    call.a_scale_type = scale_type(in_.a_scale);
+    call.b_scale_type = scale_type(in_.b_scale);
+    call.y_scale_type = scale_type(in_.y_scale);
 
     int64_t bytes = 0;
     const auto take = [&](int64_t size) {
@@ -142,8 +164,9 @@ class Int8MatMul final : public Op {
     call.row_sums_at = take(checked_mul(s.m, 4));
     call.row_zeros_at = take(checked_mul(s.m, 4));
     if (dynamic_) {
-      call.quantized_at = take(checked_mul(checked_mul(s.batches, s.m), s.k));
-      call.parts_at = take(256 * static_cast<int64_t>(sizeof(kernels::MinMax)));
+      call.quantized_at = take(ctx.count(in_.a));
+      call.parts_at = take(dynamic_quantize_scratch(ctx.count(in_.a)));
+      call.a_count = ctx.count(in_.a);
     }
     if (!call.packed) {
       call.weights_at = take(static_cast<int64_t>(int8_weight_bytes(matrix_of(s.k, s.n))));
@@ -164,11 +187,6 @@ class Int8MatMul final : public Op {
     return {.k = k, .n = n, .group = k, .k_stride = n, .n_stride = 1};
   }
 
-  // -1 where the operator has no such input, or the node leaves it out.
-  static int64_t count_of(const PrepareContext& ctx, int i) {
-    return i >= 0 && ctx.has_input(i) ? ctx.count(i) : -1;
-  }
-
   // All that the step needs, with sizes known.
   struct Call {
     Int8Inputs in;
@@ -176,8 +194,10 @@ class Int8MatMul final : public Op {
     bool dynamic = false;
     Sizes sizes;
     DType a_type{}, b_type{}, y_type{};
+    DType a_scale_type{}, b_scale_type{}, y_scale_type{};
     const int8_t* packed = nullptr;
     const int32_t* column_sums = nullptr;
+    int64_t a_count = 0;  // of A where it comes as floats
     int64_t a_zero_count = 0, b_zero_count = 0, a_scale_count = 0, b_scale_count = 0;
     int64_t zeros_at = 0, scales_at = 0, row_sums_at = 0, row_zeros_at = 0, quantized_at = 0,
             parts_at = 0, weights_at = 0, sums_at = 0;
@@ -189,28 +209,17 @@ class Int8MatMul final : public Op {
     void run(Frame& f) const {
       const Sizes& s = sizes;
       if (s.batches * s.m * s.n == 0) return;
-      std::byte* scratch = f.scratch();
       const void* a = f.in<std::byte>(in.a);
-      int32_t a_zero = 0;
-      float a_scale = in.a_scale >= 0 ? *f.in<float>(in.a_scale) : 1.0f;
-      if (dynamic) a = quantise(f, a_scale, a_zero);
-      const void* a_zeros = input(f, in.a_zero);
-      if (a_zeros && a_zero_count == 1) a_zero = zero_point_at(a_type, a_zeros, 0);
-
-      auto* b_zeros = reinterpret_cast<int32_t*>(scratch + zeros_at);
-      const bool b_offset =
-          widen_zero_points(b_type, input(f, in.b_zero), b_zero_count, s.n, b_zeros);
-      auto* scales = reinterpret_cast<float*>(scratch + scales_at);
-      if (result != Result::sums) {
-        const auto* b_scale = f.in<float>(in.b_scale);
-        const float y_scale = result == Result::requantised ? *f.in<float>(in.y_scale) : 1.0f;
-        for (int64_t c = 0; c < s.n; ++c)
-          scales[c] = a_scale * b_scale[b_scale_count == 1 ? 0 : c] / y_scale;
+      DynamicScale found;
+      if (dynamic) {
+        auto* quantized = reinterpret_cast<uint8_t*>(f.scratch() + quantized_at);
+        found = dynamic_quantize(f, f.in<float>(in.a), a_count, quantized, f.scratch() + parts_at);
+        a = quantized;
       }
       kernels::Int8Epilogue epilogue;
-      epilogue.b_zero_points = b_offset ? b_zeros : nullptr;
-      epilogue.a_zero_point = a_zero;
-      epilogue.scale = scales;
+      epilogue.a_zero_point =
+          a_zero_count == 1 ? zero_point_at(a_type, input(f, in.a_zero), 0) : found.zero_point;
+      epilogue.scale = reinterpret_cast<const float*>(f.scratch() + scales_at);
       epilogue.out_stride = static_cast<std::size_t>(s.n);
       if (result == Result::sums) {
         epilogue.kind = kernels::Int8Out::s32;
@@ -224,45 +233,43 @@ class Int8MatMul final : public Op {
         epilogue.lo = is_signed ? -128 : 0;
         epilogue.hi = is_signed ? 127 : 255;
       }
-      for (int64_t i = 0; i < s.batches; ++i) one_batch(f, a, i, epilogue);
+      for (int64_t i = 0; i < s.batches; ++i) one_batch(f, a, i, epilogue, found.scale);
     }
 
-    const void* quantise(Frame& f, float& scale, int32_t& zero) const {
-      const float* x = f.in<float>(in.a);
-      const int64_t count = sizes.batches * sizes.m * sizes.k;
-      auto* parts = reinterpret_cast<kernels::MinMax*>(f.scratch() + parts_at);
-      auto* y = reinterpret_cast<uint8_t*>(f.scratch() + quantized_at);
-      const Split split = split_work(count, 0.2, 1024);
-      const int64_t step = split.step > 0 ? split.step : std::max<int64_t>(count, 1);
-      const auto min_max = kernels::min_max.resolve();
-      f.parallel_for(split, [&](Range r) {
-        parts[r.begin / step] = min_max(x + r.begin, static_cast<std::size_t>(r.size()));
-      });
-      float low = 0, high = 0;
-      for (int64_t i = 0; i < split.chunks; ++i) {
-        low = std::min(low, parts[i].min);
-        high = std::max(high, parts[i].max);
-      }
-      scale = high == low ? 1.0f : (high - low) / 255.0f;
-      zero = static_cast<int32_t>(std::nearbyint(std::clamp(-low / scale, 0.0f, 255.0f)));
-      const auto quantize = kernels::quantize_u8.resolve();
-      f.parallel_for(split_work(count, 0.3, 64), [&](Range r) {
-        quantize(x + r.begin, y + r.begin, static_cast<std::size_t>(r.size()), scale, zero);
-      });
-      return y;
+    // What sums of each column are multiplied with.
+    void set_scales(Frame& f, float a_scale, int64_t b_batch) const {
+      if (result == Result::sums) return;
+      auto* scales = reinterpret_cast<float*>(f.scratch() + scales_at);
+      const void* b_scale = f.in<std::byte>(in.b_scale);
+      const float y_scale = result == Result::requantised
+                                ? scale_at(y_scale_type, f.in<std::byte>(in.y_scale), 0)
+                                : 1.0f;
+      const int64_t first = b_scale_count > sizes.n ? b_batch * sizes.n : 0;
+      for (int64_t c = 0; c < sizes.n; ++c)
+        scales[c] =
+            a_scale * scale_at(b_scale_type, b_scale, b_scale_count == 1 ? 0 : first + c) / y_scale;
     }
 
-    void one_batch(Frame& f, const void* a, int64_t i, kernels::Int8Epilogue epilogue) const {
+    void one_batch(Frame& f, const void* a, int64_t i, kernels::Int8Epilogue epilogue,
+                   float a_scale) const {
       const Sizes& s = sizes;
       std::byte* scratch = f.scratch();
-      const auto* a_bytes = static_cast<const uint8_t*>(a) + batch_index(i, s.batch, s.a_batch) * s.m * s.k;
+      const int64_t a_batch = batch_index(i, s.batch, s.a_batch);
+      const int64_t b_batch = batch_index(i, s.batch, s.b_batch);
+      const auto* a_bytes = static_cast<const uint8_t*>(a) + a_batch * s.m * s.k;
+      auto* b_zeros = reinterpret_cast<int32_t*>(scratch + zeros_at);
+      const void* zeros = input(f, in.b_zero);
+      if (zeros && b_zero_count > s.n) zeros = static_cast<const uint8_t*>(zeros) + b_batch * s.n;
+      const bool b_offset =
+          widen_zero_points(b_type, zeros, std::min(b_zero_count, s.n), s.n, b_zeros);
+      epilogue.b_zero_points = b_offset ? b_zeros : nullptr;
       const int8_t* weights = packed;
       epilogue.column_sums = column_sums;
       if (!weights) {
         auto* made = reinterpret_cast<int8_t*>(scratch + weights_at);
         auto* sums = reinterpret_cast<int32_t*>(scratch + sums_at);
-        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + batch_index(i, s.batch, s.b_batch) * s.k * s.n,
-                          matrix_of(s.k, s.n), made, sums);
+        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + b_batch * s.k * s.n, matrix_of(s.k, s.n),
+                          made, sums);
         weights = made;
         epilogue.column_sums = sums;
       }
@@ -277,28 +284,41 @@ class Int8MatMul final : public Op {
         kernels::int8_row_sums.resolve()(rows, static_cast<std::size_t>(s.m), row_sums);
       auto* row_zeros = reinterpret_cast<int32_t*>(scratch + row_zeros_at);
       if (a_zero_count > 1) {
-        const int64_t first = a_zero_count == s.m ? 0 : i * s.m;
+        const int64_t first = a_zero_count > s.m ? a_batch * s.m : 0;
         for (int64_t r = 0; r < s.m; ++r)
           row_zeros[r] = zero_point_at(a_type, input(f, in.a_zero), first + r);
       }
       const std::size_t item = item_size(y_type);
       std::byte* y = f.out<std::byte>(0) + static_cast<std::size_t>(i * s.m * s.n) * item;
-      const auto gemm = kernels::int8_gemm.resolve();
-      Int8Grid(s.m, s.n, s.k).run(f, [&](Range r, Range p) {
-        kernels::Int8GemmArgs args;
-        args.a = rows;
-        args.a.a = a_bytes + r.begin * s.k;
-        args.rows = static_cast<std::size_t>(r.size());
-        args.packed = weights;
-        args.n = static_cast<std::size_t>(s.n);
-        args.panel_begin = static_cast<std::size_t>(p.begin);
-        args.panel_end = static_cast<std::size_t>(p.end);
-        args.epilogue = epilogue;
-        args.epilogue.out = y + static_cast<std::size_t>(r.begin * s.n) * item;
-        if (epilogue.b_zero_points) args.epilogue.row_sums = row_sums + r.begin;
-        if (a_zero_count > 1) args.epilogue.a_zero_points = row_zeros + r.begin;
-        gemm(args);
-      });
+      const auto multiply = [&, gemm = kernels::int8_gemm.resolve()](Range all) {
+        Int8Grid(all.size(), s.n, s.k).run(f, [&](Range r, Range p) {
+          const int64_t first = all.begin + r.begin;
+          kernels::Int8GemmArgs args;
+          args.a = rows;
+          args.a.a = a_bytes + first * s.k;
+          args.rows = static_cast<std::size_t>(r.size());
+          args.packed = weights;
+          args.n = static_cast<std::size_t>(s.n);
+          args.panel_begin = static_cast<std::size_t>(p.begin);
+          args.panel_end = static_cast<std::size_t>(p.end);
+          args.epilogue = epilogue;
+          args.epilogue.out = y + static_cast<std::size_t>(first * s.n) * item;
+          if (epilogue.b_zero_points) args.epilogue.row_sums = row_sums + first;
+          if (a_zero_count > 1) args.epilogue.a_zero_points = row_zeros + first;
+          gemm(args);
+        });
+      };
+      const void* a_scales = input(f, in.a_scale);
+      if (a_scale_count <= 1) {
+        set_scales(f, a_scales ? scale_at(a_scale_type, a_scales, 0) : a_scale, b_batch);
+        multiply({0, s.m});
+        return;
+      }
+      const int64_t first = a_scale_count > s.m ? a_batch * s.m : 0;
+      for (int64_t row = 0; row < s.m; ++row) {
+        set_scales(f, scale_at(a_scale_type, a_scales, first + row), b_batch);
+        multiply({row, row + 1});
+      }
     }
   };
 

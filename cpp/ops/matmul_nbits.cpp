@@ -1,5 +1,5 @@
-// com.microsoft MatMulNBits: a product with weights of 2, 4 or 8 bits in blocks along the depth, each
-// block with a scale and a zero point. Computed in float32 whatever accuracy_level allows.
+// com.microsoft MatMulNBits: a product with weights of 2, 4 or 8 bits in blocks along the depth,
+// each block with a scale and a zero point. Computed in float32 whatever accuracy_level allows.
 #include <bit>
 
 #include "base/checked.h"
@@ -8,6 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/int4.h"
 #include "ops/checks.h"
+#include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
 #include "ops/registry.h"
 
@@ -31,17 +32,22 @@ class MatMulNBits final : public Op {
         block_(init.attrs.require<int64_t>("block_size")) {
     check(k_ > 0 && n_ > 0, "K is ", k_, " and N is ", n_);
     check(bits_ == 2 || bits_ == 4 || bits_ == 8, "bits is ", bits_);
-    check(block_ >= 16 && std::has_single_bit(static_cast<uint64_t>(block_)), "block_size is ", block_);
+    check(block_ >= 16 && std::has_single_bit(static_cast<uint64_t>(block_)), "block_size is ",
+          block_);
     checked_mul(checked_mul(blocks(), block_), n_);
   }
 
   void infer(InferContext& ctx) const override {
     if (ctx.has_input(4)) fail(ErrorKind::unsupported, "g_idx is not supported");
     const DType dtype = ctx.dtype(0);
-    if (dtype != DType::float32)
+    if (!packs_as_float32(dtype))
       fail(ErrorKind::unsupported, "element type ", dtype, " is not supported here");
     check(ctx.dtype(1) == DType::uint8, "B is ", ctx.dtype(1), ", not uint8");
     check(ctx.dtype(2) == dtype, "scales are ", ctx.dtype(2), ", not ", dtype);
+    check(!ctx.has_input(3) || ctx.dtype(3) == DType::uint8 || ctx.dtype(3) == dtype,
+          "zero_points are ", ctx.has_input(3) ? ctx.dtype(3) : dtype, ", not uint8 or ", dtype);
+    check(!ctx.has_input(5) || ctx.dtype(5) == dtype, "bias is ",
+          ctx.has_input(5) ? ctx.dtype(5) : dtype, ", not ", dtype);
     check_count(ctx, 1, checked_mul(n_, blocks()) * (block_ * bits_ / 8), "B");
     check_count(ctx, 2, n_ * blocks(), "scales");
     if (ctx.has_input(3))
@@ -61,13 +67,17 @@ class MatMulNBits final : public Op {
     const auto block = static_cast<std::size_t>(block_);
     kernels::Int4PackArgs args;
     args.b = b->data<uint8_t>();
-    args.scales = scales->data<float>();
-    if (zeros && zeros->dtype() == DType::float32) args.float_zero_points = zeros->data<float>();
-    if (zeros && zeros->dtype() == DType::uint8) args.zero_points = zeros->data<uint8_t>();
+    std::vector<float> wide_scales, wide_zeros;
+    args.scales = as_floats(*scales, wide_scales);
+    if (zeros && zeros->dtype() == DType::uint8)
+      args.zero_points = zeros->data<uint8_t>();
+    else if (zeros)
+      args.float_zero_points = as_floats(*zeros, wide_zeros);
     args.k = k;
     args.n = n;
     args.block = block;
-    args.packed = static_cast<uint8_t*>(ctx.allocate(kWeights, kernels::int4_packed_bytes(k, n, block)));
+    args.packed =
+        static_cast<uint8_t*>(ctx.allocate(kWeights, kernels::int4_packed_bytes(k, n, block)));
     const std::size_t floats = kernels::int4_scale_count(k, n, block) * sizeof(float);
     args.packed_scales = static_cast<float*>(ctx.allocate(kScales, floats));
     if (zeros) args.packed_offsets = static_cast<float*>(ctx.allocate(kOffsets, floats));
@@ -79,14 +89,15 @@ class MatMulNBits final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const int64_t rows = ctx.count(0) / k_;
-    if (!ctx.packed<uint8_t>(kWeights)) return unpacked(ctx, rows);
+    if (!ctx.packed<uint8_t>(kWeights)) return in_float32(ctx, unpacked(ctx, rows));
     const kernels::Int4Weights weights{.packed = ctx.packed<uint8_t>(kWeights),
                                        .scales = ctx.packed<float>(kScales),
                                        .offsets = ctx.packed<float>(kOffsets),
                                        .k = static_cast<std::size_t>(k_),
                                        .n = static_cast<std::size_t>(n_),
                                        .block = static_cast<std::size_t>(block_)};
-    return rows <= kFewRows ? few_rows(weights, rows) : many_rows(ctx, weights, rows);
+    return in_float32(ctx,
+                      rows <= kFewRows ? few_rows(weights, rows) : many_rows(ctx, weights, rows));
   }
 
   double flops(const PrepareContext& ctx) const override {
@@ -103,8 +114,8 @@ class MatMulNBits final : public Op {
   static void check_count(const InferContext& ctx, int i, int64_t count, const char* what) {
     if (!ctx.has_input(i)) return;
     const auto shape = ctx.input(i).known_shape();
-    check(!shape || element_count(*shape) == count, what, " has ", shape ? element_count(*shape) : 0,
-          " elements, not ", count);
+    check(!shape || element_count(*shape) == count, what, " has ",
+          shape ? element_count(*shape) : 0, " elements, not ", count);
   }
 
   Step few_rows(const kernels::Int4Weights& weights, int64_t rows) const {
@@ -148,7 +159,8 @@ class MatMulNBits final : public Op {
       f.parallel_for(Split{.items = lanes, .chunks = lanes}, [&](Range r) {
         for (int64_t lane = r.begin; lane < r.end; ++lane) {
           float* b = f.scratch<float>() + lane * lane_floats;
-          for (int64_t c = column_blocks * lane / lanes; c < column_blocks * (lane + 1) / lanes; ++c) {
+          for (int64_t c = column_blocks * lane / lanes; c < column_blocks * (lane + 1) / lanes;
+               ++c) {
             const int64_t columns = std::min(kColumns, n_of(weights) - c * kColumns);
             const auto panels = static_cast<int64_t>(kernels::int4_panels(weights.n));
             dequantize({.weights = weights,
@@ -164,18 +176,21 @@ class MatMulNBits final : public Op {
             args.b = b;
             args.c = f.out<float>(0) + c * kColumns;
             if (f.has_input(5)) args.epilogue.column_bias = f.in<float>(5) + c * kColumns;
-            gemm.dynamic(args, {0, args.m, 0, static_cast<std::size_t>(gemm.panels(columns))}, b + floats);
+            gemm.dynamic(args, {0, args.m, 0, static_cast<std::size_t>(gemm.panels(columns))},
+                         b + floats);
           }
         }
       });
     };
   }
 
-  static int64_t n_of(const kernels::Int4Weights& weights) { return static_cast<int64_t>(weights.n); }
+  static int64_t n_of(const kernels::Int4Weights& weights) {
+    return static_cast<int64_t>(weights.n);
+  }
 
   // Weights that are no constants, or of other widths: straight from the operator's layout.
   Step unpacked(PrepareContext& ctx, int64_t rows) const {
-    const bool float_zeros = ctx.has_input(3) && ctx.dtype(3) == DType::float32;
+    const bool float_zeros = ctx.has_input(3) && ctx.dtype(3) != DType::uint8;
     return [k = k_, n = n_, bits = bits_, block = block_, count = blocks(), zero_row = zero_bytes(),
             float_zeros, rows](Frame& f) {
       const float *x = f.in<float>(0), *scales = f.in<float>(2), *bias = f.in<float>(5);

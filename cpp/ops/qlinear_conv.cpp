@@ -17,6 +17,8 @@ namespace {
 // Pointers a block of output pixels needs, kept on the stack.
 constexpr int64_t kMaxPointers = 2048;
 constexpr int64_t kRowsPerBlock = 48;
+// The slot beside those of Int8Slot for weights of a depthwise convolution.
+constexpr int kDepthwiseWeights = 3;
 
 struct Sizes {
   int64_t images = 0, channels = 0, outputs = 0, groups = 1, taps = 1;
@@ -54,8 +56,15 @@ class Int8Conv final : public Op {
         requantised_(init.type == "QLinearConv"),
         channels_last_(is_channels_last(init.attrs)) {
     check(groups_ >= 1, "group is ", groups_);
-    in_ = requantised_ ? Int8Inputs{.a = 0, .b = 3, .a_zero = 2, .b_zero = 5, .a_scale = 1,
-                                    .b_scale = 4, .y_scale = 6, .y_zero = 7, .bias = 8}
+    in_ = requantised_ ? Int8Inputs{.a = 0,
+                                    .b = 3,
+                                    .a_zero = 2,
+                                    .b_zero = 5,
+                                    .a_scale = 1,
+                                    .b_scale = 4,
+                                    .y_scale = 6,
+                                    .y_zero = 7,
+                                    .bias = 8}
                        : Int8Inputs{.a = 0, .b = 1, .a_zero = 2, .b_zero = 3};
   }
 
@@ -64,6 +73,15 @@ class Int8Conv final : public Op {
       check(ctx.dtype(i) == DType::uint8 || ctx.dtype(i) == DType::int8, "input ", i, " is ",
             ctx.dtype(i), ", not an 8-bit integer");
     const DType dtype = requantised_ ? ctx.dtype(in_.y_zero) : DType::int32;
+    if (requantised_)
+      check(dtype == DType::uint8 || dtype == DType::int8, "the result would be ", dtype,
+            ", not an 8-bit integer");
+    check_int8_inputs(ctx, in_);
+    for (const int i : {in_.a_scale, in_.b_scale, in_.y_scale})
+      if (i >= 0)
+        check(ctx.dtype(i) == DType::float32, "input ", i, ", a scale, is ", ctx.dtype(i));
+    if (in_.bias >= 0 && ctx.has_input(in_.bias))
+      check(ctx.dtype(in_.bias) == DType::int32, "the bias is ", ctx.dtype(in_.bias));
     if (!ctx.has_rank(in_.a)) return ctx.set_output(0, dtype);
     const Dims& x = ctx.dims(in_.a);
     check(x.size() >= 3 && x.size() <= 5, "expected an input of rank 3 to 5, got ", x);
@@ -75,8 +93,8 @@ class Int8Conv final : public Op {
       const Dims& w = ctx.dims(in_.b);
       check(w.size() == x.size(), "weights ", w, " for an input ", x);
       const Dim& channels = x[channels_last_ ? x.size() - 1 : 1];
-      check(may_equal(channels, w[1] * Dim(groups_)), channels, " channels, but weights ", w, " in ",
-            groups_, " groups");
+      check(may_equal(channels, w[1] * Dim(groups_)), channels, " channels, but weights ", w,
+            " in ", groups_, " groups");
       outputs = w[0];
       check(!outputs.is_known() || outputs.value() % groups_ == 0, outputs, " output channels in ",
             groups_, " groups");
@@ -94,7 +112,20 @@ class Int8Conv final : public Op {
     const Tensor* w = ctx.constant(in_.b);
     if (!w || w->rank() < 3 || w->count() == 0) return;
     const Sizes s = weight_sizes(w->shape());
-    auto* sums = static_cast<int32_t*>(ctx.allocate(kInt8ColumnSums, sum_count(s) * sizeof(int32_t)));
+    auto* sums =
+        static_cast<int32_t*>(ctx.allocate(kInt8ColumnSums, sum_count(s) * sizeof(int32_t)));
+    const Tensor* zeros = ctx.constant(in_.b_zero);
+    if (s.depthwise() && (zeros || !ctx.has_input(in_.b_zero))) {
+      std::vector<int8_t> packed(depthwise_bytes(s));
+      const int64_t zero_count = zeros ? zeros->count() : 0;
+      if ((zero_count <= 1 || zero_count == s.outputs) &&
+          pack_depthwise(s, w->dtype(), w->raw(), zeros ? zeros->raw() : nullptr, zero_count,
+                         packed.data(), sums)) {
+        std::copy(packed.begin(), packed.end(),
+                  static_cast<int8_t*>(ctx.allocate(kDepthwiseWeights, packed.size())));
+        return ctx.release_input(in_.b);
+      }
+    }
     pack_weights(s, w->dtype(), w->raw(),
                  static_cast<int8_t*>(ctx.allocate(kInt8Weights, packed_bytes(s))), sums);
     ctx.release_input(in_.b);
@@ -109,6 +140,12 @@ class Int8Conv final : public Op {
     call.w_type = ctx.dtype(in_.b);
     call.y_type = ctx.output_dtype(0);
     call.packed = ctx.packed<int8_t>(kInt8Weights);
+    if (const auto* packed = ctx.packed<int8_t>(kDepthwiseWeights)) {
+      call.packed = packed;
+      call.depthwise = true;
+    } else if (!call.packed) {
+      call.depthwise = s.depthwise() && call.w_type == DType::int8 && !ctx.has_input(in_.b_zero);
+    }
     call.column_sums = ctx.packed<int32_t>(kInt8ColumnSums);
     const auto per_channel = [&](int i, const char* what) {
       if (i < 0 || !ctx.has_input(i)) return int64_t{0};
@@ -138,7 +175,8 @@ class Int8Conv final : public Op {
     const int64_t item = static_cast<int64_t>(item_size(call.y_type));
     if (!channels_last_) {
       call.x_at = take(checked_mul(checked_mul(s.images, s.input_pixels), s.channels));
-      call.y_at = take(checked_mul(checked_mul(checked_mul(s.images, s.output_pixels), s.outputs), item));
+      call.y_at =
+          take(checked_mul(checked_mul(checked_mul(s.images, s.output_pixels), s.outputs), item));
     }
     if (!call.packed) {
       call.weights_at = take(static_cast<int64_t>(packed_bytes(s)));
@@ -179,43 +217,51 @@ class Int8Conv final : public Op {
   }
 
   static Int8Matrix matrix_of(const Sizes& s) {
-    return {.k = s.taps * s.group_channels(), .n = s.group_outputs(), .group = s.group_channels(),
-            .k_stride = 1, .n_stride = 0};
+    return {.k = s.taps * s.group_channels(),
+            .n = s.group_outputs(),
+            .group = s.group_channels(),
+            .k_stride = 1,
+            .n_stride = 0};
   }
   static std::size_t group_bytes(const Sizes& s) {
     const std::size_t bytes = int8_weight_bytes(matrix_of(s));
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
   static std::size_t packed_bytes(const Sizes& s) {
-    if (s.depthwise()) return static_cast<std::size_t>(s.taps * s.channels);
-    return static_cast<std::size_t>(
-        checked_mul(static_cast<int64_t>(group_bytes(s)), s.groups));
+    return static_cast<std::size_t>(checked_mul(static_cast<int64_t>(group_bytes(s)), s.groups));
+  }
+  static std::size_t depthwise_bytes(const Sizes& s) {
+    return static_cast<std::size_t>(checked_mul(s.taps, s.channels));
   }
   static std::size_t padded_outputs(const Sizes& s) {
     return kernels::int8_padded_cols(static_cast<std::size_t>(s.group_outputs()));
   }
   static std::size_t sum_count(const Sizes& s) {
-    return s.depthwise() ? static_cast<std::size_t>(s.channels)
-                         : padded_outputs(s) * static_cast<std::size_t>(s.groups);
+    return padded_outputs(s) * static_cast<std::size_t>(s.groups);
   }
 
-  // From [outputs][group channels][taps] to what the kernels read.
+  // Depthwise weights as [taps][channels] with their zero points taken off; false where the
+  // differences are no 8-bit integers.
+  static bool pack_depthwise(const Sizes& s, DType dtype, const void* data, const void* zeros,
+                             int64_t zero_count, int8_t* packed, int32_t* sums) {
+    for (int64_t c = 0; c < s.channels; ++c) {
+      const int32_t zero = zero_point_at(dtype, zeros, zero_count <= 1 ? 0 : c);
+      sums[c] = 0;
+      for (int64_t t = 0; t < s.taps; ++t) {
+        const int32_t value = zero_point_at(dtype, data, c * s.taps + t) - zero;
+        if (value < -128 || value > 127) return false;
+        packed[t * s.channels + c] = static_cast<int8_t>(value);
+        sums[c] += value;
+      }
+    }
+    return true;
+  }
+
+  // From [outputs][group channels][taps] to what the product reads: depth runs over taps, then
+  // channels.
   static void pack_weights(const Sizes& s, DType dtype, const void* data, int8_t* packed,
                            int32_t* sums) {
     const auto* w = static_cast<const uint8_t*>(data);
-    if (s.depthwise()) {
-      const int offset = dtype == DType::uint8 ? 128 : 0;
-      for (int64_t c = 0; c < s.channels; ++c) {
-        sums[c] = 0;
-        for (int64_t t = 0; t < s.taps; ++t) {
-          const int value = offset ? w[c * s.taps + t] - offset : static_cast<int8_t>(w[c * s.taps + t]);
-          packed[t * s.channels + c] = static_cast<int8_t>(value);
-          sums[c] += value;
-        }
-      }
-      return;
-    }
-    // Depth runs over taps, then channels: the file has it the other way round.
     const int64_t depth = s.group_channels() * s.taps;
     std::vector<uint8_t> by_tap(static_cast<std::size_t>(depth * s.group_outputs()));
     for (int64_t g = 0; g < s.groups; ++g) {
@@ -227,7 +273,8 @@ class Int8Conv final : public Op {
       Int8Matrix matrix = matrix_of(s);
       matrix.k_stride = s.group_outputs();
       matrix.n_stride = 1;
-      pack_int8_weights(dtype, by_tap.data(), matrix, packed + static_cast<std::size_t>(g) * group_bytes(s),
+      pack_int8_weights(dtype, by_tap.data(), matrix,
+                        packed + static_cast<std::size_t>(g) * group_bytes(s),
                         sums + static_cast<std::size_t>(g) * padded_outputs(s));
     }
   }
@@ -235,7 +282,7 @@ class Int8Conv final : public Op {
   struct Call {
     Int8Inputs in;
     Sizes sizes;
-    bool requantised = false, channels_last = false;
+    bool requantised = false, channels_last = false, depthwise = false;
     DType x_type{}, w_type{}, y_type{};
     const int8_t* packed = nullptr;
     const int32_t* column_sums = nullptr;
@@ -259,7 +306,10 @@ class Int8Conv final : public Op {
       if (!weights) {
         auto* made = reinterpret_cast<int8_t*>(scratch + weights_at);
         auto* made_sums = reinterpret_cast<int32_t*>(scratch + sums_at);
-        pack_weights(s, w_type, f.in<std::byte>(in.b), made, made_sums);
+        if (depthwise)
+          pack_depthwise(s, w_type, f.in<std::byte>(in.b), nullptr, 0, made, made_sums);
+        else
+          pack_weights(s, w_type, f.in<std::byte>(in.b), made, made_sums);
         weights = made;
         sums = made_sums;
       }
@@ -267,14 +317,15 @@ class Int8Conv final : public Op {
       auto* padding = reinterpret_cast<uint8_t*>(scratch + padding_at);
       std::fill(padding, padding + s.channels, static_cast<uint8_t>(x_zero));
       auto* w_zeros = reinterpret_cast<int32_t*>(scratch + zeros_at);
-      const bool offset =
-          widen_zero_points(w_type, f.in<std::byte>(in.b_zero), w_zero_count, s.outputs, w_zeros);
+      const bool offset = !depthwise && widen_zero_points(w_type, f.in<std::byte>(in.b_zero),
+                                                          w_zero_count, s.outputs, w_zeros);
       kernels::Int8Epilogue epilogue = epilogue_for(f, x_zero);
       for (int64_t image = 0; image < s.images; ++image) {
         const uint8_t* from = x + image * s.input_pixels * s.channels;
-        std::byte* to = y + static_cast<std::size_t>(image * s.output_pixels * s.outputs) * item_size(y_type);
-        if (s.depthwise() && !offset)
-          depthwise(f, from, padding, weights, sums, epilogue, to);
+        std::byte* to =
+            y + static_cast<std::size_t>(image * s.output_pixels * s.outputs) * item_size(y_type);
+        if (depthwise)
+          each_channel(f, from, padding, weights, sums, epilogue, to);
         else
           grouped(f, from, padding, weights, sums, epilogue, offset ? w_zeros : nullptr, to);
       }
@@ -290,13 +341,14 @@ class Int8Conv final : public Op {
       const auto run = kernels::transpose_32.resolve();
       const auto pixels = static_cast<std::size_t>(sizes.output_pixels);
       const auto channels = static_cast<std::size_t>(sizes.outputs);
-      f.parallel_for(split_work(sizes.images, 0.5 * static_cast<double>(pixels * channels)), [&](Range r) {
-        for (int64_t i = r.begin; i < r.end; ++i) {
-          const std::size_t base = static_cast<std::size_t>(i) * pixels * channels;
-          run(pixels, channels, reinterpret_cast<const uint32_t*>(y) + base, channels,
-              f.out<uint32_t>(0) + base, pixels);
-        }
-      });
+      f.parallel_for(split_work(sizes.images, 0.5 * static_cast<double>(pixels * channels)),
+                     [&](Range r) {
+                       for (int64_t i = r.begin; i < r.end; ++i) {
+                         const std::size_t base = static_cast<std::size_t>(i) * pixels * channels;
+                         run(pixels, channels, reinterpret_cast<const uint32_t*>(y) + base,
+                             channels, f.out<uint32_t>(0) + base, pixels);
+                       }
+                     });
     }
 
     kernels::Int8Epilogue epilogue_for(Frame& f, int32_t x_zero) const {
@@ -391,30 +443,33 @@ class Int8Conv final : public Op {
       });
     }
 
-    void depthwise(Frame& f, const uint8_t* x, const uint8_t* padding, const int8_t* weights,
-                   const int32_t* sums, const kernels::Int8Epilogue& shared, std::byte* y) const {
+    void each_channel(Frame& f, const uint8_t* x, const uint8_t* padding, const int8_t* weights,
+                      const int32_t* sums, const kernels::Int8Epilogue& shared,
+                      std::byte* y) const {
       const Sizes& s = sizes;
       const int64_t step = block_rows(), blocks = (s.output_pixels + step - 1) / step;
       const auto run = kernels::int8_depthwise.resolve();
-      f.parallel_for(split_work(blocks, static_cast<double>(step * s.channels * s.taps) / 8.0), [&](Range r) {
-        std::array<const void*, kMaxPointers> pointers;
-        for (int64_t block = r.begin; block < r.end; ++block) {
-          const Range rows{block * step, std::min(s.output_pixels, (block + 1) * step)};
-          point(rows, 0, x, padding, pointers.data());
-          kernels::Int8DepthwiseArgs args;
-          args.a.pixels = pointers.data();
-          args.a.taps = static_cast<std::size_t>(s.taps);
-          args.a.channels = static_cast<std::size_t>(s.channels);
-          args.a.is_signed = x_type == DType::int8;
-          args.rows = static_cast<std::size_t>(rows.size());
-          args.weights = weights;
-          args.channel_end = static_cast<std::size_t>(s.channels);
-          args.epilogue = shared;
-          args.epilogue.column_sums = sums;
-          args.epilogue.out = y + static_cast<std::size_t>(rows.begin * s.outputs) * item_size(y_type);
-          run(args);
-        }
-      });
+      f.parallel_for(
+          split_work(blocks, static_cast<double>(step * s.channels * s.taps) / 8.0), [&](Range r) {
+            std::array<const void*, kMaxPointers> pointers;
+            for (int64_t block = r.begin; block < r.end; ++block) {
+              const Range rows{block * step, std::min(s.output_pixels, (block + 1) * step)};
+              point(rows, 0, x, padding, pointers.data());
+              kernels::Int8DepthwiseArgs args;
+              args.a.pixels = pointers.data();
+              args.a.taps = static_cast<std::size_t>(s.taps);
+              args.a.channels = static_cast<std::size_t>(s.channels);
+              args.a.is_signed = x_type == DType::int8;
+              args.rows = static_cast<std::size_t>(rows.size());
+              args.weights = weights;
+              args.channel_end = static_cast<std::size_t>(s.channels);
+              args.epilogue = shared;
+              args.epilogue.column_sums = sums;
+              args.epilogue.out =
+                  y + static_cast<std::size_t>(rows.begin * s.outputs) * item_size(y_type);
+              run(args);
+            }
+          });
     }
   };
 

@@ -1,5 +1,7 @@
-// QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear; one scale for a tensor, an axis, or blocks
-// along an axis.
+// QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear; one scale for a tensor, an axis, or
+// blocks along an axis.
+#include "kernels/quantize.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,7 +9,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/graph.h"
-#include "kernels/quantize.h"
+#include "ops/checks.h"
+#include "ops/dynamic_quantize.h"
 #include "ops/number_cast.h"
 #include "ops/registry.h"
 #include "ops/small_float.h"
@@ -46,19 +49,25 @@ struct QuantizeAttributes {
   explicit QuantizeAttributes(const OpInit& init)
       : axis(init.attrs.get("axis", 1)),
         block_size(init.attrs.get("block_size", 0)),
-        output_dtype(init.attrs.get("output_dtype", 0)),
+        output_dtype(read_dtype(init, "output_dtype")),
+        precision(read_dtype(init, "precision")),
         saturate(init.attrs.get("saturate", 1) != 0) {
     check(block_size >= 0, "block_size is ", block_size);
-    check(output_dtype == 0 || is_known_dtype(output_dtype), "output_dtype is ", output_dtype);
   }
 
   void check_scale(const InferContext& ctx) const {
-    if (!ctx.has_rank(0) || !ctx.has_rank(1)) return;
-    const Dims &x = ctx.dims(0), &scale = ctx.dims(1);
-    if (ctx.has_input(2) && ctx.has_rank(2))
-      check(ctx.rank(2) == ctx.rank(1), "the zero point has rank ", ctx.rank(2), ", the scale ",
-            ctx.rank(1));
-    if (is_scalar(scale)) return;
+    const DType dtype = ctx.dtype(1);
+    check(is_float(dtype) || dtype == DType::float8e8m0 || dtype == DType::int32, "the scale is ",
+          dtype);
+    if (!ctx.has_rank(1)) return;
+    const Dims& scale = ctx.dims(1);
+    if (ctx.has_input(2) && ctx.has_rank(2)) {
+      const Dims& zero = ctx.dims(2);
+      check((may_be_single(zero) && may_be_single(scale)) || may_equal(zero, scale),
+            "the zero point has shape ", zero, ", the scale ", scale);
+    }
+    if (may_be_single(scale) || !ctx.has_rank(0)) return;
+    const Dims& x = ctx.dims(0);
     const int64_t at = normalize_axis(axis, static_cast<int64_t>(x.size()));
     if (block_size == 0) {
       check(scale.size() == 1, "expected one scale, or one for each index of axis ", axis,
@@ -66,7 +75,8 @@ struct QuantizeAttributes {
       check(!scale[0].is_known() || !x[at].is_known() || scale[0] == x[at], "scale has ", scale[0],
             " elements, axis ", axis, " has ", x[at]);
     } else {
-      check(scale.size() == x.size(), "blocked scale of rank ", scale.size(), " for rank ", x.size());
+      check(scale.size() == x.size(), "blocked scale of rank ", scale.size(), " for rank ",
+            x.size());
       for (std::size_t i = 0; i < x.size(); ++i) {
         const Dim wanted = static_cast<int64_t>(i) == at ? ceil_div(x[i], Dim(block_size)) : x[i];
         check(!scale[i].is_known() || !wanted.is_known() || scale[i] == wanted, "blocked scale ",
@@ -77,7 +87,7 @@ struct QuantizeAttributes {
 
   ScaleMap map(const Shape& x, const Shape& scale) const {
     ScaleMap result;
-    if (scale.empty() || (scale.size() == 1 && scale[0] == 1 && block_size == 0)) {
+    if (scale.empty() || (scale.size() == 1 && scale[0] == 1)) {
       result.inner = element_count(x);
       return result;
     }
@@ -88,16 +98,25 @@ struct QuantizeAttributes {
     result.inner = split.inner;
     if (block_size > 0) {
       result.block = block_size;
-      result.blocks = scale[static_cast<std::size_t>(normalize_axis(axis, static_cast<int64_t>(x.size())))];
+      result.blocks =
+          scale[static_cast<std::size_t>(normalize_axis(axis, static_cast<int64_t>(x.size())))];
     }
     return result;
   }
 
-  static bool is_scalar(const Dims& scale) {
-    return scale.empty() || (scale.size() == 1 && scale[0] == Dim(1));
+  // One for the whole tensor, however written; what is not known yet is checked when it is.
+  static bool may_be_single(const Dims& dims) {
+    return dims.empty() || (dims.size() == 1 && dims[0].value_or(1) == 1);
   }
 
-  int64_t axis, block_size, output_dtype;
+  static DType read_dtype(const OpInit& init, const char* name) {
+    const int64_t number = init.attrs.get(name, 0);
+    check(number == 0 || is_known_dtype(number), name, " is ", number);
+    return static_cast<DType>(number);
+  }
+
+  int64_t axis, block_size;
+  DType output_dtype, precision;  // undefined where not given
   bool saturate;
 };
 
@@ -121,6 +140,36 @@ double load_quantized(DType dtype, const void* data, int64_t i) {
     default:
       return small_float_values(dtype)[static_cast<const uint8_t*>(data)[i]];
   }
+}
+
+bool is_quantized(DType dtype) {
+  const bool wide = dtype == DType::uint32 || dtype == DType::uint64 || dtype == DType::int64;
+  return (is_integer(dtype) && !wide) || is_small_float(dtype);
+}
+
+double load_scale(DType dtype, const void* scales, int64_t i) {
+  switch (dtype) {
+    case DType::float32:
+      return static_cast<const float*>(scales)[i];
+    case DType::float64:
+      return static_cast<const double*>(scales)[i];
+    case DType::float16:
+      return static_cast<float>(static_cast<const Half*>(scales)[i]);
+    case DType::bfloat16:
+      return static_cast<float>(static_cast<const BFloat16*>(scales)[i]);
+    case DType::int32:
+      return static_cast<const int32_t*>(scales)[i];
+    default:
+      return small_float_values(dtype)[static_cast<const uint8_t*>(scales)[i]];
+  }
+}
+
+// A quotient as it comes out of a division in that type.
+double rounded(double quotient, DType precision) {
+  if (precision == DType::float64) return quotient;
+  if (precision == DType::float16) return static_cast<float>(number_cast<Half>(quotient));
+  if (precision == DType::bfloat16) return static_cast<float>(number_cast<BFloat16>(quotient));
+  return static_cast<float>(quotient);
 }
 
 struct IntegerRange {
@@ -161,8 +210,9 @@ class QuantizeLinear final : public Op {
     DType dtype = DType::uint8;
     if (ctx.has_input(2))
       dtype = ctx.dtype(2);
-    else if (attrs_.output_dtype != 0)
-      dtype = static_cast<DType>(attrs_.output_dtype);
+    else if (attrs_.output_dtype != DType::undefined)
+      dtype = attrs_.output_dtype;
+    check(is_quantized(dtype), "quantisation to ", dtype, " is not defined");
     Type type = ctx.input(0);
     type.dtype = dtype;
     ctx.set_output(0, std::move(type));
@@ -177,6 +227,7 @@ class QuantizeLinear final : public Op {
       return to == DType::uint8 ? fast<uint8_t>(kernels::quantize_u8.resolve(), map, has_zero)
                                 : fast<int8_t>(kernels::quantize_s8.resolve(), map, has_zero);
     const bool small = is_small_float(to);
+    const DType precision = attrs_.precision == DType::undefined ? scale_type : attrs_.precision;
     const IntegerRange range = small ? IntegerRange{0, 0} : integer_range(to);
     return dispatch(FloatOrInt{}, from, [&]<class T>() -> Step {
       return [=, saturate = attrs_.saturate](Frame& f) {
@@ -187,15 +238,15 @@ class QuantizeLinear final : public Op {
         f.parallel_for(split_work(map.runs() * length, 3.0), [&](Range r) {
           for (int64_t i = r.begin; i < r.end; ++i) {
             const int64_t s = map.scale_of(i / length);
-            const float scale = load_scale(scale_type, scales, s);
-            const float ratio = static_cast<float>(x[i]) / scale;
+            const double ratio = rounded(static_cast<double>(static_cast<ComputeType<T>>(x[i])) /
+                                             load_scale(scale_type, scales, s),
+                                         precision);
+            const double zero = zeros ? load_quantized(to, zeros, s) : 0.0;
             if (small) {
-              const double zero = zeros ? load_quantized(to, zeros, s) : 0.0;
               f.out<uint8_t>(0)[i] =
-                  to_small_float(static_cast<double>(ratio) + zero, to, saturate, SmallFloatMode::nearest);
+                  to_small_float(ratio + zero, to, saturate, SmallFloatMode::nearest);
               continue;
             }
-            const double zero = zeros ? load_quantized(to, zeros, s) : 0.0;
             store(to, f.out<std::byte>(0), i, range, std::nearbyint(ratio) + zero);
           }
         });
@@ -204,23 +255,6 @@ class QuantizeLinear final : public Op {
   }
 
  private:
-  static float load_scale(DType dtype, const void* scales, int64_t i) {
-    switch (dtype) {
-      case DType::float32:
-        return static_cast<const float*>(scales)[i];
-      case DType::float64:
-        return static_cast<float>(static_cast<const double*>(scales)[i]);
-      case DType::float16:
-        return static_cast<const Half*>(scales)[i];
-      case DType::bfloat16:
-        return static_cast<const BFloat16*>(scales)[i];
-      case DType::int32:
-        return static_cast<float>(static_cast<const int32_t*>(scales)[i]);
-      default:
-        return small_float_values(dtype)[static_cast<const uint8_t*>(scales)[i]];
-    }
-  }
-
   static void store(DType to, void* y, int64_t i, IntegerRange range, double value) {
     // NaN is stored as the lowest value.
     const double clamped = value > range.high ? range.high : value >= range.low ? value : range.low;
@@ -266,8 +300,9 @@ class DequantizeLinear final : public Op {
     if (ctx.has_input(2))
       check(ctx.dtype(2) == ctx.dtype(0), "the zero point is ", ctx.dtype(2), ", the input ",
             ctx.dtype(0));
+    check(is_quantized(ctx.dtype(0)), "the input is ", ctx.dtype(0), ", not quantised");
     Type type = ctx.input(0);
-    type.dtype = attrs_.output_dtype != 0 ? static_cast<DType>(attrs_.output_dtype) : ctx.dtype(1);
+    type.dtype = attrs_.output_dtype != DType::undefined ? attrs_.output_dtype : ctx.dtype(1);
     ctx.set_output(0, std::move(type));
   }
 
@@ -277,30 +312,28 @@ class DequantizeLinear final : public Op {
     const bool has_zero = ctx.has_input(2);
     if (ctx.output_dtype(0) == DType::float32 && scale_type == DType::float32 &&
         map.granularity != Granularity::block) {
-      if (from == DType::uint8) return fast<uint8_t>(kernels::dequantize_u8.resolve(), map, has_zero);
+      if (from == DType::uint8)
+        return fast<uint8_t>(kernels::dequantize_u8.resolve(), map, has_zero);
       if (from == DType::int8) return fast<int8_t>(kernels::dequantize_s8.resolve(), map, has_zero);
       if (from == DType::int32)
         return fast<int32_t>(kernels::dequantize_s32.resolve(), map, has_zero);
     }
-    return dispatch(FloatTypes{}, scale_type, [&]<class S>() -> Step {
-      return dispatch(FloatTypes{}, ctx.output_dtype(0), [&]<class T>() -> Step {
-        return [=](Frame& f) {
-          const void* x = f.in<std::byte>(0);
-          const S* scales = f.in<S>(1);
-          const void* zeros = has_zero ? f.in<std::byte>(2) : nullptr;
-          T* y = f.out<T>(0);
-          const int64_t length = map.run_length();
-          f.parallel_for(split_work(map.runs() * length, 3.0), [&](Range r) {
-            for (int64_t i = r.begin; i < r.end; ++i) {
-              const int64_t s = map.scale_of(i / length);
-              const double zero = zeros ? load_quantized(from, zeros, s) : 0.0;
-              const double difference = load_quantized(from, x, i) - zero;
-              y[i] = number_cast<T>(static_cast<ComputeType<S>>(difference) *
-                                    static_cast<ComputeType<S>>(scales[s]));
-            }
-          });
-        };
-      });
+    return dispatch(FloatTypes{}, ctx.output_dtype(0), [&]<class T>() -> Step {
+      return [=](Frame& f) {
+        const void* x = f.in<std::byte>(0);
+        const void* scales = f.in<std::byte>(1);
+        const void* zeros = has_zero ? f.in<std::byte>(2) : nullptr;
+        T* y = f.out<T>(0);
+        const int64_t length = map.run_length();
+        f.parallel_for(split_work(map.runs() * length, 3.0), [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            const int64_t s = map.scale_of(i / length);
+            const double zero = zeros ? load_quantized(from, zeros, s) : 0.0;
+            const double difference = load_quantized(from, x, i) - zero;
+            y[i] = number_cast<T>(difference * load_scale(scale_type, scales, s));
+          }
+        });
+      };
     });
   }
 
@@ -333,7 +366,6 @@ class DequantizeLinear final : public Op {
   QuantizeAttributes attrs_;
 };
 
-// One scale and zero point for a tensor, from its range stretched to hold zero.
 class DynamicQuantizeLinear final : public Op {
  public:
   explicit DynamicQuantizeLinear(const OpInit&) {}
@@ -348,33 +380,13 @@ class DynamicQuantizeLinear final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override {
-    constexpr int64_t kMaxChunks = 256;
     const int64_t count = ctx.count(0);
-    const Split split = split_work(count, 0.2, 1024);
-    ctx.request_scratch(kMaxChunks * static_cast<int64_t>(sizeof(kernels::MinMax)));
-    return [=, min_max = kernels::min_max.resolve(), quantize = kernels::quantize_u8.resolve()](
-               Frame& f) {
-      const float* x = f.in<float>(0);
-      auto* parts = f.scratch<kernels::MinMax>();
-      const int64_t step = split.step > 0 ? split.step : count;
-      f.parallel_for(split, [&](Range r) {
-        parts[step > 0 ? r.begin / step : 0] = min_max(x + r.begin, static_cast<std::size_t>(r.size()));
-      });
-      float low = 0, high = 0;
-      for (int64_t i = 0; i < split.chunks; ++i) {
-        low = std::min(low, parts[i].min);
-        high = std::max(high, parts[i].max);
-      }
-      // A tensor of zeros has no scale of its own; ONNX Runtime says 1.
-      float scale = (high - low) / 255.0f;
-      if (scale == 0) scale = 1;
-      const float zero = std::nearbyint(std::clamp(0.0f - low / scale, 0.0f, 255.0f));
-      if (f.wants_output(1)) *f.out<float>(1) = scale;
-      if (f.wants_output(2)) *f.out<uint8_t>(2) = static_cast<uint8_t>(zero);
-      f.parallel_for(split_work(count, 0.3, 64), [&](Range r) {
-        quantize(x + r.begin, f.out<uint8_t>(0) + r.begin, static_cast<std::size_t>(r.size()), scale,
-                 static_cast<int32_t>(zero));
-      });
+    ctx.request_scratch(dynamic_quantize_scratch(count));
+    return [=](Frame& f) {
+      const DynamicScale found =
+          dynamic_quantize(f, f.in<float>(0), count, f.out<uint8_t>(0), f.scratch());
+      if (f.wants_output(1)) *f.out<float>(1) = found.scale;
+      if (f.wants_output(2)) *f.out<uint8_t>(2) = static_cast<uint8_t>(found.zero_point);
     };
   }
 };
