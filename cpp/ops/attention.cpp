@@ -37,6 +37,8 @@ class Attention final : public Op {
     check(mode >= 0 && mode <= 3, "qk_matmul_output_mode is ", mode);
     mode_ = static_cast<ScoreOutput>(mode + 1);
     check(left_ >= -1 && right_ >= -1, "windows of ", left_, " and ", right_);
+    left_ = std::min(left_, kWidestWindow);
+    right_ = std::min(right_, kWidestWindow);
     check(q_heads_ >= 0 && kv_heads_ >= 0, "heads of ", q_heads_, " and ", kv_heads_);
   }
 

@@ -10,6 +10,9 @@
 
 namespace sdx::ops {
 
+// Windows beyond this are as good as open; positions plus them do not overflow.
+inline constexpr int64_t kWidestWindow = int64_t{1} << 40;
+
 // Where heads lie: floats from one batch, head and row to the next; a row is contiguous.
 struct HeadLayout {
   int64_t batch = 0, head = 0, row = 0;

@@ -246,7 +246,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   a.scale = scale_ != 0 ? scale_ : 1 / std::sqrt(static_cast<float>(s.width));
   a.softcap = softcap_;
   a.causal = causal_;
-  a.left_window = window_ > 0 ? window_ - 1 : -1;
+  a.left_window = window_ > 0 ? std::min(window_ - 1, kWidestWindow) : -1;
   a.q = {s.rows * ready.row_floats(), s.width, ready.row_floats()};
   if (ready.changes_queries) a.q = rows_first(s.heads, s.rows, s.width);
   a.k = a.v = heads_first(s.kv_heads, s.present_rows, s.width);

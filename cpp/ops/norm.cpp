@@ -255,7 +255,7 @@ class LRN final : public Op {
         alpha_(init.attrs.get("alpha", 1e-4)),
         beta_(init.attrs.get("beta", 0.75)),
         bias_(init.attrs.get("bias", 1.0)) {
-    check(size_ >= 1, "size is ", size_);
+    check(size_ >= 1 && size_ < int64_t{1} << 31, "size is ", size_);
   }
 
   void infer(InferContext& ctx) const override {
