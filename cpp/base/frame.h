@@ -104,7 +104,7 @@ class Frame {
   // The same, safe to keep.
   Datum keep_input(int i) const { return input(i).owned(); }
   Tensor input_tensor(int i) const { return input(i).tensor(); }
-  // Sets an output that infer gave no complete shape. Ignored where the output is left out.
+  // Sets an output, by a copy where it has its place already. Ignored where the output is left out.
   void set_output(int i, Datum datum) const;
   // A new tensor as such an output; its memory may be written until the step ends.
   Tensor allocate_output(int i, DType dtype, const Shape& shape) const;

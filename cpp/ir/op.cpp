@@ -121,6 +121,23 @@ std::vector<Type> InferContext::infer_subgraph(std::string_view attribute,
   return types;
 }
 
+namespace {
+
+void forget_types(Graph& graph) {
+  for (Value* input : graph.inputs()) input->set_facts({});
+  for (const Node* node : graph.nodes()) {
+    for (Value* output : node->outputs())
+      if (output) output->set_facts({});
+    for (const auto& [name, subgraph] : node->subgraphs()) forget_types(*subgraph);
+  }
+}
+
+}  // namespace
+
+void InferContext::forget_subgraph(std::string_view attribute) {
+  if (at_load_) forget_types(*node_.attrs().require<std::shared_ptr<Graph>>(attribute));
+}
+
 void* PackContext::allocate(int slot, std::size_t bytes) {
   if (packed_.size() <= static_cast<std::size_t>(slot)) packed_.resize(slot + 1);
   packed_[slot] = allocate_bytes(bytes);

@@ -96,6 +96,9 @@ class InferContext {
   // Types of the outputs of subgraph `attribute` for these inputs (captures included). At load the
   // subgraph's own values are typed by it.
   std::vector<Type> infer_subgraph(std::string_view attribute, std::span<const Facts> inputs);
+  // Drops what is known of the subgraph's values, declared types included, before it is inferred
+  // for inputs of which less is known.
+  void forget_subgraph(std::string_view attribute);
   bool at_load() const { return at_load_; }
 
  private:

@@ -1,6 +1,7 @@
 // If, Loop: graphs chosen and repeated by data.
 #include <array>
 #include <limits>
+#include <span>
 
 #include "base/error.h"
 #include "ir/graph.h"
@@ -71,9 +72,9 @@ class Loop final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
-    if (ctx.has_input(0)) check_single(ctx, 0, DType::int64, "the trip count");
-    if (ctx.has_input(1)) check_single(ctx, 1, DType::boolean, "the condition");
     const int carried = carried_count(ctx);
+    if (has_limit(ctx, 0)) check_single(ctx, 0, DType::int64, "the trip count");
+    if (has_limit(ctx, 1)) check_single(ctx, 1, DType::boolean, "the condition");
     std::vector<Facts> inputs;
     inputs.push_back(Facts::of(Type::tensor(DType::int64, to_dims(formal_shapes_[0]))));
     inputs.push_back(Facts::of(Type::tensor(DType::boolean, to_dims(formal_shapes_[1]))));
@@ -96,13 +97,13 @@ class Loop final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const int carried = carried_count(ctx);
     std::vector<std::pair<DType, Shape>> slices;  // what a scan output collects if nothing runs
-    for (int i = carried; i < outputs_; ++i) slices.push_back(declared_slice(ctx.node(), i));
+    for (int i = carried; i < outputs_; ++i) slices.push_back(declared_slice(ctx, i));
     return [body = &ctx.program("body"), captures = ctx.capture_count(), carried,
-            outputs = outputs_, formal_shapes = formal_shapes_,
-            slices = std::move(slices)](Frame& f) {
-      const int64_t trips = f.has_input(0) ? single_integer(f.input(0), "the trip count")
-                                           : std::numeric_limits<int64_t>::max();
-      bool go_on = !f.has_input(1) || single_integer(f.input(1), "the condition");
+            has_count = has_limit(ctx, 0), has_condition = has_limit(ctx, 1), outputs = outputs_,
+            formal_shapes = formal_shapes_, slices = std::move(slices)](Frame& f) {
+      const int64_t trips = has_count ? single_integer(f.input(0), "the trip count")
+                                      : std::numeric_limits<int64_t>::max();
+      bool go_on = !has_condition || single_integer(f.input(1), "the condition");
       std::vector<Datum> inputs(2 + carried);
       for (int i = 0; i < carried; ++i) inputs[2 + i] = f.input(2 + i);
       append_captures(f, captures, inputs);
@@ -128,23 +129,27 @@ class Loop final : public Op {
   }
 
  private:
+  // Whether trip count (0) or condition (1) is given: captures may follow where they would stand.
+  template <class Context>
+  static bool has_limit(const Context& ctx, int i) {
+    return i < ctx.input_count() - ctx.capture_count() && ctx.has_input(i);
+  }
+
   template <class Context>
   int carried_count(const Context& ctx) const {
-    const int carried = ctx.input_count() - ctx.capture_count() - 2;
-    check(carried >= 0 && carried <= outputs_, "the node carries ", carried,
-          " values, its body returns ", outputs_);
+    const int carried = std::max(ctx.input_count() - ctx.capture_count() - 2, 0);
+    check(carried <= outputs_, "the node carries ", carried, " values, its body returns ",
+          outputs_);
     return carried;
   }
 
-  // Element type and shape of one slice of scan output i, dimensions that nothing tells being 0.
-  static std::pair<DType, Shape> declared_slice(const Node& node, int i) {
-    if (!node.output(i)) return {DType::float32, Shape{}};
-    const Type& type = node.output(i)->type();
-    Shape shape;
-    if (type.shape)
-      for (std::size_t axis = 1; axis < type.shape->size(); ++axis)
-        shape.push_back((*type.shape)[axis].value_or(0));
-    return {type.dtype, shape};
+  // Element type and shape of one slice of scan output i.
+  static std::pair<DType, Shape> declared_slice(const PrepareContext& ctx, int i) {
+    const Value* output = ctx.node().output(i);
+    if (!output) return {DType::float32, Shape{}};
+    const Type& type = output->type();
+    if (!type.shape || type.shape->empty()) return {type.dtype, Shape{}};
+    return {type.dtype, resolve_dims(ctx, std::span(*type.shape).subspan(1))};
   }
 
   int outputs_ = 0;                     // of the body, without the condition

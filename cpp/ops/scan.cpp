@@ -71,10 +71,9 @@ class Scan final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const int states = static_cast<int>(state_count(ctx));
-    const Node& node = ctx.node();
     std::vector<std::pair<DType, Shape>> slices;  // what a scan output collects if nothing runs
     for (int64_t i = states; i < outputs_; ++i)
-      slices.push_back(declared_slice(node, i, i - states));
+      slices.push_back(declared_slice(ctx, i, i - states));
     Loop loop{&ctx.program("body"),
               ctx.capture_count(),
               states,
@@ -142,18 +141,17 @@ class Scan final : public Op {
     return dim;
   }
 
-  // Element type and shape of one slice of scan output `scan`, dimensions that nothing tells being
-  // 0.
-  std::pair<DType, Shape> declared_slice(const Node& node, int64_t i, int64_t scan) const {
-    if (!node.output(i)) return {DType::float32, Shape{}};
-    const Type& type = node.output(i)->type();
-    Shape shape;
-    if (type.shape) {
-      for (const Dim& dim : *type.shape) shape.push_back(dim.value_or(0));
-      if (batched_ && !shape.empty()) shape.erase(0);
-      const int64_t axis = axes_out_.empty() ? 0 : axes_out_[scan];
-      shape.erase(normalize_axis(axis, static_cast<int64_t>(shape.size())));
-    }
+  // Element type and shape of one slice of scan output `scan`.
+  std::pair<DType, Shape> declared_slice(const PrepareContext& ctx, int64_t i, int64_t scan) const {
+    const Value* output = ctx.node().output(i);
+    if (!output) return {DType::float32, Shape{}};
+    const Type& type = output->type();
+    const std::size_t leading = batched_ ? 2 : 1;
+    if (!type.shape || type.shape->size() < leading) return {type.dtype, Shape{}};
+    Shape shape = resolve_dims(ctx, *type.shape);
+    if (batched_) shape.erase(0);
+    const int64_t axis = axes_out_.empty() ? 0 : axes_out_[scan];
+    shape.erase(normalize_axis(axis, static_cast<int64_t>(shape.size())));
     return {type.dtype, shape};
   }
 

@@ -2,6 +2,7 @@
 // along an axis.
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,10 @@ std::vector<Type> infer_iterations(InferContext& ctx, std::string_view body,
 
 // The node's captured inputs as this run sees them.
 void append_captures(const Frame& frame, int capture_count, std::vector<Datum>& inputs);
+
+// Dimensions as numbers: symbols are those of the node's inputs, what nothing tells is 0. For
+// outputs whose shape no iteration shows.
+Shape resolve_dims(const PrepareContext& ctx, std::span<const Dim> dims);
 
 // The one element of a tensor that is used as a number or a flag.
 int64_t single_integer(const Datum& datum, std::string_view what);

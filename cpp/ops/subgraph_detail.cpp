@@ -96,12 +96,30 @@ std::vector<Type> infer_iterations(InferContext& ctx, std::string_view body,
       if (joined.kind == out.kind || !out.is_known()) out = std::move(joined);
     }
     if (stable) return outputs;
+    ctx.forget_subgraph(body);
   }
 }
 
 void append_captures(const Frame& frame, int capture_count, std::vector<Datum>& inputs) {
   for (int i = frame.input_count() - capture_count; i < frame.input_count(); ++i)
     inputs.push_back(frame.input(i));
+}
+
+Shape resolve_dims(const PrepareContext& ctx, std::span<const Dim> dims) {
+  const auto find = [&](const Dim& dim) -> int64_t {
+    for (int i = 0; i < ctx.input_count(); ++i) {
+      if (!ctx.has_input(i) || !ctx.node().input(i)->type().shape) continue;
+      const Dims& declared = *ctx.node().input(i)->type().shape;
+      const Shape& shape = ctx.shape(i);
+      if (declared.size() != shape.size()) continue;
+      for (std::size_t axis = 0; axis < shape.size(); ++axis)
+        if (declared[axis] == dim) return shape[axis];
+    }
+    return 0;
+  };
+  Shape shape;
+  for (const Dim& dim : dims) shape.push_back(dim.is_known() ? dim.value() : find(dim));
+  return shape;
 }
 
 int64_t single_integer(const Datum& datum, std::string_view what) {

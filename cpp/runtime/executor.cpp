@@ -98,7 +98,10 @@ void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& dat
   Frame frame(data.data(), datums.data(), plan.layouts.data(), step.inputs, step.outputs, scratch,
               state);
   step.run(frame);
-  for (const uint32_t id : step.release) datums[id] = Datum();
+  for (const uint32_t id : step.release) {
+    datums[id] = Datum();
+    data[id] = nullptr;
+  }
 }
 
 }  // namespace
@@ -168,8 +171,11 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
       results[i] = datums[id].owned();
     }
   }
-  for (Datum& datum : datums)
-    if (!datum.empty()) datum = Datum();
+  for (std::size_t i = 0; i < datums.size(); ++i) {
+    if (datums[i].empty()) continue;
+    datums[i] = Datum();
+    data[i] = nullptr;
+  }
   give_back(std::move(context));
   return results;
 }
