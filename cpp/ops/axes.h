@@ -38,9 +38,6 @@ std::vector<int64_t> known_integers(const PrepareContext& ctx, int i);
 // Counted from the front; throws where one is out of range or named twice.
 Shape normalize_axes(std::span<const int64_t> axes, int64_t rank);
 
-// The same, or all axes where none are given.
-Shape axes_or_all(const std::optional<std::vector<int64_t>>& axes, int64_t rank);
-
 // Throws where a dimension that is known is negative.
 void check_dims(const Dims& dims);
 

@@ -52,13 +52,6 @@ Shape normalize_axes(std::span<const int64_t> axes, int64_t rank) {
   return result;
 }
 
-Shape axes_or_all(const std::optional<std::vector<int64_t>>& axes, int64_t rank) {
-  if (axes) return normalize_axes(*axes, rank);
-  Shape all(static_cast<std::size_t>(rank));
-  for (int64_t i = 0; i < rank; ++i) all[i] = i;
-  return all;
-}
-
 void check_dims(const Dims& dims) {
   for (const Dim& dim : dims) check(dim.value_or(0) >= 0, "negative dimension in shape ", dims);
 }

@@ -12,13 +12,6 @@ int64_t block_size_of(const OpInit& init) {
   return size;
 }
 
-// Whether blocks are the outer part of the depth.
-bool is_depth_first(const OpInit& init) {
-  const std::string mode = init.attrs.get("mode", "DCR");
-  check(mode == "DCR" || mode == "CRD", "mode '", mode, "' is neither DCR nor CRD");
-  return mode == "DCR";
-}
-
 void check_image(const InferContext& ctx) {
   check(ctx.rank(0) == 4, "expected an input of rank 4, got shape ", ctx.dims(0));
 }
@@ -43,8 +36,11 @@ StridedCopy permuted(const Shape& shape, const Shape& order) {
 
 class DepthToSpace final : public Op {
  public:
-  explicit DepthToSpace(const OpInit& init)
-      : block_(block_size_of(init)), depth_first_(is_depth_first(init)) {}
+  explicit DepthToSpace(const OpInit& init) : block_(block_size_of(init)) {
+    const std::string mode = init.attrs.get("mode", "DCR");
+    check(mode == "DCR" || mode == "CRD", "mode '", mode, "' is neither DCR nor CRD");
+    depth_first_ = mode == "DCR";
+  }
 
   void infer(InferContext& ctx) const override {
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0), unknown_dims(4));
@@ -72,8 +68,11 @@ class DepthToSpace final : public Op {
 
 class SpaceToDepth final : public Op {
  public:
-  explicit SpaceToDepth(const OpInit& init)
-      : block_(block_size_of(init)), depth_first_(is_depth_first(init)) {}
+  explicit SpaceToDepth(const OpInit& init) : block_(block_size_of(init)) {
+    const std::string mode = init.attrs.get("mode", "DCR");
+    check(mode == "DCR" || mode == "CRD", "mode '", mode, "' is neither DCR nor CRD");
+    depth_first_ = mode == "DCR";
+  }
 
   void infer(InferContext& ctx) const override {
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0), unknown_dims(4));

@@ -51,10 +51,9 @@ class Pad final : public Op {
   void infer(InferContext& ctx) const override {
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
     const auto pads = pads_.symbols(ctx);
-    const auto axes = axes_.given(ctx) ? axes_.get(ctx) : std::nullopt;
-    if (!pads || (axes_.given(ctx) && !axes))
-      return ctx.set_output(0, ctx.dtype(0), unknown_dims(ctx.rank(0)));
-    const Shape normal = axes_or_all(axes, ctx.rank(0));
+    const auto axes = axes_.given(ctx) ? axes_.get(ctx) : all_axes(ctx.rank(0));
+    if (!pads || !axes) return ctx.set_output(0, ctx.dtype(0), unknown_dims(ctx.rank(0)));
+    const Shape normal = normalize_axes(*axes, ctx.rank(0));
     check(pads->size() == 2 * normal.size(), "expected ", 2 * normal.size(), " pads, got ",
           pads->size());
     Dims dims = ctx.dims(0);
@@ -79,8 +78,7 @@ class Pad final : public Op {
     const Shape& shape = ctx.shape(0);
     const auto rank = static_cast<int64_t>(shape.size());
     const std::vector<int64_t> pads = pads_.get(ctx);
-    const Shape axes =
-        axes_or_all(axes_.given(ctx) ? std::optional(axes_.get(ctx)) : std::nullopt, rank);
+    const Shape axes = normalize_axes(axes_.given(ctx) ? axes_.get(ctx) : *all_axes(rank), rank);
     Shape begins(shape.size(), 0);
     for (std::size_t i = 0; i < axes.size(); ++i) begins[axes[i]] = pads[i];
     AxisMaps maps;
@@ -99,6 +97,12 @@ class Pad final : public Op {
   }
 
  private:
+  static std::optional<std::vector<int64_t>> all_axes(int64_t rank) {
+    std::vector<int64_t> axes(rank);
+    for (int64_t i = 0; i < rank; ++i) axes[i] = i;
+    return axes;
+  }
+
   Mode mode_;
   IntegerList pads_, axes_;
   int value_input_;

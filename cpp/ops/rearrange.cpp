@@ -66,7 +66,7 @@ class CenterCropPad final : public Op {
     const auto shape = shape_from_input(ctx, 1);
     if (!shape) return ctx.set_output(0, ctx.dtype(0), unknown_dims(ctx.rank(0)));
     check_dims(*shape);
-    const Shape axes = axes_or_all(axes_, ctx.rank(0));
+    const Shape axes = resized_axes(ctx.rank(0));
     check(shape->size() == axes.size(), "expected ", axes.size(), " sizes, got ", shape->size());
     Dims dims = ctx.dims(0);
     for (std::size_t i = 0; i < axes.size(); ++i) dims[axes[i]] = (*shape)[i];
@@ -88,6 +88,13 @@ class CenterCropPad final : public Op {
   }
 
  private:
+  Shape resized_axes(int64_t rank) const {
+    if (axes_) return normalize_axes(*axes_, rank);
+    Shape all(static_cast<std::size_t>(rank));
+    for (int64_t i = 0; i < rank; ++i) all[i] = i;
+    return all;
+  }
+
   std::optional<std::vector<int64_t>> axes_;
 };
 

@@ -93,7 +93,7 @@ class Resize final : public Op {
   void infer(InferContext& ctx) const override {
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
     Dims dims = ctx.dims(0);
-    const Shape axes = axes_or_all(axes_, ctx.rank(0));
+    const Shape axes = resized_axes(ctx.rank(0));
     if (gives(ctx, sizes_input_)) {
       resize_to_sizes(ctx, dims, axes);
     } else {
@@ -144,6 +144,13 @@ class Resize final : public Op {
   template <class Context>
   static bool gives(const Context& ctx, int i) {
     return i >= 0 && ctx.has_input(i) && !is_empty(ctx, i);
+  }
+
+  Shape resized_axes(int64_t rank) const {
+    if (axes_) return normalize_axes(*axes_, rank);
+    Shape all(static_cast<std::size_t>(rank));
+    for (int64_t i = 0; i < rank; ++i) all[i] = i;
+    return all;
   }
 
   static void check_count(const char* what, std::size_t count, std::size_t axes) {
@@ -219,7 +226,7 @@ class Resize final : public Op {
 
   std::vector<AxisScale> axis_scales(const PrepareContext& ctx) const {
     const Shape &shape = ctx.shape(0), &result = ctx.output_shape(0);
-    const Shape axes = axes_or_all(axes_, static_cast<int64_t>(shape.size()));
+    const Shape axes = resized_axes(static_cast<int64_t>(shape.size()));
     std::vector<AxisScale> chosen(axes.size());
     std::vector<double> roi;
     if (transform_ == Transform::tf_crop_and_resize) {
