@@ -24,10 +24,41 @@ py::object strings(const Tensor& tensor) {
   return array;
 }
 
-py::object to_dict(const Map& map) {
-  const py::object keys = to_array(map.keys).attr("tolist")();
-  const py::object values = to_array(map.values).attr("tolist")();
-  return py::dict(py::module_::import("builtins").attr("zip")(keys, values));
+// A vector's elements as Python numbers or strings.
+py::list to_list(const Tensor& tensor) {
+  if (tensor.dtype() != DType::float32 && tensor.dtype() != DType::int64 &&
+      tensor.dtype() != DType::string)
+    return to_array(tensor).attr("tolist")();
+  py::list list(tensor.count());
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    py::object item;
+    if (tensor.dtype() == DType::float32)
+      item = py::float_(tensor.data<float>()[i]);
+    else if (tensor.dtype() == DType::int64)
+      item = py::int_(tensor.data<int64_t>()[i]);
+    else
+      item = text(tensor.data<std::string>()[i]);
+    PyList_SET_ITEM(list.ptr(), i, item.release().ptr());
+  }
+  return list;
+}
+
+// Maps of one sequence often share their keys: those are converted once.
+struct Keys {
+  Tensor tensor;
+  py::list list;
+};
+
+py::object to_dict(const Map& map, Keys& keys) {
+  if (!keys.tensor.raw() || keys.tensor.raw() != map.keys.raw())
+    keys = {map.keys, to_list(map.keys)};
+  const py::list values = to_list(map.values);
+  py::dict dict;
+  for (py::ssize_t i = 0; i < PyList_GET_SIZE(values.ptr()); ++i)
+    if (PyDict_SetItem(dict.ptr(), PyList_GET_ITEM(keys.list.ptr(), i),
+                       PyList_GET_ITEM(values.ptr(), i)) != 0)
+      throw py::error_already_set();
+  return dict;
 }
 
 }  // namespace
@@ -52,10 +83,15 @@ py::object to_python(Datum datum) {
   if (datum.is_tensor()) return to_array(std::move(datum.tensor()));
   if (datum.is_sequence()) {
     py::list list;
-    for (const Datum& item : datum.sequence().items) list.append(to_python(item));
+    Keys keys;
+    for (const Datum& item : datum.sequence().items)
+      list.append(item.is_map() ? to_dict(item.map(), keys) : to_python(item));
     return list;
   }
-  if (datum.is_map()) return to_dict(datum.map());
+  if (datum.is_map()) {
+    Keys keys;
+    return to_dict(datum.map(), keys);
+  }
   if (datum.is_sparse()) {
     const SparseTensor& sparse = datum.sparse();
     py::list shape;

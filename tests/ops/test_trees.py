@@ -155,7 +155,12 @@ def test_classifier_as_onnxruntime(
         for target in range(classes):
             model["nodes_treeids"].append(13 + target)
             model["class_treeids"].append(13 + target)
-            for name, value in [("nodeids", 0), ("featureids", 0), ("modes", "LEAF"), ("values", 0.0)]:
+            for name, value in [
+                ("nodeids", 0),
+                ("featureids", 0),
+                ("modes", "LEAF"),
+                ("values", 0.0),
+            ]:
                 model[f"nodes_{name}"].append(value)
             for name in ("truenodeids", "falsenodeids", "missing_value_tracks_true"):
                 model[f"nodes_{name}"].append(0)
@@ -316,9 +321,13 @@ def test_scikit_learn_models(rows: int) -> None:
         label, scores = model.run(None, {"X": x[:rows]})
         expected = estimator.predict_proba(x[:rows])
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-        assert label.astype(str).tolist() == estimator.predict(x[:rows]).astype(
-            int if target.dtype == bool else target.dtype
-        ).astype(str).tolist()
+        assert (
+            label.astype(str).tolist()
+            == estimator.predict(x[:rows])
+            .astype(int if target.dtype == bool else target.dtype)
+            .astype(str)
+            .tolist()
+        )
     for estimator in [
         ensemble.RandomForestRegressor(20, random_state=0),
         ensemble.GradientBoostingRegressor(n_estimators=20, random_state=0),
