@@ -15,10 +15,9 @@ class Dropout final : public Op {
         mask_is_bool_(init.opset >= 10),
         keys_(init.attrs.has("seed")
                   ? std::optional<uint64_t>(static_cast<uint64_t>(init.attrs.get("seed", 0)))
-                  : std::nullopt),
-        only_output_(init.output_count < 2) {}
+                  : std::nullopt) {}
 
-  bool is_identity() const override { return !has_switch_ && only_output_; }
+  bool is_identity() const override { return !has_switch_; }
 
   bool expand(Graph& graph, Node& node) const override {
     const Value* training = node.input(2);
@@ -90,7 +89,6 @@ class Dropout final : public Op {
 
   bool has_switch_, mask_is_bool_;
   mutable KeySequence keys_;
-  bool only_output_;
 };
 
 }  // namespace

@@ -19,7 +19,8 @@ bool fold_batch_norm(Graph& graph) {
   bool changed = false;
   for (Node* norm : graph.nodes()) {
     if (!norm->is("BatchNormalization") || norm->outputs().size() != 1) continue;
-    if (norm->attrs().get("training_mode", 0) != 0 || norm->attrs().get("spatial", 1) != 1) continue;
+    if (norm->attrs().get("training_mode", 0) != 0 || norm->attrs().get("spatial", 1) != 1)
+      continue;
     Node* conv = sole_producer(norm->input(0), "Conv");
     if (!conv) continue;
     const Tensor* weight = float_constant(conv->input(1));
@@ -38,15 +39,18 @@ bool fold_batch_norm(Graph& graph) {
     Tensor scaled = Tensor::allocate(DType::float32, weight->shape());
     Tensor shifted = Tensor::allocate(DType::float32, Shape{channels});
     const int64_t taps = channels ? weight->count() / channels : 0;
+    bool finite = true;
     for (int64_t c = 0; c < channels; ++c) {
       const double variance = statistics[3]->data<float>()[c];
       const double factor = statistics[0]->data<float>()[c] / std::sqrt(variance + epsilon);
+      finite = finite && std::isfinite(factor);
       for (int64_t i = c * taps; i < (c + 1) * taps; ++i)
         scaled.data<float>()[i] = static_cast<float>(weight->data<float>()[i] * factor);
       const double old_bias = bias ? bias->data<float>()[c] : 0.0;
       shifted.data<float>()[c] = static_cast<float>(
           (old_bias - statistics[2]->data<float>()[c]) * factor + statistics[1]->data<float>()[c]);
     }
+    if (!finite) continue;
     Node* folded = graph.insert_before(
         norm, {.op_type = "Conv",
                .inputs = {conv->input(0), graph.add_constant("", std::move(scaled)),

@@ -14,7 +14,7 @@ struct Activation {
 
 // The bounds of a Clip, whose limits are constants or left out.
 std::optional<Activation> clip(const Node& node) {
-  float low = std::numeric_limits<float>::lowest(), high = std::numeric_limits<float>::max();
+  float high = std::numeric_limits<float>::infinity(), low = -high;
   if (node.opset() < 11) {
     low = node.attrs().get("min", static_cast<double>(low));
     high = node.attrs().get("max", static_cast<double>(high));
@@ -31,8 +31,8 @@ std::optional<Activation> clip(const Node& node) {
 std::optional<Activation> activation_of(const Node& node) {
   if (node.domain() == "com.microsoft") {
     if (node.op_type() == "Swish" && node.attrs().get("alpha", 1.0) == 1.0f)
-    return Activation{"Silu"};
-  if (node.op_type() == "Gelu") return Activation{"Gelu"};
+      return Activation{"Silu"};
+    if (node.op_type() == "Gelu") return Activation{"Gelu"};
     if (node.op_type() == "FastGelu" && node.inputs().size() == 1) return Activation{"FastGelu"};
     if (node.op_type() == "QuickGelu" && node.attrs().get("alpha", 1.702) == 1.0f)
       return Activation{"Silu"};
@@ -42,7 +42,8 @@ std::optional<Activation> activation_of(const Node& node) {
   for (const char* name : {"Relu", "Sigmoid", "Tanh", "HardSwish"})
     if (node.op_type() == name) return Activation{name};
   if (node.op_type() == "Clip") return clip(node);
-  if (node.op_type() == "LeakyRelu") return Activation{"LeakyRelu", node.attrs().get("alpha", 0.01)};
+  if (node.op_type() == "LeakyRelu")
+    return Activation{"LeakyRelu", node.attrs().get("alpha", 0.01)};
   if (node.op_type() == "HardSigmoid")
     return Activation{"HardSigmoid", node.attrs().get("alpha", 0.2), node.attrs().get("beta", 0.5)};
   if (node.op_type() == "Swish" && node.attrs().get("alpha", 1.0) == 1.0f)

@@ -12,11 +12,13 @@ bool fuse_bias(Graph& graph) {
     for (const std::size_t i : {0, 1}) {
       Node* product = sole_producer(sum->input(i), "MatMul");
       Value* bias = sum->input(1 - i);
-      if (!product || !fused_form(*product) || !bias->is_constant() || bias->constant()->rank() != 1)
+      if (!product || !fused_form(*product) || !bias->is_constant() ||
+          bias->constant()->rank() != 1)
         continue;
-      const Type& type = product->output(0)->type();
-      if (!type.shape || type.shape->empty() || product->input(1)->type().shape->size() < 2 ||
-          !(type.shape->back() == Dim(bias->constant()->count())))
+      const auto &shape = product->output(0)->type().shape,
+                 &weight = product->input(1)->type().shape;
+      if (!shape || shape->empty() || !weight || weight->size() < 2 ||
+          !(shape->back() == Dim(bias->constant()->count())))
         continue;
       remake(graph, product, sum, {product->input(0), product->input(1), bias}, product->attrs());
       changed = true;

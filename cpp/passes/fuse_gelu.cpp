@@ -14,7 +14,20 @@ Value* erf_argument(const Value* value) {
     return is_scalar(division->input(1), std::sqrt(2.0)) ? division->input(0) : nullptr;
   if (const Node* product = producer(erf->input(0), "Mul"))
     if (const auto operand = scalar_operand(*product))
-      if (std::abs(operand->first - std::sqrt(0.5)) < 1e-5) return operand->second;
+      if (is_about(operand->first, std::sqrt(0.5))) return operand->second;
+  return nullptr;
+}
+
+// x where value is x ^ 3 or (x * x) * x.
+Value* cubed(const Value* value) {
+  if (const Node* power = producer(value, "Pow"))
+    return is_scalar(power->input(1), 3.0) ? power->input(0) : nullptr;
+  const Node* product = producer(value, "Mul");
+  for (const std::size_t i : {0, 1}) {
+    const Node* square = product ? producer(product->input(i), "Mul") : nullptr;
+    if (square && square->input(0) == square->input(1) && square->input(0) == product->input(1 - i))
+      return square->input(0);
+  }
   return nullptr;
 }
 
@@ -23,16 +36,14 @@ Value* tanh_argument(const Value* value) {
   const Node* tanh = producer(value, "Tanh");
   const Node* scaled = tanh ? producer(tanh->input(0), "Mul") : nullptr;
   const auto outer = scaled ? scalar_operand(*scaled) : std::nullopt;
-  if (!outer || std::abs(outer->first - std::sqrt(2.0 / M_PI)) > 1e-4) return nullptr;
+  if (!outer || !is_about(outer->first, std::sqrt(2.0 / M_PI))) return nullptr;
   const Node* sum = producer(outer->second, "Add");
   if (!sum) return nullptr;
   for (const std::size_t i : {0, 1}) {
     Value* x = sum->input(i);
     const Node* cubic = producer(sum->input(1 - i), "Mul");
     const auto inner = cubic ? scalar_operand(*cubic) : std::nullopt;
-    if (!inner || std::abs(inner->first - 0.044715) > 1e-6) continue;
-    const Node* power = producer(inner->second, "Pow");
-    if (power && power->input(0) == x && is_scalar(power->input(1), 3.0)) return x;
+    if (inner && is_about(inner->first, 0.044715) && cubed(inner->second) == x) return x;
   }
   return nullptr;
 }
@@ -86,7 +97,7 @@ bool fuse_gelu(Graph& graph) {
   for (Node* node : graph.nodes()) {
     if (!node->is("Mul") || node->output(0)->type().dtype != DType::float32) continue;
     const Match match = gelu_of(*node);
-    if (!match.x) continue;
+    if (!match.x || !same_rank(match.x, node->output(0))) continue;
     Attributes attrs;
     if (match.tanh) attrs.set("approximate", std::string("tanh"));
     Node* fused = graph.insert_before(node, {.op_type = "Gelu",

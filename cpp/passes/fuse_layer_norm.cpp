@@ -68,10 +68,11 @@ Normalised normalised(const Node& node) {
 // A constant [n] with n the last dimension of x, perhaps written [1, 1, n].
 Value* row_constant(Graph& graph, Value* value, const Value* x) {
   const Tensor* tensor = value ? value->constant() : nullptr;
-  if (!tensor || tensor->dtype() != DType::float32 || tensor->rank() < 1) return nullptr;
+  if (!tensor || tensor->dtype() != DType::float32 || tensor->rank() < 1 ||
+      tensor->rank() > static_cast<int64_t>(x->type().shape->size()))
+    return nullptr;
   const Dim last = x->type().shape->back();
-  if (!last.is_known() || tensor->count() != last.value() ||
-      tensor->shape().back() != last.value())
+  if (!last.is_known() || tensor->count() != last.value() || tensor->shape().back() != last.value())
     return nullptr;
   if (tensor->rank() == 1) return value;
   return graph.add_constant("", tensor->reshaped(Shape{last.value()}));
@@ -86,7 +87,8 @@ bool fuse_layer_norm(Graph& graph) {
   for (Node* node : graph.nodes()) {
     const Normalised match = normalised(*node);
     if (!match.x || match.x->type().dtype != DType::float32 || !match.x->type().shape ||
-        match.x->type().shape->empty() || !node->output(0)->has_single_use())
+        match.x->type().shape->empty() || !same_rank(match.x, node->output(0)) ||
+        !node->output(0)->has_single_use())
       continue;
     Node* scaled = node->output(0)->users()[0];
     if (!scaled->is("Mul")) continue;

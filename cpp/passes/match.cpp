@@ -1,7 +1,5 @@
 #include "passes/match.h"
 
-#include <cmath>
-
 namespace sdx::passes {
 
 Node* producer(const Value* value, std::string_view op_type, std::string_view domain) {
@@ -21,7 +19,12 @@ std::optional<float> scalar(const Value* value) {
 
 bool is_scalar(const Value* value, double number) {
   const auto held = scalar(value);
-  return held && std::abs(static_cast<double>(*held) - number) <= 1e-5 * std::abs(number);
+  return held && is_about(*held, number);
+}
+
+bool same_rank(const Value* a, const Value* b) {
+  const auto &left = a->type().shape, &right = b->type().shape;
+  return left && right && left->size() == right->size();
 }
 
 std::optional<std::pair<float, Value*>> scalar_operand(const Node& node) {

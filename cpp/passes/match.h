@@ -1,6 +1,7 @@
 // Small questions that passes ask of the graph.
 #pragma once
 
+#include <cmath>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -18,8 +19,15 @@ Node* sole_producer(const Value* value, std::string_view op_type, std::string_vi
 // The element of a float32 constant of one element.
 std::optional<float> scalar(const Value* value);
 
-// Whether the constant is that number up to float32 rounding of how exporters write it.
+// Whether that is the number up to float32 rounding of how exporters write it.
+inline bool is_about(float held, double number) {
+  return std::abs(static_cast<double>(held) - number) <= 1e-6 * std::abs(number);
+}
 bool is_scalar(const Value* value, double number);
+
+// Whether both ranks are known and equal. A constant of one element may still have the higher rank
+// and broadcast the other operand to it.
+bool same_rank(const Value* a, const Value* b);
 
 // For a commutative node of two inputs: {constant scalar operand, other operand}, if there is one.
 std::optional<std::pair<float, Value*>> scalar_operand(const Node& node);

@@ -6,20 +6,37 @@
 namespace sdx::passes {
 namespace {
 
+// Constants of so many bytes count as one where their elements are equal.
+constexpr std::size_t kMaxComparedBytes = 256;
+
+void add_text(std::ostream& key, std::string_view text) { key << text.size() << ':' << text; }
+
+void add_value(std::ostream& key, const Value* value) {
+  const Tensor* constant = value ? value->constant() : nullptr;
+  if (!constant || constant->dtype() == DType::string || constant->bytes() > kMaxComparedBytes) {
+    key << static_cast<const void*>(value) << ',';
+    return;
+  }
+  key << constant->dtype() << constant->shape();
+  add_text(key, {static_cast<const char*>(constant->raw()), constant->bytes()});
+}
+
 // Text that two nodes share exactly when they compute the same thing; empty for nodes that may not
 // be merged.
 std::string key_of(const Node& node) {
   if (!node.traits().pure || !node.subgraphs().empty()) return "";
   std::ostringstream key;
   key << node.domain() << "::" << node.op_type() << '/' << node.opset() << '(';
-  for (const Value* input : node.inputs()) key << static_cast<const void*>(input) << ',';
+  for (const Value* input : node.inputs()) add_value(key, input);
   key << ')' << node.outputs().size();
   for (const auto& [name, value] : node.attrs().all()) {
     key << ';' << name << '=' << value.index() << ':';
     const bool comparable = std::visit(
         [&]<class T>(const T& held) {
-          if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, std::string>) {
+          if constexpr (std::is_same_v<T, int64_t>) {
             key << held;
+          } else if constexpr (std::is_same_v<T, std::string>) {
+            add_text(key, held);
           } else if constexpr (std::is_same_v<T, float>) {
             key << std::hexfloat << held;
           } else if constexpr (std::is_same_v<T, std::vector<int64_t>> ||

@@ -10,10 +10,10 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"expand_ops", expand_ops, 0},
-    {"push_constants", push_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"fuse_quantized", fuse_quantized, 2},  // before its weights are folded to floats
     {"fold_constants", fold_constants, 1},
+    {"push_constants", push_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
     {"fold_batch_norm", fold_batch_norm, 2},
@@ -56,11 +56,12 @@ void check_names(std::string_view list) {
   }
 }
 
-void run_all(Graph& graph, const PipelineOptions& options) {
-  for (Node* node : graph.nodes())
-    for (const auto& [name, subgraph] : node->subgraphs()) run_all(*subgraph, options);
+// Levels [from, to]. Inner graphs come last: the constants that the graph around them makes are
+// pushed into them.
+void run_all(Graph& graph, const PipelineOptions& options, int from, int to) {
   for (const Pass& pass : kPasses) {
-    if (pass.level > options.level || (pass.level > 0 && listed(options.skip, pass.name))) continue;
+    if (pass.level < from || pass.level > to || (pass.level > 0 && listed(options.skip, pass.name)))
+      continue;
     try {
       const bool changed = pass.run(graph);
       if (options.verify) verify(graph);
@@ -69,6 +70,8 @@ void run_all(Graph& graph, const PipelineOptions& options) {
       rethrow_at(std::string("pass ") + pass.name);
     }
   }
+  for (Node* node : graph.nodes())
+    for (const auto& [name, subgraph] : node->subgraphs()) run_all(*subgraph, options, from, to);
 }
 
 }  // namespace
@@ -77,7 +80,8 @@ std::span<const Pass> all_passes() { return kPasses; }
 
 void run_pipeline(Graph& graph, const PipelineOptions& options) {
   check_names(options.skip);
-  run_all(graph, options);
+  run_all(graph, options, 0, 0);
+  run_all(graph, options, 1, options.level);
 }
 
 }  // namespace sdx::passes

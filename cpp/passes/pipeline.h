@@ -30,7 +30,7 @@ struct PipelineOptions {
   std::function<void(std::string_view pass, const Graph& graph)> observe;
 };
 
-// Runs the pipeline on the graph and every subgraph in it, inner ones first. Errors name the pass.
+// Runs the pipeline on the graph and every subgraph in it, outer ones first. Errors name the pass.
 void run_pipeline(Graph& graph, const PipelineOptions& options);
 
 }  // namespace sdx::passes

@@ -1,0 +1,166 @@
+#include "passes/rewrite.h"
+
+using namespace sdx::passes;
+using namespace sdx::passes::test;
+
+namespace {
+
+const std::string kWeights = R"(
+    %w: float32[3, 2, 3, 3] = constant fill(0.25)
+    %v: float32[3, 3, 1, 1] = constant [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    %u: float32[3] = constant [1, -2, 3]
+    %column: float32[3, 1, 1] = constant [1, -2, 3]
+    %row: float32[4] = constant [1, -2, 3, 4]
+    %one: float32[] = constant [0.5]
+    %ones: float32[1, 1] = constant [0.5]
+)";
+const std::string kTo = "{perm = ints [0, 2, 3, 1]}";
+const std::string kBack = "{perm = ints [0, 3, 1, 2]}";
+const std::string kConv =
+    R"(sardonyx::FusedConv(%xt, %w) {layout = "NHWC", pads = ints [1, 1, 1, 1]})";
+
+// y of a convolution through `body`, and what `after` makes of %c, channels-last, in its place.
+void expect_region(const std::string& body, const std::string& after, int opset = 17) {
+  const std::string in = "(%x: float32[n, 2, 4, 4]) -> (%y) {" + kWeights;
+  expect_rewrites(channels_last, in + "%c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]} " + body + "}",
+                  in + "%xt = Transpose(%x) " + kTo + " %c = " + kConv + " " + after +
+                      " %y = Transpose(%t) " + kBack + "}",
+                  opset);
+}
+
+}  // namespace
+
+TEST_CASE("one transposition at each edge of a region") {
+  expect_region("%r = Relu(%c) %d = Conv(%r, %v, %u) %y = Sigmoid(%d)", R"(
+    %r = Relu(%c)
+    %d = sardonyx::FusedConv(%r, %v, %u) {layout = "NHWC"}
+    %t = Sigmoid(%d))");
+}
+
+TEST_CASE("a value used inside and outside is turned back once") {
+  expect_rewrites(channels_last, "(%x: float32[n, 2, 4, 4]) -> (%y, %z, %c) {" + kWeights + R"(
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %y = Relu(%c)
+    %z = Flatten(%c)
+  })",
+                  "(%x: float32[n, 2, 4, 4]) -> (%y, %z, %c) {" + kWeights +
+                      "%xt = Transpose(%x) " + kTo + "%ct = " + kConv + " %c = Transpose(%ct) " +
+                      kBack + R"(
+    %r = Relu(%ct)
+    %y = Transpose(%r) )" +
+                      kBack + R"(
+    %z = Flatten(%c)
+  })");
+}
+
+TEST_CASE("operands that broadcast: scalars, rows, columns, planes") {
+  expect_region("%y = Add(%c, %one)", "%t = Add(%c, %one)");
+  expect_region("%y = Mul(%ones, %c)", "%t = Mul(%ones, %c)");
+  expect_region("%y = PRelu(%c, %column)", R"(
+    %p: float32[1, 3, 1, 1] = constant [1, -2, 3]
+    %q = Transpose(%p) {perm = ints [0, 2, 3, 1]}
+    %t = PRelu(%c, %q))");
+  expect_region("%y = Sub(%row, %c)", R"(
+    %p: float32[1, 1, 1, 4] = constant [1, -2, 3, 4]
+    %q = Transpose(%p) {perm = ints [0, 2, 3, 1]}
+    %t = Sub(%q, %c))");
+}
+
+TEST_CASE("a gate of pooled channels stays inside") {
+  expect_region(
+      "%g = GlobalAveragePool(%c) %d = Conv(%g, %v) %s = HardSigmoid(%d) %y = Mul(%s, %c)", R"(
+    %g = sardonyx::GlobalAveragePool(%c) {layout = "NHWC"}
+    %d = sardonyx::FusedConv(%g, %v) {layout = "NHWC"}
+    %s = HardSigmoid(%d)
+    %t = Mul(%s, %c))");
+}
+
+TEST_CASE("a fed operand of the same rank is turned, of a lower rank it ends the region") {
+  const std::string in = "(%x: float32[n, 2, 4, 4], %z: float32[1, 1, 4, 4]) -> (%y) {" + kWeights;
+  expect_rewrites(channels_last, in + R"(
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %y = Add(%c, %z)
+  })",
+                  in + "%xt = Transpose(%x) " + kTo + " %c = " + kConv + " %zt = Transpose(%z) " +
+                      kTo + " %t = Add(%c, %zt) %y = Transpose(%t) " + kBack + "}");
+  const std::string low = "(%x: float32[n, 2, 4, 4], %z: float32[4]) -> (%y) {" + kWeights;
+  expect_rewrites(channels_last, low + R"(
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %y = Add(%c, %z)
+  })",
+                  low + "%xt = Transpose(%x) " + kTo + " %ct = " + kConv + " %c = Transpose(%ct) " +
+                      kBack + " %y = Add(%c, %z)}");
+}
+
+TEST_CASE("axes follow their dimensions") {
+  expect_region("%y = Softmax(%c) {axis = 1}", "%t = Softmax(%c) {axis = 3}");
+  expect_region("%y = LogSoftmax(%c) {axis = -1}", "%t = LogSoftmax(%c) {axis = 2}");
+  expect_region("%y = Concat(%c, %c) {axis = 1}", "%t = Concat(%c, %c) {axis = 3}");
+  expect_region("%y = Concat(%c, %c) {axis = -2}", "%t = Concat(%c, %c) {axis = 1}");
+  expect_region("%y = ReduceMean(%c) {axes = ints [2, 3]}",
+                "%t = ReduceMean(%c) {axes = ints [1, 2]}", 13);
+  expect_region("%axes: int64[2] = constant [-1, 1] %y = ReduceMax(%c, %axes)",
+                "%axes: int64[2] = constant [2, 3] %t = ReduceMax(%c, %axes)", 18);
+}
+
+TEST_CASE("Resize by scales and by sizes") {
+  expect_region(R"(%s: float32[4] = constant [1, 1, 2, 3]
+    %y = Resize(%c, _, %s) {mode = "nearest", nearest_mode = "floor"})",
+                R"(%s: float32[4] = constant [1, 2, 3, 1]
+    %t = Resize(%c, _, %s) {mode = "nearest", nearest_mode = "floor"})");
+  expect_region(R"(%s: int64[4] = constant [2, 3, 8, 5]
+    %y = Resize(%c, _, _, %s) {mode = "linear"})",
+                R"(%s: int64[4] = constant [2, 8, 5, 3]
+    %t = Resize(%c, _, _, %s) {mode = "linear"})");
+}
+
+TEST_CASE("pools") {
+  expect_region(
+      "%y = MaxPool(%c) {kernel_shape = ints [2, 2], strides = ints [2, 2], ceil_mode = 1}", R"(
+    %t = sardonyx::MaxPool(%c) {ceil_mode = 1, kernel_shape = ints [2, 2], layout = "NHWC", strides = ints [2, 2]})");
+  expect_region("%y = AveragePool(%c) {kernel_shape = ints [3, 3], pads = ints [1, 1, 1, 1]}", R"(
+    %t = sardonyx::AveragePool(%c) {kernel_shape = ints [3, 3], layout = "NHWC", pads = ints [1, 1, 1, 1]})");
+}
+
+TEST_CASE("the residual of a fused convolution is turned with it") {
+  const std::string in = "(%x: float32[n, 2, 4, 4], %r: float32[n, 3, 4, 4]) -> (%y) {" + kWeights;
+  expect_rewrites(channels_last, in + R"(
+    %y = sardonyx::FusedConv(%x, %w, %u, %r) {activation = "Relu", pads = ints [1, 1, 1, 1]}
+  })",
+                  in + "%xt = Transpose(%x) " + kTo + " %rt = Transpose(%r) " + kTo + R"(
+    %t = sardonyx::FusedConv(%xt, %w, %u, %rt) {activation = "Relu", layout = "NHWC", pads = ints [1, 1, 1, 1]}
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+}
+
+TEST_CASE("graphs without such convolutions stay") {
+  expect_untouched(
+      channels_last,
+      "(%x: float32[1, 2, 4, 4]) -> (%y) {%y = MaxPool(%x) {kernel_shape = ints [2, 2]}}");
+  expect_untouched(channels_last, "(%x: float32[1, 2, 4, 4]) -> (%y) {%y = Relu(%x)}");
+  expect_untouched(channels_last,
+                   "(%x: float32[1, 1, 4], %k: float32[1, 1, 3]) -> (%y) {%y = Conv(%x, %k)}");
+  expect_untouched(
+      channels_last,
+      "(%x: float32[1, 1, 4, 4], %k: float32[1, 1, 3, 3]) -> (%y) {%y = Conv(%x, %k)}");
+  expect_untouched(channels_last, R"((%x: float64[1, 1, 4, 4]) -> (%y) {
+    %k: float64[1, 1, 1, 1] = constant [2]
+    %y = Conv(%x, %k)
+  })");
+}
+
+TEST_CASE("what cannot work channels-last is given channels-first") {
+  const auto ends = [](const std::string& node, const std::string& constants = "") {
+    const std::string in = "(%x: float32[n, 2, 4, 4]) -> (%y) {" + kWeights + constants;
+    expect_rewrites(channels_last,
+                    in + "%c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]} %y = " + node + "}",
+                    in + "%xt = Transpose(%x) " + kTo + " %ct = " + kConv +
+                        " %c = Transpose(%ct) " + kBack + " %y = " + node + "}");
+  };
+  ends("Flatten(%c)");
+  ends("DepthToSpace(%c) {blocksize = 1}");
+  ends("ReduceMean(%c) {axes = ints [2, 3], keepdims = 0}");
+  ends("ReduceMean(%c)");
+  ends("Shape(%c)");
+  ends("Expand(%c, %to)", "%to: int64[5] = constant [2, 1, 3, 4, 4]");
+}
