@@ -1,4 +1,4 @@
-"""Makes tests/ops/helpers.py importable as `helpers`, and says what is tested."""
+"""Makes modules that tests share importable by name, and says what is tested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "ops")]
+sys.path[:0] = [str(HERE), str(HERE / "ops"), str(HERE / "differential")]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
