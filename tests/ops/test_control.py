@@ -13,7 +13,7 @@ from helpers import compare, randn
 
 import sardonyx
 
-F, I, B = np.float32, np.int64, np.bool_
+F, I64, B = np.float32, np.int64, np.bool_
 
 
 def run(text: str, *, opset: int = 18, **feeds: Any) -> list[Any]:
@@ -84,7 +84,7 @@ def test_loop_runs_until_count_or_condition(m: int, go: bool, trips: int) -> Non
         states.append(states[-1] + F(i))
     squares = np.array([s * s for s in states[1:]], F).reshape(trips, 4)
     expected = states[-1], squares, np.arange(trips)
-    expect(run(LOOP, m=I(m), go=B(go), x=x), *expected)
+    expect(run(LOOP, m=I64(m), go=B(go), x=x), *expected)
 
 
 def test_loop_without_count_or_condition() -> None:
@@ -108,8 +108,8 @@ def test_loop_state_grows() -> None:
         }>
     }"""
     x = randn(1)
-    expect(run(text, m=I(5), x=x), np.repeat(x, 32), np.array([[1], [2], [4], [8], [16]]))
-    expect(run(text, m=I(0), x=x), x, np.zeros((0, 1), I))
+    expect(run(text, m=I64(5), x=x), np.repeat(x, 32), np.array([[1], [2], [4], [8], [16]]))
+    expect(run(text, m=I64(0), x=x), x, np.zeros((0, 1), I64))
 
 
 def test_loop_state_changes_rank() -> None:
@@ -121,7 +121,7 @@ def test_loop_state_changes_rank() -> None:
         }>
     }"""
     x = randn(2)
-    expect(run(text, m=I(3), x=x), x.reshape(1, 1, 1, 2))
+    expect(run(text, m=I64(3), x=x), x.reshape(1, 1, 1, 2))
 
 
 def test_loop_carries_sequences() -> None:
@@ -138,7 +138,7 @@ def test_loop_carries_sequences() -> None:
         y = ConcatFromSequence<axis = 0, new_axis = 1>(r)
     }"""
     x = randn(3)
-    expect(run(text, m=I(4), x=x), np.stack([x * F(i) for i in range(4)]), np.array(4))
+    expect(run(text, m=I64(4), x=x), np.stack([x * F(i) for i in range(4)]), np.array(4))
 
 
 def test_if_nested_in_loops_captures_through_levels() -> None:
@@ -169,7 +169,7 @@ def test_if_nested_in_loops_captures_through_levels() -> None:
         for j in range(2):
             u = u - x + state if (i + j) % 2 == 0 else u - inner
         state = u
-    expect(run(text, m=I(3), x=x, scale=scale), state)
+    expect(run(text, m=I64(3), x=x, scale=scale), state)
 
 
 def test_loop_scan_slices_must_agree() -> None:
@@ -182,7 +182,7 @@ def test_loop_scan_slices_must_agree() -> None:
         }>
     }"""
     with pytest.raises(sardonyx.Error, match="iteration 1"):
-        run(text, m=I(3))
+        run(text, m=I64(3))
 
 
 def test_loop_runs_from_many_threads() -> None:

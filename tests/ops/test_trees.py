@@ -20,7 +20,7 @@ def random_ensemble(
     rng: np.random.Generator, trees: int, depth: int, modes: list[str], targets: int, prefix: str
 ) -> dict[str, Any]:
     """Attributes of random trees whose thresholds are small integers, so that features tie."""
-    names = "treeids nodeids featureids modes values truenodeids falsenodeids".split()
+    names = ["treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids"]
     nodes: dict[str, list[Any]] = {f"nodes_{n}": [] for n in names}
     nodes["nodes_missing_value_tracks_true"] = []
     votes: dict[str, list[Any]] = {f"{prefix}_{n}": [] for n in ("treeids", "nodeids", "ids")}
