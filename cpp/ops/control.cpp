@@ -112,7 +112,8 @@ class Loop final : public Op {
         stacks.emplace_back(dtype, shape);
         stacks.back().reserve(std::min<int64_t>(trips, 16));
       }
-      for (int64_t trip = 0; trip < trips && go_on && !f.cancelled(); ++trip) {
+      for (int64_t trip = 0; trip < trips && go_on; ++trip) {
+        stop_if_cancelled(f);
         inputs[0] = Tensor::filled<int64_t>(formal_shapes[0], trip);
         inputs[1] = Tensor::filled<bool>(formal_shapes[1], true);
         std::vector<Datum> results = body->run(inputs, f.state());

@@ -179,7 +179,8 @@ class Scan final : public Op {
     std::vector<Datum> arguments(inputs.begin(), inputs.begin() + formal);
     append_captures(f, loop.captures, arguments);
     std::vector<std::vector<Tensor>> collected(stacks.size());
-    for (int64_t step = 0; step < steps && !f.cancelled(); ++step) {
+    for (int64_t step = 0; step < steps; ++step) {
+      stop_if_cancelled(f);
       for (int i = 0; i < loop.scans; ++i)
         arguments[loop.states + i] = slice_first(
             inputs[loop.states + i].tensor(), loop.directions_in[i] == 0 ? step : steps - 1 - step);

@@ -355,7 +355,8 @@ class SequenceMap final : public Op {
       std::vector<Datum> arguments = inputs;
       std::vector<Sequence> results;
       for (const DType dtype : dtypes) results.push_back({dtype, {}});
-      for (std::size_t step = 0; step < count && !f.cancelled(); ++step) {
+      for (std::size_t step = 0; step < count; ++step) {
+        stop_if_cancelled(f);
         for (int i = 0; i < formal; ++i) {
           if (!inputs[i].is_sequence()) continue;
           const std::vector<Datum>& items = inputs[i].sequence().items;

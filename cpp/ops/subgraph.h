@@ -30,6 +30,9 @@ struct CarriedState {
 std::vector<Type> infer_iterations(InferContext& ctx, std::string_view body,
                                    std::vector<Facts> inputs, const CarriedState& carried);
 
+// Ends the run between two iterations where somebody asked for it.
+void stop_if_cancelled(const Frame& frame);
+
 // The node's captured inputs as this run sees them.
 void append_captures(const Frame& frame, int capture_count, std::vector<Datum>& inputs);
 

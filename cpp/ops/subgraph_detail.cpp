@@ -100,6 +100,10 @@ std::vector<Type> infer_iterations(InferContext& ctx, std::string_view body,
   }
 }
 
+void stop_if_cancelled(const Frame& frame) {
+  if (frame.cancelled()) fail(ErrorKind::invalid_argument, "the run was cancelled");
+}
+
 void append_captures(const Frame& frame, int capture_count, std::vector<Datum>& inputs) {
   for (int i = frame.input_count() - capture_count; i < frame.input_count(); ++i)
     inputs.push_back(frame.input(i));

@@ -266,3 +266,14 @@ def test_scan_refuses_lengths_that_differ() -> None:
     }"""
     with pytest.raises(sardonyx.Error, match="sequence length"):
         run(text, x=randn(3, 2), y=randn(4, 2))
+
+
+def test_deep_nesting_is_refused() -> None:
+    head = '<ir_version: 8, opset_import: ["" : 18]>\n'
+    body = "t = Neg(x)"
+    for level in range(14):
+        taken = f"then_branch = b{level} () => (t) {{ {body} }}"
+        body = f"t = If (c) <{taken}, else_branch = e () => (u) {{ u = Abs(x) }}>"
+    model = onnx.parser.parse_model(head + f"g (bool c, float[n] x) => (t) {{ {body} }}")
+    with pytest.raises(sardonyx.Error, match="nested"):
+        sardonyx.load(model)
