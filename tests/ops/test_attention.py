@@ -3,7 +3,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-
 from helpers import check_op, expect_error, randint, randn
 
 MS = {"domain": "com.microsoft", "ref": "ort"}

@@ -274,12 +274,12 @@ def test_cast_map() -> None:
 @pytest.mark.slow
 def test_scikit_learn_pipelines() -> None:
     pytest.importorskip("skl2onnx")
+    from skl2onnx import to_onnx
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LinearRegression, LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler, Normalizer, StandardScaler
     from sklearn.svm import SVR
-    from skl2onnx import to_onnx
 
     x, y = load_iris(return_X_y=True)
     x = x.astype(np.float32)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from helpers import check_op, expect_error, randn, run_op
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
