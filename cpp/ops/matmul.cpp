@@ -166,6 +166,12 @@ class MatMul final : public Op {
     ctx.release_input(1);
   }
 
+  double flops(const PrepareContext& ctx) const override {
+    const Shape& a = ctx.shape(0);
+    const int64_t depth = a.size() > 1 && transposed_a_ ? a[a.size() - 2] : a.back();
+    return 2 * static_cast<double>(depth) * static_cast<double>(element_count(ctx.output_shape(0)));
+  }
+
   Step prepare(PrepareContext& ctx) const override {
     const Plan plan = make_plan(ctx);
     switch (ctx.dtype(0)) {

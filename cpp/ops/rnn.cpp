@@ -361,6 +361,14 @@ class Recurrent final : public Op {
     ctx.release_input(kRecurrence);
   }
 
+  double flops(const PrepareContext& ctx) const override {
+    // Steps and batch of X against W and R, which hold every gate of every direction.
+    const Shape &x = ctx.shape(0), &w = ctx.shape(1), &r = ctx.shape(2);
+    const double weights =
+        static_cast<double>(element_count(w)) + static_cast<double>(element_count(r));
+    return 2 * static_cast<double>(x[0]) * static_cast<double>(x[1]) * weights;
+  }
+
   Step prepare(PrepareContext& ctx) const override {
     if (ctx.dtype(kInput) == DType::float64) return network<double>(ctx);
     return in_float32(ctx, network<float>(ctx));
