@@ -15,6 +15,8 @@ bool fold_batch_norm(Graph& graph);    // into the weights of the convolution be
 bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
 bool fuse_silu(Graph& graph);          // x * Sigmoid(x)
 bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
+bool fuse_attention(Graph& graph);     // products around a softmax
+bool flatten_heads(Graph& graph);      // attention without transposes around it
 bool fuse_bias(Graph& graph);          // into products
 bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products

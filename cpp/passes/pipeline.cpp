@@ -20,6 +20,8 @@ constexpr Pass kPasses[] = {
     {"fuse_gelu", fuse_gelu, 2},
     {"fuse_silu", fuse_silu, 2},
     {"fuse_layer_norm", fuse_layer_norm, 2},
+    {"fuse_attention", fuse_attention, 2},
+    {"flatten_heads", flatten_heads, 2},
     {"fuse_bias", fuse_bias, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},

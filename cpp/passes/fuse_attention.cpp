@@ -1,0 +1,182 @@
+#include <cmath>
+
+#include "passes/match.h"
+#include "passes/passes.h"
+
+namespace sdx::passes {
+namespace {
+
+const Dims* dims_of(const Value* value, std::size_t rank) {
+  const Type& type = value->type();
+  return type.dtype == DType::float32 && type.shape && type.shape->size() == rank ? &*type.shape
+                                                                                  : nullptr;
+}
+
+bool has_permutation(const Node* node, const std::vector<int64_t>& permutation) {
+  return node && node->attrs().ints("perm") == permutation;
+}
+
+// Takes multiplications and divisions by constants off `value`, into `scale`.
+Value* unscaled(Value* value, double& scale) {
+  for (;;) {
+    if (const Node* product = producer(value, "Mul")) {
+      const auto operand = scalar_operand(*product);
+      if (!operand || operand->second->type().shape != value->type().shape) return value;
+      scale *= static_cast<double>(operand->first);
+      value = operand->second;
+    } else if (const Node* division = producer(value, "Div")) {
+      const auto divisor = scalar(division->input(1));
+      if (!divisor || *divisor == 0) return value;
+      scale /= static_cast<double>(*divisor);
+      value = division->input(0);
+    } else {
+      return value;
+    }
+  }
+}
+
+struct Match {
+  Value *q = nullptr, *k = nullptr, *v = nullptr;  // [batch, heads, rows, size]
+  Value* k_rows = nullptr;                         // instead of k: [batch, rows, heads, size]
+  Value* mask = nullptr;
+  double scale = 1;
+};
+
+// K where `value` is K with its last two axes exchanged, in the ways exporters do that.
+bool untranspose(Value* value, Match& match) {
+  if (Node* transpose = producer(value, "Transpose")) {
+    if (has_permutation(transpose, {0, 1, 3, 2})) {
+      match.k = transpose->input(0);
+      return true;
+    }
+    if (has_permutation(transpose, {0, 2, 3, 1})) {
+      match.k_rows = transpose->input(0);
+      return true;
+    }
+    return false;
+  }
+  // [b, h, s, d] -> [b * h, s, d] -> [b * h, d, s] -> [b, h, d, s]
+  const Node* outer = producer(value, "Reshape");
+  const Node* transpose = outer ? producer(outer->input(0), "Transpose") : nullptr;
+  const Node* inner =
+      has_permutation(transpose, {0, 2, 1}) ? producer(transpose->input(0), "Reshape") : nullptr;
+  if (!inner) return false;
+  const Dims *k = dims_of(inner->input(0), 4), *swapped = dims_of(value, 4);
+  const Dims* flat = dims_of(inner->output(0), 3);
+  if (!k || !swapped || !flat) return false;
+  const bool same = (*flat)[1] == (*k)[2] && (*flat)[2] == (*k)[3] && (*swapped)[0] == (*k)[0] &&
+                    (*swapped)[1] == (*k)[1] && (*swapped)[2] == (*k)[3] &&
+                    (*swapped)[3] == (*k)[2];
+  if (same) match.k = inner->input(0);
+  return same;
+}
+
+// Whether `mask` may be added to [batch, heads, queries, keys] without making it larger.
+bool is_mask(const Value* mask, const Dims& scores) {
+  const Type& type = mask->type();
+  if (type.dtype != DType::float32 || !type.shape || type.shape->empty() || type.shape->size() > 4)
+    return false;
+  const Dims& dims = *type.shape;
+  if (!(dims.back() == scores.back())) return false;
+  for (std::size_t i = 0; i + 1 < dims.size(); ++i) {
+    const Dim& wanted = scores[scores.size() - dims.size() + i];
+    if (!(dims[i] == Dim(1)) && !(dims[i] == wanted)) return false;
+  }
+  return true;
+}
+
+bool match_scores(Value* scores, Match& match) {
+  Value* inner = unscaled(scores, match.scale);
+  const Node* product = producer(inner, "MatMul");
+  if (!product) return false;
+  match.q = unscaled(product->input(0), match.scale);
+  return untranspose(unscaled(product->input(1), match.scale), match);
+}
+
+// The node that multiplies the probabilities with the values, past a guard that makes rows of NaN
+// zero: Where(IsNaN(p), 0, p).
+Node* value_product(const Value* probabilities) {
+  if (probabilities->is_graph_output()) return nullptr;
+  const std::vector<Node*>& users = probabilities->users();
+  if (users.size() == 2) {
+    Node* is_nan = users[0]->is("IsNaN") ? users[0] : users[1];
+    Node* choice = users[0]->is("IsNaN") ? users[1] : users[0];
+    if (!is_nan->is("IsNaN") || !choice->is("Where") || choice->input(0) != is_nan->output(0) ||
+        choice->input(2) != probabilities || !is_nan->output(0)->has_single_use())
+      return nullptr;
+    if (scalar(choice->input(1)) != 0.0f) return nullptr;
+    probabilities = choice->output(0);
+  }
+  if (!probabilities->has_single_use()) return nullptr;
+  Node* product = probabilities->users()[0];
+  return product->is("MatMul") && product->input(0) == probabilities ? product : nullptr;
+}
+
+bool match_softmax(const Node& softmax, Match& match) {
+  const Dims* dims = dims_of(softmax.output(0), 4);
+  if (!dims || softmax.opset() < 13) return false;
+  const int64_t axis = softmax.attrs().get("axis", -1);
+  if (axis != -1 && axis != 3) return false;
+  Value* scores = softmax.input(0);
+  if (const Node* sum = producer(scores, "Add")) {
+    for (const std::size_t i : {0, 1}) {
+      Match attempt;
+      const Dims* own = dims_of(sum->input(i), 4);
+      if (!own || !is_mask(sum->input(1 - i), *own) || !match_scores(sum->input(i), attempt))
+        continue;
+      attempt.mask = sum->input(1 - i);
+      match = attempt;
+      return true;
+    }
+    return false;
+  }
+  return match_scores(scores, match);
+}
+
+// Batch and heads of all three agree, so that nothing broadcasts.
+bool heads_agree(const Match& match) {
+  const Dims *q = dims_of(match.q, 4), *v = dims_of(match.v, 4);
+  const Dims* k = dims_of(match.k ? match.k : match.k_rows, 4);
+  if (!q || !k || !v) return false;
+  const Dim &k_heads = (*k)[match.k ? 1 : 2], &k_rows = (*k)[match.k ? 2 : 1];
+  return (*q)[0] == (*k)[0] && (*q)[0] == (*v)[0] && (*q)[1] == k_heads && (*q)[1] == (*v)[1] &&
+         k_rows == (*v)[2] && (*q)[3] == (*k)[3];
+}
+
+}  // namespace
+
+// y = MatMul(Softmax(MatMul(q, k^T) * scale + mask), v) becomes y = Attention(q, k, v, mask).
+bool fuse_attention(Graph& graph) {
+  bool changed = false;
+  for (Node* softmax : graph.nodes()) {
+    if (!softmax->is("Softmax")) continue;
+    Match match;
+    Node* product = value_product(softmax->output(0));
+    if (!product || !match_softmax(*softmax, match)) continue;
+    match.v = product->input(1);
+    if (!heads_agree(match)) continue;
+    if (!match.k) {
+      Attributes attrs;
+      attrs.set("perm", std::vector<int64_t>{0, 2, 1, 3});
+      match.k = graph
+                    .insert_before(
+                        product, {.op_type = "Transpose", .inputs = {match.k_rows}, .attrs = attrs})
+                    ->output(0);
+    }
+    Attributes attrs;
+    attrs.set("scale", static_cast<float>(match.scale));
+    NodeSpec spec{.op_type = "Attention",
+                  .inputs = {match.q, match.k, match.v},
+                  .attrs = attrs,
+                  .name = product->name(),
+                  .opset = 24};
+    if (match.mask) spec.inputs.push_back(match.mask);
+    Node* fused = graph.insert_before(product, std::move(spec));
+    graph.replace_uses(product->output(0), fused->output(0));
+    changed = true;
+  }
+  if (changed) graph.erase_dead();
+  return changed;
+}
+
+}  // namespace sdx::passes
