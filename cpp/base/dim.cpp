@@ -186,6 +186,22 @@ Dim max(const Dim& a, const Dim& b) {
   return DimExpr::atom(call("max", a, b));
 }
 
+bool is_capped(const Dim& dim, const Dim& whole) {
+  if (dim.is_known() || dim.is_unknown() || whole.is_known() || whole.is_unknown()) return false;
+  // An operation is an atom whose text says what it is.
+  std::string text = dim.to_string();
+  const std::string name = whole.to_string();
+  if (!text.starts_with("min(") || !text.ends_with(")")) return false;
+  text = text.substr(4, text.size() - 5);
+  std::string cap;
+  if (text.starts_with(name + ", "))
+    cap = text.substr(name.size() + 2);
+  else if (text.ends_with(", " + name))
+    cap = text.substr(0, text.size() - name.size() - 2);
+  return !cap.empty() && cap[0] != '0' &&
+         std::all_of(cap.begin(), cap.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
 bool operator==(const Dim& a, const Dim& b) {
   if (a.is_known() && b.is_known()) return a.value_ == b.value_;
   if (a.is_known() != b.is_known() || a.is_unknown() || b.is_unknown()) return false;

@@ -56,6 +56,9 @@ class Dim {
   std::shared_ptr<const DimExpr> expr_;  // shared: immutable, copied with every type
 };
 
+// Whether `dim` is min(c, whole) for some c > 0: what slicing `whole` elements off a table of c gives.
+bool is_capped(const Dim& dim, const Dim& whole);
+
 using Dims = std::vector<Dim>;
 
 // The numbers, or nothing when any is not known.

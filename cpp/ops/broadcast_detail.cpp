@@ -16,6 +16,9 @@ Dim broadcast_dim(const Dim& a, const Dim& b) {
   // A number other than 1 leaves the unknown side no choice; two unknowns do not decide.
   if (a.is_known()) return a;
   if (b.is_known()) return b;
+  // Shorter than the whole, the capped side would have to be 1 to broadcast: the whole it is.
+  if (is_capped(b, a)) return a;
+  if (is_capped(a, b)) return b;
   return Dim::unknown();
 }
 

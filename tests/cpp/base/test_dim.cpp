@@ -48,3 +48,12 @@ TEST_CASE("arithmetic refuses to overflow") {
   CHECK_THROWS_AS(Dim(INT64_MAX) + Dim(1), sdx::Error);
   CHECK_THROWS_AS(Dim(INT64_MAX) * Dim(2), sdx::Error);
 }
+
+TEST_CASE("a slice of a longer table is capped by the table") {
+  const Dim seq = Dim::symbol("seq");
+  CHECK(is_capped(min(Dim(512), seq), seq));
+  CHECK(is_capped(min(seq, Dim(512)), seq));
+  CHECK_FALSE(is_capped(min(Dim(512), seq), Dim::symbol("batch")));
+  CHECK_FALSE(is_capped(seq, seq));
+  CHECK_FALSE(is_capped(min(Dim::symbol("n"), seq), seq));
+}
