@@ -90,7 +90,6 @@ class ChannelsLast {
     for (const char* name : {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
       pool |= node.is(name);
     if (!convolution && !upward && !pool) return false;
-    if (upward && !graph_.registry().find("sardonyx", node.op_type())) return false;
     const DType dtype = node.output(0)->type().dtype;
     const bool byte_pool = node.is("MaxPool") && (dtype == DType::uint8 || dtype == DType::int8);
     if (dtype != DType::float32 && !bytes && !byte_pool) return false;
@@ -98,7 +97,9 @@ class ChannelsLast {
     if ((pool || upward) && !has_twin(node.input(0))) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices
     if (!pool && !node.input(bytes ? 3 : 1)->is_constant()) return false;
-    NodeSpec spec{.op_type = convolution && !bytes ? "FusedConv" : node.op_type(),
+    NodeSpec spec{.op_type = upward                  ? "FusedConvTranspose"
+                             : convolution && !bytes ? "FusedConv"
+                                                     : node.op_type(),
                   .inputs = node.inputs(),
                   .attrs = node.attrs(),
                   .domain = "sardonyx"};
