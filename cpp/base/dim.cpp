@@ -163,7 +163,8 @@ bool never_negative(const Dim& dim) {
   for (const auto& [product, factor] : dim.expr_->terms) {
     if (factor < 0) return false;
     for (const std::string& atom : product)
-      if (atom.find('(') != std::string::npos) return false;  // an operation, of any sign
+      // An operation on sums without a minus is none either.
+      if (atom.find('(') != std::string::npos && atom.find('-') != std::string::npos) return false;
   }
   return true;
 }

@@ -49,6 +49,12 @@ TEST_CASE("arithmetic refuses to overflow") {
   CHECK_THROWS_AS(Dim(INT64_MAX) * Dim(2), sdx::Error);
 }
 
+TEST_CASE("what cannot be negative needs no clamp at zero") {
+  const Dim seq = Dim::symbol("seq");
+  CHECK(max(min(seq, Dim(512)), Dim(0)) == min(seq, Dim(512)));
+  CHECK_FALSE(max(seq - Dim(1), Dim(0)) == seq - Dim(1));
+}
+
 TEST_CASE("a slice of a longer table is capped by the table") {
   const Dim seq = Dim::symbol("seq");
   CHECK(is_capped(min(Dim(512), seq), seq));
