@@ -154,8 +154,13 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Session Session::load_file(const std::string& path, const Options& options) {
-  auto impl = std::make_unique<Impl>(
-      onnx::read_model_file(path, ops::builtin_ops(), {.freeze_defaults = true}), options);
+  std::unique_ptr<Impl> impl;
+  try {
+    impl = std::make_unique<Impl>(
+        onnx::read_model_file(path, ops::builtin_ops(), {.freeze_defaults = true}), options);
+  } catch (...) {
+    rethrow_at("model '" + path + "'");
+  }
   impl->read_unfrozen = [path] { return onnx::read_model_file(path, ops::builtin_ops()); };
   return Session(std::move(impl));
 }

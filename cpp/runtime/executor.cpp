@@ -84,6 +84,11 @@ void bind_inputs(const Plan& plan, std::span<const Datum> inputs, std::vector<vo
   }
 }
 
+void check_cancel(const RunState& state) {
+  if (state.cancel && state.cancel->load(std::memory_order_relaxed))
+    fail(ErrorKind::invalid_argument, "the run was cancelled");
+}
+
 void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& data,
               std::vector<Datum>& datums, void* scratch, const RunState& state) {
   if (!step.run) {
@@ -132,8 +137,7 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
   {
     const ThreadPool::Session session(state.pool);
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
-      if (state.cancel && state.cancel->load(std::memory_order_relaxed))
-        fail(ErrorKind::invalid_argument, "the run was cancelled");
+      check_cancel(state);
       const PlannedStep& step = plan.steps[s];
       const auto start = times ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
       try {
@@ -147,6 +151,7 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
     }
   }
 
+  check_cancel(state);  // the last step may have stopped half way
   for (const plan::OutputCopy& copy : plan.copies) {
     const Layout& layout = plan.layouts[copy.value];
     if (!layout.known) {  // an input that is no tensor, or has no layout, handed through
