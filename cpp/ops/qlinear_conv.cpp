@@ -54,7 +54,7 @@ class Int8Conv final : public Op {
       : window_(init.attrs),
         groups_(init.attrs.get("group", 1)),
         requantised_(init.type == "QLinearConv"),
-        channels_last_(is_channels_last(init.attrs)) {
+        channels_last_(is_channels_last(init.attrs) || init.attrs.get("channels_last", 0) != 0) {
     check(groups_ >= 1, "group is ", groups_);
     in_ = requantised_ ? Int8Inputs{.a = 0,
                                     .b = 3,
@@ -484,6 +484,7 @@ class Int8Conv final : public Op {
 void register_qlinear_conv(OpRegistry& ops) {
   ops.add<Int8Conv>("ConvInteger", {.since = 10});
   ops.add<Int8Conv>("QLinearConv", {.since = 10});
+  ops.add<Int8Conv>("QLinearConv", {.since = 1}, "com.microsoft");
   // Made by passes, with attribute `layout`.
   ops.add<Int8Conv>("QLinearConv", {.since = 1}, "sardonyx");
 }

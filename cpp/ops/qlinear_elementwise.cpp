@@ -22,10 +22,11 @@ class QLinearAdd final : public Op {
     check(dtype == DType::uint8 || dtype == DType::int8, "input A is ", dtype);
     check(ctx.dtype(3) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(3));
     for (const int i : {1, 2, 4, 5, 6, 7}) {
-      if (!ctx.has_input(i)) continue;
+      const bool is_scale = i == 1 || i == 4 || i == 6;
+      if (!is_scale && !ctx.has_input(i)) continue;
       const auto shape = ctx.input(i).known_shape();
       check(!shape || element_count(*shape) == 1, "input ", i, " is not a scalar");
-      if (i == 1 || i == 4 || i == 6)
+      if (is_scale)
         check(ctx.dtype(i) == DType::float32, "input ", i, " is ", ctx.dtype(i), ", not float32");
       else
         check(ctx.dtype(i) == dtype, "input ", i, " is ", ctx.dtype(i), ", not ", dtype);
@@ -60,8 +61,10 @@ class QLinearAdd final : public Op {
           if (walk.step[0] == 1 && walk.step[1] == 1)
             return add(a, b, y, static_cast<std::size_t>(n), sum);
           for (int64_t i = 0; i < n; ++i) {
-            const float value = static_cast<float>(a[i * static_cast<int64_t>(walk.step[0])]) * sum.a_factor +
-                                (static_cast<float>(b[i * static_cast<int64_t>(walk.step[1])]) * sum.b_factor + sum.offset);
+            const float value =
+                static_cast<float>(a[i * static_cast<int64_t>(walk.step[0])]) * sum.a_factor +
+                (static_cast<float>(b[i * static_cast<int64_t>(walk.step[1])]) * sum.b_factor +
+                 sum.offset);
             y[i] = static_cast<T>(std::nearbyint(std::clamp(value, lo, hi)));
           }
         });
@@ -73,7 +76,8 @@ class QLinearAdd final : public Op {
 }  // namespace
 
 void register_qlinear_elementwise(OpRegistry& ops) {
-  ops.add<QLinearAdd>("QLinearAdd", {.since = 1, .in_place = 0b1001, .elementwise = true}, "com.microsoft");
+  ops.add<QLinearAdd>("QLinearAdd", {.since = 1, .in_place = 0b1001, .elementwise = true},
+                      "com.microsoft");
 }
 
 }  // namespace sdx::ops
