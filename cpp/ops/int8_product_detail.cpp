@@ -27,7 +27,7 @@ void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& m, int8_
 void check_int8_inputs(const InferContext& ctx, const Int8Inputs& in) {
   const auto has = [&](int i) { return i >= 0 && ctx.has_input(i); };
   for (const int i : {in.a_scale, in.b_scale, in.y_scale})
-    if (has(i)) check(is_float(ctx.dtype(i)), "input ", i, ", a scale, is ", ctx.dtype(i));
+    if (i >= 0) check(is_float(ctx.dtype(i)), "input ", i, ", a scale, is ", ctx.dtype(i));
   const std::pair<int, int> owners[] = {{in.a_zero, in.a}, {in.b_zero, in.b}};
   for (const auto& [zero, owner] : owners)
     if (has(zero))
