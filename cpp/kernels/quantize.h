@@ -24,10 +24,11 @@ extern const Kernel<DequantizeU8, kIsaCount> dequantize_u8;
 extern const Kernel<DequantizeS8, kIsaCount> dequantize_s8;
 extern const Kernel<DequantizeS32, kIsaCount> dequantize_s32;
 
-// y[i] = clamp(round_half_to_even(a[i] * a_factor + b[i] * b_factor + offset), lo, hi), for a sum of
-// quantised tensors whose scales and zero points the three numbers hold.
+// y[i] = saturate(round_half_to_even(a[i] * a_factor + b[i] * b_factor + offset) + zero_point), for
+// a sum of quantised tensors; the offset stands for the zero points of a and b.
 struct QuantizedSum {
   float a_factor, b_factor, offset;
+  int32_t zero_point;
 };
 using QuantizedAddU8 = void(const uint8_t* a, const uint8_t* b, uint8_t* y, std::size_t n,
                             const QuantizedSum& sum);

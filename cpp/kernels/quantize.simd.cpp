@@ -52,12 +52,13 @@ void dequantize_s32(const int32_t* x, float* y, std::size_t n, float scale, int3
 template <class T>
 SDX_INLINE void quantized_add(const T* a, const T* b, T* y, std::size_t n, const QuantizedSum& sum) {
   constexpr int32_t kLo = static_cast<T>(-1) < 0 ? -128 : 0, kHi = kLo + 255;
-  const VecF lo = splat(static_cast<float>(kLo)), hi = splat(static_cast<float>(kHi));
+  const VecF lo = splat(static_cast<float>(kLo - sum.zero_point));
+  const VecF hi = splat(static_cast<float>(kHi - sum.zero_point));
   const VecF a_factor = splat(sum.a_factor), b_factor = splat(sum.b_factor);
   const VecF offset = splat(sum.offset);
   const auto added = [=](VecI x, VecI z) __attribute__((always_inline)) {
     const VecF v = to_float(x) * a_factor + (to_float(z) * b_factor + offset);
-    return to_int_even(min(max(v, lo), hi));
+    return to_int_even(min(max(v, lo), hi)) + sum.zero_point;
   };
   std::size_t i = 0;
   for (; i + kF32 <= n; i += kF32)

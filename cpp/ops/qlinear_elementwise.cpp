@@ -46,14 +46,14 @@ class QLinearAdd final : public Op {
     Broadcast walk(ctx.output_shape(0), {&ctx.shape(0), &ctx.shape(3)});
     return [=, dtype = ctx.dtype(0), split = split_work(walk.count, 0.3, 64)](Frame& f) {
       const float a_scale = *f.in<float>(1), b_scale = *f.in<float>(4), scale = *f.in<float>(6);
-      const auto zero = [&](int i) {
-        return static_cast<float>(zero_point_at(dtype, f.in<std::byte>(i), 0));
-      };
+      const auto zero = [&](int i) { return zero_point_at(dtype, f.in<std::byte>(i), 0); };
       kernels::QuantizedSum sum;
       sum.a_factor = a_scale / scale;
       sum.b_factor = b_scale / scale;
-      sum.offset = zero(7) - zero(2) * sum.a_factor - zero(5) * sum.b_factor;
-      const float lo = dtype == DType::int8 ? -128 : 0, hi = lo + 255;
+      sum.offset =
+          -static_cast<float>(zero(2)) * sum.a_factor - static_cast<float>(zero(5)) * sum.b_factor;
+      sum.zero_point = zero(7);
+      const auto lo = static_cast<float>((dtype == DType::int8 ? -128 : 0) - sum.zero_point);
       f.parallel_for(split, [&](Range r) {
         walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
           const T *a = f.in<T>(0) + at[0], *b = f.in<T>(3) + at[1];
@@ -65,7 +65,8 @@ class QLinearAdd final : public Op {
                 static_cast<float>(a[i * static_cast<int64_t>(walk.step[0])]) * sum.a_factor +
                 (static_cast<float>(b[i * static_cast<int64_t>(walk.step[1])]) * sum.b_factor +
                  sum.offset);
-            y[i] = static_cast<T>(std::nearbyint(std::clamp(value, lo, hi)));
+            const float rounded = std::nearbyint(value >= lo ? std::min(value, lo + 255) : lo);
+            y[i] = static_cast<T>(static_cast<int32_t>(rounded) + sum.zero_point);
           }
         });
       });

@@ -14,11 +14,13 @@ import pytest
 from graphs import random_graph
 from helpers import compare, tolerance
 from maker import Maker
+from quantized import quantized_graph
 
 import sardonyx
 
 SEEDS = range(90)
 LARGE_SEEDS = range(1000, 1008)
+QUANTIZED_SEEDS = range(40)
 TIERS = ["baseline"] + (["avx2", "avx512"] if platform.machine() in ("x86_64", "AMD64") else [])
 
 
@@ -63,6 +65,18 @@ def test_levels(seed: int) -> None:
     expected, largest = by_reference(maker)
     for level in (0, 1, 2):
         agree(expected, run(maker, level=level), maker, largest, f"level {level}, {where}")
+
+
+@pytest.mark.parametrize("seed", QUANTIZED_SEEDS)
+def test_quantized(seed: int) -> None:
+    maker = quantized_graph(seed)
+    where = describe(seed, maker)
+    expected = run(maker, level=0)
+    for options in ({"level": 1}, {"level": 2}, {"level": 2, "threads": 1}):
+        for e, a in zip(expected, run(maker, **options), strict=True):
+            np.testing.assert_array_equal(a, e, err_msg=f"{options}, {where}")
+    reference, largest = by_reference(maker)
+    agree(reference, expected, maker, largest, f"level 0, {where}")
 
 
 @pytest.mark.parametrize("seed", LARGE_SEEDS)
