@@ -31,12 +31,10 @@ bool foldable(const Node& node) {
   return true;
 }
 
-}  // namespace
-
-// y = Add(1, 2) becomes y = 3; Shape(x) of a known shape becomes its numbers.
-bool fold_constants(Graph& graph) {
+bool fold(Graph& graph, bool sources_only) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
+    if (sources_only && !node->inputs().empty()) continue;
     if (changed) infer_node(*node);  // constants made above may fix shapes here
     const std::vector<Value*> outputs = node->outputs();
     bool all = !outputs.empty();
@@ -67,5 +65,13 @@ bool fold_constants(Graph& graph) {
   }
   return changed;
 }
+
+}  // namespace
+
+// y = Constant() {value = 2} becomes y = 2.
+bool make_constants(Graph& graph) { return fold(graph, /*sources_only=*/true); }
+
+// y = Add(1, 2) becomes y = 3; Shape(x) of a known shape becomes its numbers.
+bool fold_constants(Graph& graph) { return fold(graph, /*sources_only=*/false); }
 
 }  // namespace sdx::passes

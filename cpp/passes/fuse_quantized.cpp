@@ -53,6 +53,16 @@ Node* dequantized_weights(const Value* value) {
   return by_row || scale->count() == 1 ? node : nullptr;
 }
 
+// What `quantize` reads; in front of a Relu where saturation does the same, because zero is the
+// lowest number that the result can stand for.
+const Value* before_relu(const Node& quantize) {
+  const Value* value = quantize.input(0);
+  const Node* relu = sole_producer(value, "Relu");
+  const int64_t lowest = quantize.output(0)->type().dtype == DType::int8 ? -128 : 0;
+  const bool saturates = quantize.input(2)->constant()->to_int64s()[0] == lowest;
+  return relu && saturates ? relu->input(0) : value;
+}
+
 class Fusion {
  public:
   explicit Fusion(Graph& graph) : graph_(graph) {}
@@ -60,9 +70,10 @@ class Fusion {
   bool run() {
     bool changed = false;
     for (Node* node : graph_.nodes()) {
-      const bool quantize = node->is("QuantizeLinear") || node->is("QuantizeLinear", "com.microsoft");
+      const bool quantize =
+          node->is("QuantizeLinear") || node->is("QuantizeLinear", "com.microsoft");
       if (!quantize || !is_per_tensor(node) || !is_byte(node->output(0))) continue;
-      const Value* value = node->input(0);
+      const Value* value = before_relu(*node);
       Node* inner = value->has_single_use() ? value->producer() : nullptr;
       if (inner && (convolution(inner, node) || addition(inner, node) || move(inner, node)))
         changed = true;
@@ -77,15 +88,16 @@ class Fusion {
     graph_.replace_uses(quantize->output(0), fused->output(0));
   }
 
-  // The bias in units of the sums: x_scale * w_scale a channel; null where it is no constant, or too
-  // large for that.
+  // The bias in units of the sums: x_scale * w_scale a channel; null where it is no constant, or
+  // too large for that.
   Value* integer_bias(const Value* bias, float x_scale, const Tensor& w_scale, int64_t channels) {
     const Node* node = dequantize(bias);
     std::vector<double> numbers;
     if (node && node->input(0)->constant() && node->input(1)->constant() &&
         (!node->input(2) || node->input(2)->is_constant())) {
       const Tensor &q = *node->input(0)->constant(), &s = *node->input(1)->constant();
-      if (s.dtype() != DType::float32 || q.dtype() != DType::int32 || q.count() != channels) return nullptr;
+      if (s.dtype() != DType::float32 || q.dtype() != DType::int32 || q.count() != channels)
+        return nullptr;
       if (s.count() != 1 && s.count() != channels) return nullptr;
       if (node->input(2))
         for (const int64_t zero : node->input(2)->constant()->to_int64s())
@@ -146,7 +158,8 @@ class Fusion {
   // Operators that only choose among elements commute with quantisation.
   bool move(Node* node, Node* quantize) {
     bool moves = false;
-    for (const char* name : {"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
+    for (const char* name :
+         {"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
       moves |= node->is(name);
     if (!moves || node->outputs().size() != 1) return false;
     if (node->is("MaxPool") && node->opset() < 12) return false;
@@ -154,8 +167,11 @@ class Fusion {
     if (!x || !same_constant(x->input(1), quantize->input(1)) ||
         !same_constant(x->input(2), quantize->input(2)))
       return false;
-    NodeSpec spec{.op_type = node->op_type(), .inputs = node->inputs(), .attrs = node->attrs(),
-                  .name = node->name(), .opset = node->opset()};
+    NodeSpec spec{.op_type = node->op_type(),
+                  .inputs = node->inputs(),
+                  .attrs = node->attrs(),
+                  .name = node->name(),
+                  .opset = node->opset()};
     spec.inputs[0] = x->input(0);
     replace(quantize, std::move(spec));
     return true;
@@ -167,8 +183,8 @@ class Fusion {
 }  // namespace
 
 // yq = QuantizeLinear(Conv(DequantizeLinear(xq), DequantizeLinear(wq))) becomes
-// yq = QLinearConv(xq, wq); sums become com.microsoft::QLinearAdd, and what only moves elements works
-// on the bytes.
+// yq = QLinearConv(xq, wq); sums become com.microsoft::QLinearAdd, and what only moves elements
+// works on the bytes.
 bool fuse_quantized(Graph& graph) { return Fusion(graph).run(); }
 
 }  // namespace sdx::passes

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"expand_ops", expand_ops, 0},
+    {"make_constants", make_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"fuse_quantized", fuse_quantized, 2},  // before its weights are folded to floats
     {"fold_constants", fold_constants, 1},

@@ -18,6 +18,22 @@ TEST_CASE("what depends on constants alone becomes a constant") {
   })");
 }
 
+TEST_CASE("nodes without inputs alone") {
+  expect_rewrites(make_constants, R"(() -> (%y) {
+    %a = Constant() {value = tensor float32[2] [1, 2]}
+    %b = Constant() {value_float = 3.0}
+    %y = Add(%a, %b)
+  })",
+                  R"(() -> (%y) {
+    %a: float32[2] = constant [1, 2]
+    %b: float32[] = constant [3]
+    %y = Add(%a, %b)
+  })");
+  expect_untouched(make_constants, R"(() -> (%y) {
+    %y = RandomNormal() {shape = ints [2]}
+  })");
+}
+
 TEST_CASE("an output may become a constant") {
   expect_rewrites(fold_constants, R"((%x: float32[2]) -> (%y, %z) {
     %a: float32[2] = constant [1, 2]

@@ -32,6 +32,23 @@ TEST_CASE("a convolution between bytes is one of bytes, its bias in units of the
   })");
 }
 
+TEST_CASE("a Relu goes where zero is the lowest number") {
+  const auto convolution = [](const std::string& zero) {
+    return kIn + "%zero: uint8[] = constant [" + zero + R"(]
+    %xf = DequantizeLinear(%x, %xs, %xz)
+    %wf = DequantizeLinear(%w, %ws, %wz) {axis = 0}
+    %c = Conv(%xf, %wf)
+    %r = Relu(%c)
+    %y = QuantizeLinear(%r, %ys, %zero)
+  })";
+  };
+  expect_rewrites(fuse_quantized, convolution("0"), kIn + R"(
+    %zero: uint8[] = constant [0]
+    %y = QLinearConv(%x, %xs, %xz, %w, %ws, %wz, %ys, %zero)
+  })");
+  expect_untouched(fuse_quantized, convolution("1"));
+}
+
 TEST_CASE("sums of bytes") {
   const std::string in = "(%x: uint8[3, 4], %z: uint8[4]) -> (%y) {" + kScales;
   expect_rewrites(fuse_quantized, in + R"(
