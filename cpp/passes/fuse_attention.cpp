@@ -104,7 +104,8 @@ Node* value_product(const Value* probabilities) {
     if (!is_nan->is("IsNaN") || !choice->is("Where") || choice->input(0) != is_nan->output(0) ||
         choice->input(2) != probabilities || !is_nan->output(0)->has_single_use())
       return nullptr;
-    if (scalar(choice->input(1)) != 0.0f) return nullptr;
+    if (scalar(choice->input(1)) != 0.0f || !same_rank(choice->output(0), probabilities))
+      return nullptr;
     probabilities = choice->output(0);
   }
   if (!probabilities->has_single_use()) return nullptr;
@@ -154,7 +155,7 @@ bool fuse_attention(Graph& graph) {
     Node* product = value_product(softmax->output(0));
     if (!product || !match_softmax(*softmax, match)) continue;
     match.v = product->input(1);
-    if (!heads_agree(match)) continue;
+    if (!heads_agree(match) || !std::isfinite(match.scale) || match.scale == 0) continue;
     if (!match.k) {
       Attributes attrs;
       attrs.set("perm", std::vector<int64_t>{0, 2, 1, 3});
