@@ -1,5 +1,6 @@
 #include "ir/op.h"
 
+#include "base/large_memory.h"
 #include "ir/graph.h"
 #include "ir/infer.h"
 
@@ -140,7 +141,7 @@ void InferContext::forget_subgraph(std::string_view attribute) {
 
 void* PackContext::allocate(int slot, std::size_t bytes) {
   if (packed_.size() <= static_cast<std::size_t>(slot)) packed_.resize(slot + 1);
-  packed_[slot] = allocate_bytes(bytes);
+  packed_[slot] = memory_.allocate(bytes);
   return packed_[slot].get();
 }
 

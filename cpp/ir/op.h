@@ -19,6 +19,7 @@ namespace sdx {
 
 class Graph;
 class Node;
+class WeightMemory;
 
 // What is known of a value: at load with symbols, at shape time with numbers.
 struct Facts {
@@ -123,7 +124,8 @@ using Packed = std::shared_ptr<void>;
 // Asks for constants in the layout that kernels want, once, at load.
 class PackContext {
  public:
-  PackContext(const Node& node, std::span<const Facts* const> inputs) : node_(node), inputs_(inputs) {}
+  PackContext(const Node& node, std::span<const Facts* const> inputs, WeightMemory& memory)
+      : node_(node), inputs_(inputs), memory_(memory) {}
 
   const Node& node() const { return node_; }
   int input_count() const { return static_cast<int>(inputs_.size()); }
@@ -145,6 +147,7 @@ class PackContext {
  private:
   const Node& node_;
   std::span<const Facts* const> inputs_;
+  WeightMemory& memory_;
   std::vector<Packed> packed_;
   std::vector<int> released_;
 };

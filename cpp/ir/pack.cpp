@@ -1,14 +1,17 @@
 #include "ir/pack.h"
 
-namespace sdx {
+#include "base/large_memory.h"
 
-void pack_graph(Graph& graph) {
-  std::map<Value*, std::size_t> released_uses;
+namespace sdx {
+namespace {
+
+void pack_graph(Graph& graph, WeightMemory& memory) {
+  std::map<const Value*, std::size_t> released_uses;
   for (Node* node : graph.nodes()) {
-    for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph);
+    for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph, memory);
     std::vector<const Facts*> inputs;
     for (const Value* input : node->inputs()) inputs.push_back(input ? &input->facts() : nullptr);
-    PackContext ctx(*node, inputs);
+    PackContext ctx(*node, inputs, memory);
     try {
       node->op().pack(ctx);
     } catch (...) {
@@ -16,12 +19,20 @@ void pack_graph(Graph& graph) {
     }
     node->packed = std::move(ctx.packed());
     node->released_inputs = ctx.released();
-    for (const int i : ctx.released()) ++released_uses[node->input(static_cast<std::size_t>(i))];
+    for (const int i : ctx.released()) {
+      Value* value = node->input(static_cast<std::size_t>(i));
+      const bool last = ++released_uses[value] == value->users().size();
+      // Every reader has its packed form: freed at once, so that few are ever held twice.
+      if (last && !value->is_graph_output()) value->set_facts(Facts::of(value->type()));
+    }
   }
-  for (const auto& [value, uses] : released_uses) {
-    if (uses < value->users().size() || value->is_graph_output()) continue;
-    value->set_facts(Facts::of(value->type()));  // every reader has its packed form
-  }
+}
+
+}  // namespace
+
+void pack_graph(Graph& graph) {
+  WeightMemory memory;
+  pack_graph(graph, memory);
 }
 
 }  // namespace sdx

@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "base/large_memory.h"
+
 namespace sdx::runtime {
 
 using plan::Place;
@@ -22,7 +24,7 @@ struct Executor::Context {
   void bind(const Plan& plan) {
     if (arena_bytes < plan.arena_bytes) {
       arena.reset();
-      arena = allocate_bytes(static_cast<std::size_t>(plan.arena_bytes));
+      arena = allocate_large(static_cast<std::size_t>(plan.arena_bytes));
       arena_bytes = plan.arena_bytes;
     }
     data.assign(plan.values.size(), nullptr);
