@@ -8,8 +8,13 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
-// Panels whose B stays in cache while all rows pass over it.
-constexpr std::size_t kPanelBlock = 128 / kTileColumns;
+// A tile of rows passes over several narrow panels before the next rows do: over as many as lie in
+// L1 together, so that A is read once for them all.
+constexpr std::size_t kBlockFloats = 16384;
+// From so many tiles of rows on, A is what has to be fetched and not the next product's B.
+constexpr std::size_t kManyTiles = 32;
+// A tile that alone reads all rows reads B this many bytes behind what it asks for.
+constexpr std::size_t kAheadBytes = 4096;
 // B as it lies is copied where more row tiles than this would each walk its long strides.
 constexpr std::size_t kStridedTiles = 2;
 constexpr std::size_t kShortStride = 256;
@@ -59,6 +64,12 @@ void pack_panel(const float* b, std::size_t ldb, bool transposed, std::size_t k,
 struct Block {
   std::size_t depth_begin, depth_end;
   std::size_t panel_begin, panel_end;
+  // B of the block that follows, to be brought into cache meanwhile. Null: A is what is not there.
+  const float* next = nullptr;
+  std::size_t next_floats = 0;
+
+  std::size_t depth() const { return depth_end - depth_begin; }
+  std::size_t panels() const { return panel_end - panel_begin; }
 };
 
 // All rows of the range against one block; b_of(panel) and ldb_of(panel) tell where B lies. The
@@ -67,27 +78,44 @@ template <class BOf, class LdbOf>
 SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, const Block& block,
                                BOf b_of, LdbOf ldb_of) {
   const std::size_t rows = range.row_end - range.row_begin;
-  const std::size_t tiles = divide_up(rows, tile_rows(args.n - block.panel_begin * kTileColumns));
+  const std::size_t most_rows = tile_rows(args.n - block.panel_begin * kTileColumns);
+  const std::size_t tiles = divide_up(rows, most_rows);
   TileTap tap;
   tap.b_row = 0;
   Tile tile;
   tile.taps = &tap;
   tile.tap_count = 1;
-  tile.depth = block.depth_end - block.depth_begin;
+  tile.depth = block.depth();
   tile.ldc = args.ldc;
   tile.epilogue = block.depth_end == args.k ? &args.epilogue : nullptr;
   tile.add_c = block.depth_begin > 0 || args.epilogue.accumulate;
+  const std::size_t runs = tiles * block.panels();
+  const std::size_t next_bytes = divide_up(block.next_floats * sizeof(float), runs);
+  if (tiles == 1)
+    tile.ahead_step = kTileColumns * sizeof(float);
+  else
+    tile.ahead_step =
+        divide_up(block.next ? next_bytes : most_rows * args.lda * sizeof(float) / block.panels(),
+                  tile.depth ? tile.depth : 1);
+  const char* next = reinterpret_cast<const char*>(block.next);
   for (std::size_t t = 0; t < tiles; ++t) {
     tile.row = range.row_begin + t * rows / tiles;
     tile.rows = range.row_begin + (t + 1) * rows / tiles - tile.row;
     for (std::size_t i = 0; i < tile.rows; ++i)
       tap.rows[i] = args.a + (tile.row + i) * args.lda + block.depth_begin;
+    const char* next_a = reinterpret_cast<const char*>(tap.rows[0] + tile.rows * args.lda);
     for (std::size_t p = block.panel_begin; p < block.panel_end; ++p) {
       tile.column = p * kTileColumns;
       tile.columns = smaller(kTileColumns, args.n - tile.column);
       tile.b = b_of(p);
       tile.ldb = ldb_of(p);
       tile.c = args.c + tile.row * args.ldc + tile.column;
+      if (tiles == 1)
+        tile.ahead = reinterpret_cast<const char*>(tile.b) + kAheadBytes;
+      else if (block.next)
+        tile.ahead = next, next += next_bytes;
+      else
+        tile.ahead = next_a, next_a += tile.ahead_step * tile.depth;
       run_tile(tile);
     }
   }
@@ -108,21 +136,34 @@ void gemm_pack_b(const PackB& args, std::size_t panel_begin, std::size_t panel_e
 }
 
 void gemm_packed(const GemmArgs& args, const GemmRange& range) {
-  const std::size_t panel_end = smaller(range.panel_end, divide_up(args.n, kTileColumns));
+  const std::size_t panels = divide_up(args.n, kTileColumns);
+  const std::size_t panel_end = smaller(range.panel_end, panels);
   if (range.row_begin >= range.row_end) return;
+  const bool many_rows = range.row_end - range.row_begin >= kManyTiles * kTileRows;
   const std::size_t depth_blocks = args.k ? divide_up(args.k, kDepthBlock) : 1;
   const std::size_t full_panels = args.n / kTileColumns;
+  const auto depth_at = [&](std::size_t d) { return d * args.k / depth_blocks; };
+  const auto ldb_of = [&](std::size_t panel) { return packed_width(args.n, panel); };
   for (std::size_t d = 0; d < depth_blocks; ++d) {
-    const std::size_t depth_begin = d * args.k / depth_blocks;
+    const std::size_t depth_begin = depth_at(d), depth_end = depth_at(d + 1);
+    const std::size_t block_panels =
+        1 + kBlockFloats / ((depth_end - depth_begin + 1) * kTileColumns);
+    const auto b_of = [&](std::size_t panel) {
+      return args.b + panel * kTileColumns * args.k + depth_begin * ldb_of(panel);
+    };
     for (std::size_t p = range.panel_begin; p < panel_end;) {
-      const std::size_t next = p < full_panels ? smaller(p + kPanelBlock, full_panels) : p + 1;
-      const Block block{depth_begin, (d + 1) * args.k / depth_blocks, p, smaller(next, panel_end)};
-      const auto ldb_of = [&](std::size_t panel) { return packed_width(args.n, panel); };
-      const auto b_of = [&](std::size_t panel) {
-        return args.b + panel * kTileColumns * args.k + depth_begin * ldb_of(panel);
-      };
-      multiply_block(args, range, block, b_of, ldb_of);
+      const std::size_t next = p < full_panels ? smaller(p + block_panels, full_panels) : p + 1;
+      Block block{depth_begin, depth_end, p, smaller(next, panel_end)};
       p = block.panel_end;
+      block.next_floats = block.depth() * kTileColumns * block.panels();
+      if (p == panel_end && d + 1 < depth_blocks)  // the same panels, deeper
+        block.next = args.b + range.panel_begin * kTileColumns * args.k +
+                     depth_end * ldb_of(range.panel_begin);
+      else if (p < panels)
+        block.next = b_of(p);
+      else if (!many_rows)  // packed weights lie in the order of their use
+        block.next = args.b + round_up(args.n, kF32) * args.k;
+      multiply_block(args, range, block, b_of, ldb_of);
     }
   }
 }

@@ -7,8 +7,10 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
-// Few rows read B faster than its prefetcher foresees it; ask for lines this many floats ahead.
-constexpr std::size_t kPrefetchFloats = 1024;
+constexpr int kIntoL1 = 3, kIntoL2 = 2;  // of __builtin_prefetch
+
+// Lines of B asked for in a step of the depth: the fewer rows share B the faster it is read.
+constexpr std::size_t ahead_lines(int rows) { return rows > 4 ? 2 : 4; }
 
 template <int kRows, int kVectors>
 struct Sums {
@@ -103,7 +105,10 @@ void tile_kernel(const Tile& tile) {
   // One or two rows alone would wait for each other's sums: give them sums for two steps.
   constexpr int kSteps = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   Sums<kRows, kVectors> sums[kSteps] = {};
+  constexpr std::size_t kLines = ahead_lines(kRows);
   const std::size_t ldb = tile.ldb;
+  const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
+  const std::size_t ahead_line = tile.ahead_step / kLines;
   for (std::size_t t = 0; t < tile.tap_count; ++t) {
     const TileTap& tap = tile.taps[t];
     const float* b = tile.b + tap.b_row * ldb;
@@ -115,12 +120,10 @@ void tile_kernel(const Tile& tile) {
       VecF columns[kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) columns[j] = load(b + j * kF32);
-      if constexpr (kRows <= 4) {
-#pragma GCC unroll 4
-        for (std::size_t j = 0; j < kVectors * kF32; j += 16)
-          __builtin_prefetch(b + kPrefetchFloats + j);
-      }
       b += ldb;
+#pragma GCC unroll 4
+      for (std::size_t l = 0; l < kLines; ++l, ahead += ahead_line)
+        __builtin_prefetch(ahead, 0, kRows > 2 ? kIntoL2 : kIntoL1);
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) {
         const VecF a = splat(rows[i][d]);

@@ -44,6 +44,10 @@ struct Tile {
   std::size_t row, column;   // where the tile lies in C, for the epilogue
   const Epilogue* epilogue;  // null while sums are unfinished
   bool add_c;                // sums go on from those in C
+  // Memory to bring into cache meanwhile, because it is read next: `ahead_step` bytes for every step
+  // of the depth. Nothing is read there, so it may reach past the end of an array. Null for nothing.
+  const char* ahead = nullptr;
+  std::size_t ahead_step = 0;
 };
 
 void run_tile(const Tile& tile);
