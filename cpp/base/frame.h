@@ -42,7 +42,7 @@ struct Layout {
 
 // What a run carries to every step.
 struct RunState {
-  ThreadPool* pool = nullptr;                  // null: the caller's thread alone
+  ThreadPool* pool = nullptr;                 // null: the caller's thread alone
   const std::atomic<bool>* cancel = nullptr;  // null: cannot be cancelled
 };
 
@@ -85,17 +85,15 @@ class Frame {
   // Runs f(Range) over the chunks of `split` on as many threads as there are.
   template <class F>
   void parallel_for(const Split& split, F&& f) const {
-    if (split.chunks <= 1 || !state_.pool) {
-      for (int64_t i = 0; i < split.chunks; ++i) f(split.chunk(i));
-      return;
-    }
-    state_.pool->run(split.chunks, [&](int64_t i) {
-      if (!cancelled()) f(split.chunk(i));
-    });
+    spread(split, ThreadPool::Pieces::single, f);
   }
-  bool cancelled() const {
-    return state_.cancel && state_.cancel->load(std::memory_order_relaxed);
+  // The same, for work whose results do not depend on where it is cut: a thread is given as many
+  // neighbouring chunks at once as it will do.
+  template <class F>
+  void parallel_ranges(const Split& split, F&& f) const {
+    spread(split, ThreadPool::Pieces::halves, f);
   }
+  bool cancelled() const { return state_.cancel && state_.cancel->load(std::memory_order_relaxed); }
   const RunState& state() const { return state_; }
 
   // The slow lane: sequences, maps, and whatever has no shape before the run.
@@ -110,6 +108,16 @@ class Frame {
   Tensor allocate_output(int i, DType dtype, const Shape& shape) const;
 
  private:
+  template <class F>
+  void spread(const Split& split, ThreadPool::Pieces pieces, F& f) const {
+    const auto part = [&](int64_t begin, int64_t end) {
+      if (!cancelled()) f(Range{split.chunk(begin).begin, split.chunk(end - 1).end});
+    };
+    if (split.chunks > 1 && state_.pool) return state_.pool->run(split.chunks, pieces, part);
+    if (pieces == ThreadPool::Pieces::halves && split.chunks > 0) return part(0, split.chunks);
+    for (int64_t i = 0; i < split.chunks; ++i) part(i, i + 1);
+  }
+
   void** data_;
   Datum* datums_;
   const Layout* layouts_;

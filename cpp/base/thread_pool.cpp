@@ -40,6 +40,8 @@ int cgroup_quota() {
 
 thread_local bool inside_pool = false;
 
+constexpr uint64_t pack_share(uint64_t begin, uint64_t end) { return begin | end << 32; }
+
 }  // namespace
 
 int available_processors() {
@@ -51,8 +53,8 @@ int available_processors() {
   return std::max(1, count);
 }
 
-ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<std::size_t>(std::max(threads, 1))) {
+  for (std::size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 std::shared_ptr<ThreadPool> ThreadPool::shared(int threads) {
@@ -75,22 +77,37 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::take_chunks() {
+// Owners take from the front and helpers one chunk from the back, so that the owner's stay
+// together.
+bool ThreadPool::take_from(Share& share, bool own) {
+  uint64_t left = share.left.load(std::memory_order_relaxed);
   for (;;) {
-    const int64_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
-    if (chunk >= chunks_) return;
+    const uint64_t begin = left & 0xffffffff, end = left >> 32;
+    if (begin >= end) return false;
+    uint64_t count = 1;
+    if (own && pieces_ == Pieces::halves) count = (end - begin + 1) / 2;
+    const uint64_t rest = own ? pack_share(begin + count, end) : pack_share(begin, end - 1);
+    if (!share.left.compare_exchange_weak(left, rest, std::memory_order_relaxed)) continue;
+    const auto first = static_cast<int64_t>(own ? begin : end - 1);
     try {
-      (*task_)(chunk);
+      (*task_)(first, first + static_cast<int64_t>(count));
     } catch (...) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
     }
+    return true;
   }
+}
+
+void ThreadPool::take_chunks(std::size_t thread) {
+  while (take_from(shares_[thread], true)) continue;
+  for (std::size_t i = 1; i < shares_.size(); ++i)
+    while (take_from(shares_[(thread + i) % shares_.size()], false)) continue;
 }
 
 // `running_` counts workers that may touch the task: a worker announces itself, then looks whether
 // the generation it saw is still the current, open one.
-void ThreadPool::work() {
+void ThreadPool::work(std::size_t thread) {
   inside_pool = true;
   uint32_t seen = 0;
   for (;;) {
@@ -111,25 +128,32 @@ void ThreadPool::work() {
     if (stop_.load()) return;
     seen = now;
     running_.fetch_add(1);
-    if (generation_.load() == now && (now & 1)) take_chunks();
+    if (generation_.load() == now && (now & 1)) take_chunks(thread);
     running_.fetch_sub(1, std::memory_order_release);
   }
 }
 
-void ThreadPool::run(int64_t chunks, FunctionRef<void(int64_t)> f) {
+void ThreadPool::run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, int64_t)> f) {
   std::unique_lock busy(busy_, std::defer_lock);
   if (chunks <= 1 || workers_.empty() || inside_pool || !busy.try_lock()) {
-    for (int64_t i = 0; i < chunks; ++i) f(i);
+    if (pieces == Pieces::halves && chunks > 0) return f(0, chunks);
+    for (int64_t i = 0; i < chunks; ++i) f(i, i + 1);
     return;
   }
+  SDX_ASSERT(chunks < 0xffffffff);
   inside_pool = true;
   task_ = &f;
-  chunks_ = chunks;
+  pieces_ = pieces;
   error_ = nullptr;
-  next_.store(0, std::memory_order_relaxed);
+  const auto threads = static_cast<int64_t>(shares_.size());
+  for (int64_t i = 0; i < threads; ++i)
+    shares_[static_cast<std::size_t>(i)].left.store(
+        pack_share(static_cast<uint64_t>(chunks * i / threads),
+                   static_cast<uint64_t>(chunks * (i + 1) / threads)),
+        std::memory_order_relaxed);
   generation_.fetch_add(1);  // odd: open
   if (parked_.load() > 0) generation_.notify_all();
-  take_chunks();
+  take_chunks(0);
   generation_.fetch_add(1);  // even: closed, latecomers stay out
   while (running_.load(std::memory_order_acquire) > 0) pause();
   inside_pool = false;

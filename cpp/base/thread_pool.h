@@ -29,10 +29,18 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls f(0) .. f(chunks - 1), each once, on the caller and whichever workers are free, and
-  // returns when all have ended. The first exception is rethrown here. A call from inside f, or
-  // while another thread uses the pool, runs on the caller alone.
-  void run(int64_t chunks, FunctionRef<void(int64_t)> f);
+  // How many neighbouring chunks a call of the task gets.
+  enum class Pieces {
+    single,  // one
+    halves,  // half of those left in a thread's share, or all where one thread works alone
+  };
+
+  // Calls f(begin, end) until every chunk of [0, chunks) is done once, on the caller and whichever
+  // workers are free, and returns when all have ended. A thread walks through a share of its own,
+  // the same in every call, so that what it brought into its cache is used again; then it helps the
+  // others. The first exception is rethrown here. A call from inside f, or while another thread
+  // uses the pool, runs on the caller alone.
+  void run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, int64_t)> f);
 
   // While one of these lives, workers wait for work by spinning.
   class Session {
@@ -51,16 +59,22 @@ class ThreadPool {
   };
 
  private:
-  void work();
-  void take_chunks();
+  // Chunks [begin, end) of a thread that nobody has taken yet: begin in the low half, end above.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};
+  };
+
+  void work(std::size_t thread);
+  void take_chunks(std::size_t thread);
+  bool take_from(Share& share, bool own);
 
   std::vector<std::thread> workers_;
   std::mutex busy_;
-  const FunctionRef<void(int64_t)>* task_ = nullptr;
-  int64_t chunks_ = 0;
+  std::vector<Share> shares_;  // the caller's is the first
+  const FunctionRef<void(int64_t, int64_t)>* task_ = nullptr;
+  Pieces pieces_ = Pieces::single;
   std::exception_ptr error_;
   std::mutex error_mutex_;
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};
   alignas(64) std::atomic<int> running_{0};
   alignas(64) std::atomic<int> parked_{0};

@@ -40,8 +40,18 @@ struct GemmGrid {
     int64_t batch;
     kernels::GemmRange range;
   };
-  // Blocks are numbered with rows fastest, so that neighbours share their panels.
-  Block block(int64_t item) const;
+  // Blocks are numbered with panels fastest: a run of them shares its rows of A.
+  Block block(int64_t item) const { return blocks(item, item + 1); }
+  // The blocks from `item` on that lie in the same rows, up to `end`.
+  Block blocks(int64_t item, int64_t end) const;
+  // Calls f(block) for as few blocks as cover the items.
+  template <class F>
+  void for_each(Range items, F&& f) const {
+    while (items.begin < items.end) {
+      f(blocks(items.begin, items.end));
+      items.begin += panel_blocks - items.begin % panel_blocks;
+    }
+  }
 };
 
 // For gemm_packed.

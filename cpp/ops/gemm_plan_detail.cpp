@@ -11,6 +11,9 @@ constexpr double kBlockNs = 40e3;
 // A few rows cost as much as reading B does.
 constexpr double kFreeRows = 5;
 constexpr int64_t kLeastTiles = 8, kLeastCopyTiles = 32;
+// What a block of rows of A may take of the second-level cache while panels of B pass by, and the
+// depth the kernel takes at a time.
+constexpr int64_t kRowBlockFloats = 131072, kDepthBlock = 1024;
 constexpr int64_t kMostChunks = 256, kMostDynamicChunks = 32;
 
 GemmGrid whole_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n) {
@@ -46,10 +49,17 @@ double gemm_cost(int64_t m, int64_t n, int64_t k) {
 GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t n, int64_t k) {
   GemmGrid grid = whole_grid(gemm, batches, m, n);
   const int64_t wanted = wanted_blocks(m, n, k, kMostChunks);
-  // Enough rows a block that reading its panels is a small part of the work.
-  grid.row_blocks = std::clamp<int64_t>(grid.row_tiles() / kLeastTiles, 1, wanted);
-  grid.panel_blocks = std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1,
-                                          std::max<int64_t>(grid.panels, 1));
+  const int64_t panels = std::max<int64_t>(grid.panels, 1);
+  // As many rows a block as stay in cache: each block reads its panels anew. More blocks only where
+  // there are too few panels to share out, and then not too small ones.
+  const int64_t most_rows =
+      std::max(kRowBlockFloats / std::clamp<int64_t>(k, 1, kDepthBlock), grid.row_step);
+  grid.row_blocks =
+      std::max((m + most_rows - 1) / most_rows,
+               std::min((wanted + panels - 1) / panels, grid.row_tiles() / kLeastTiles));
+  grid.row_blocks = std::clamp<int64_t>(grid.row_blocks, 1, std::max<int64_t>(grid.row_tiles(), 1));
+  grid.panel_blocks =
+      std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1, panels);
   return with_split(grid, gemm_cost(m, n, k), kMostChunks);
 }
 
@@ -63,10 +73,11 @@ GemmGrid gemm_dynamic_grid(const GemmKernels& gemm, int64_t batches, int64_t m, 
   return with_split(grid, gemm_cost(m, n, k), kMostDynamicChunks);
 }
 
-GemmGrid::Block GemmGrid::block(int64_t item) const {
+GemmGrid::Block GemmGrid::blocks(int64_t item, int64_t end) const {
   const int64_t per_batch = row_blocks * panel_blocks;
-  const int64_t row = item % row_blocks;
-  const int64_t panel = item / row_blocks % panel_blocks;
+  const int64_t row = item / panel_blocks % row_blocks;
+  const int64_t panel = item % panel_blocks;
+  const int64_t panel_end = std::min(panel_blocks, panel + end - item);
   const int64_t tiles = row_tiles();
   const auto row_at = [&](int64_t i) {
     return static_cast<std::size_t>(std::min(rows, tiles * i / row_blocks * row_step));
@@ -74,13 +85,13 @@ GemmGrid::Block GemmGrid::block(int64_t item) const {
   const auto panel_at = [&](int64_t i) {
     return static_cast<std::size_t>(panels * i / panel_blocks);
   };
-  return {item / per_batch, {row_at(row), row_at(row + 1), panel_at(panel), panel_at(panel + 1)}};
+  return {item / per_batch, {row_at(row), row_at(row + 1), panel_at(panel), panel_at(panel_end)}};
 }
 
 void run_packed(const Frame& f, const GemmKernels& gemm, const GemmGrid& grid,
                 const kernels::GemmArgs& args) {
-  f.parallel_for(grid.split, [&](Range r) {
-    for (int64_t i = r.begin; i < r.end; ++i) gemm.packed(args, grid.block(i).range);
+  f.parallel_ranges(grid.split, [&](Range items) {
+    grid.for_each(items, [&](const GemmGrid::Block& block) { gemm.packed(args, block.range); });
   });
 }
 

@@ -338,21 +338,25 @@ struct FloatProduct {
     const float* residual = plan.residual ? f.in<float>(3) : nullptr;
     float* c = f.out<float>(0);
     float* dynamic = f.scratch<float>() + dynamic_offset;
+    const auto at = [&](int64_t batch) {
+      kernels::GemmArgs each = whole;
+      each.a = a + offset_of(batch, plan.batch, plan.a_strides);
+      each.b = b + offset_of(batch, plan.batch, plan.b_strides);
+      each.c = c + batch * plan.m * plan.n;
+      if (residual) each.epilogue.residual = residual + batch * plan.m * plan.n;
+      return each;
+    };
+    if (packed)
+      return f.parallel_ranges(grid.split, [&](Range items) {
+        grid.for_each(items, [&](const GemmGrid::Block& block) {
+          gemm.packed(at(block.batch), block.range);
+        });
+      });
     const int64_t chunks = grid.split.chunks;
     f.parallel_for({chunks, chunks}, [&](Range chunk) {
-      const Range items = grid.split.chunk(chunk.begin);
-      kernels::GemmArgs each = whole;
-      for (int64_t i = items.begin; i < items.end; ++i) {
-        const auto [batch, range] = grid.block(i);
-        each.a = a + offset_of(batch, plan.batch, plan.a_strides);
-        each.b = b + offset_of(batch, plan.batch, plan.b_strides);
-        each.c = c + batch * plan.m * plan.n;
-        if (residual) each.epilogue.residual = residual + batch * plan.m * plan.n;
-        if (packed)
-          gemm.packed(each, range);
-        else
-          gemm.dynamic(each, range, dynamic + chunk.begin * dynamic_floats);
-      }
+      grid.for_each(grid.split.chunk(chunk.begin), [&](const GemmGrid::Block& block) {
+        gemm.dynamic(at(block.batch), block.range, dynamic + chunk.begin * dynamic_floats);
+      });
     });
   }
 };

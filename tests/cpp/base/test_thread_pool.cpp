@@ -10,36 +10,47 @@
 
 using namespace sdx;
 
+constexpr auto kSingle = ThreadPool::Pieces::single;
+
 TEST_CASE("every chunk runs once, whatever the number of threads") {
   for (const int threads : {1, 2, 5}) {
     ThreadPool pool(threads);
     const ThreadPool::Session session(&pool);
     for (int round = 0; round < 200; ++round) {
       std::vector<std::atomic<int>> hits(37);
-      pool.run(37, [&](int64_t i) { ++hits[static_cast<std::size_t>(i)]; });
-      for (const auto& hit : hits) REQUIRE(hit.load() == 1);
+      for (const auto pieces : {ThreadPool::Pieces::single, ThreadPool::Pieces::halves}) {
+        pool.run(37, pieces, [&](int64_t begin, int64_t end) {
+          if (pieces == ThreadPool::Pieces::single) CHECK(end == begin + 1);
+          for (int64_t i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
+        });
+      }
+      for (const auto& hit : hits) REQUIRE(hit.load() == 2);
     }
   }
 }
 
 TEST_CASE("the first exception reaches the caller and the pool stays usable") {
   ThreadPool pool(3);
-  CHECK_THROWS_AS(pool.run(10, [](int64_t i) { if (i == 4) throw std::runtime_error("four"); }),
-                  std::runtime_error);
+  const auto fail_at_four = [](int64_t i, int64_t) {
+    if (i == 4) throw std::runtime_error("four");
+  };
+  CHECK_THROWS_AS(pool.run(10, kSingle, fail_at_four), std::runtime_error);
   std::atomic<int> count{0};
-  pool.run(10, [&](int64_t) { ++count; });
+  pool.run(10, kSingle, [&](int64_t, int64_t) { ++count; });
   CHECK(count == 10);
 }
 
 TEST_CASE("nested and concurrent calls run") {
   ThreadPool pool(2);
   std::atomic<int> count{0};
-  pool.run(4, [&](int64_t) { pool.run(3, [&](int64_t) { ++count; }); });
+  pool.run(4, kSingle, [&](int64_t, int64_t) {
+    pool.run(3, kSingle, [&](int64_t, int64_t) { ++count; });
+  });
   CHECK(count == 12);
   std::vector<std::thread> callers;
   for (int t = 0; t < 4; ++t)
     callers.emplace_back([&] {
-      for (int i = 0; i < 100; ++i) pool.run(5, [&](int64_t) { ++count; });
+      for (int i = 0; i < 100; ++i) pool.run(5, kSingle, [&](int64_t, int64_t) { ++count; });
     });
   for (std::thread& caller : callers) caller.join();
   CHECK(count == 12 + 4 * 100 * 5);
