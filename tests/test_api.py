@@ -212,6 +212,23 @@ def test_results_outlive_the_model() -> None:
     assert result.flags.writeable
 
 
+def test_results_that_are_kept_stay_as_they_are(two: sardonyx.Model) -> None:
+    x = np.arange(50_000, dtype=np.float32)
+    kept = []
+    for i in range(8):
+        total, product = two(a=x, b=x + i)
+        kept.append((total, product[1:] if i % 2 else product))  # a view keeps the whole
+        if i % 3 == 2:
+            two.trim()
+        del total, product
+        if i % 4 == 3:
+            kept[i - 1] = None
+    for i, pair in enumerate(kept):
+        if pair is not None:
+            np.testing.assert_array_equal(pair[0], 2 * x + i)
+            np.testing.assert_array_equal(pair[1], (x * (x + i))[i % 2 :])
+
+
 def test_results_are_not_the_inputs() -> None:
     array = randn(5)
     result = identity(array)(array)

@@ -76,4 +76,15 @@ std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum>
   return plan;
 }
 
+void GraphProgram::trim() {
+  {
+    const std::lock_guard lock(mutex_);
+    plans_.clear();
+  }
+  executor_.release_memory();
+  for (const Node* node : graph_.nodes())
+    for (const auto& [name, program] : node->programs)
+      static_cast<GraphProgram&>(*program).trim();  // made by the constructor
+}
+
 }  // namespace sdx

@@ -26,6 +26,8 @@ class GraphProgram final : public Program {
   std::shared_ptr<const plan::Plan> run_timed(std::span<const Datum> inputs, const RunState& state,
                                               runtime::StepTimes& times);
   std::shared_ptr<const plan::Plan> plan_for(std::span<const Layout> inputs);
+  // Frees what is kept for later runs, in subgraphs too: plans and memory that no run is using.
+  void trim();
 
  private:
   // Plans are few and large: the most recently used ones stay.

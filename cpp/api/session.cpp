@@ -273,6 +273,12 @@ void count_operators(const Graph& graph, std::map<std::string, int64_t>& counts)
 
 }  // namespace
 
+void Session::trim() {
+  impl_->engine->program->trim();
+  const std::lock_guard lock(impl_->unfrozen_mutex);
+  if (impl_->unfrozen) impl_->unfrozen->program->trim();
+}
+
 ModelSummary Session::summary() const {
   ModelSummary summary;
   const onnx::Model& model = impl_->engine->model;

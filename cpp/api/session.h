@@ -108,6 +108,9 @@ class Session {
   // node that owns them.
   std::vector<StepProfile> profile(std::span<const Feed> feeds);
 
+  // Gives back the memory kept for later runs; the next one takes it anew.
+  void trim();
+
   ModelSummary summary() const;
   // For these input shapes; inputs without an entry take 1 for every unknown dimension.
   PlanSummary plan_summary(const std::map<std::string, std::vector<int64_t>>& shapes) const;

@@ -193,6 +193,9 @@ void bind_session(py::module_& module) {
            py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
            "The outputs of these names (None: all) as a list.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
+      .def(
+          "trim", [](BoundSession& s) { s.session().trim(); },
+          py::call_guard<py::gil_scoped_release>())
       .def("summary", [](BoundSession& s) { return s.session().summary(); })
       .def(
           "plan_summary",

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "base/checked.h"
 #include "base/large_memory.h"
 
 namespace sdx::runtime {
@@ -44,32 +45,77 @@ struct Executor::Context {
 Executor::Executor() = default;
 Executor::~Executor() = default;
 
-std::unique_ptr<Executor::Context> Executor::take(const Plan& plan) {
-  std::unique_ptr<Context> context;
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& idle : idle_) {
-      if (idle->plan_id != plan.id) continue;
-      std::swap(idle, idle_.back());
-      break;
+// One run's context, given back empty when the run ends in whatever way.
+class Executor::Lease {
+ public:
+  Lease(Executor& executor, const Plan& plan) : executor_(executor) {
+    {
+      const std::lock_guard lock(executor_.mutex_);
+      auto& idle = executor_.idle_;
+      for (auto& context : idle) {
+        if (context->plan_id != plan.id) continue;
+        std::swap(context, idle.back());
+        break;
+      }
+      if (!idle.empty()) {
+        context_ = std::move(idle.back());
+        idle.pop_back();
+      } else {
+        idle.reserve(executor_.contexts_ + 1);
+        context_ = std::make_unique<Context>();
+        ++executor_.contexts_;
+      }
     }
-    if (!idle_.empty()) {
-      context = std::move(idle_.back());
-      idle_.pop_back();
+    if (context_->plan_id == plan.id) return;
+    try {
+      context_->bind(plan);
+    } catch (...) {
+      const std::lock_guard lock(executor_.mutex_);
+      --executor_.contexts_;
+      throw;
     }
   }
-  if (!context) context = std::make_unique<Context>();
-  if (context->plan_id != plan.id) context->bind(plan);
-  return context;
+  ~Lease() {
+    for (std::size_t i = 0; i < context_->datums.size(); ++i) {
+      if (context_->datums[i].empty()) continue;
+      context_->datums[i] = Datum();
+      context_->data[i] = nullptr;
+    }
+    const std::lock_guard lock(executor_.mutex_);
+    executor_.idle_.push_back(std::move(context_));  // there is room
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  Context* operator->() const { return context_.get(); }
+
+ private:
+  Executor& executor_;
+  std::unique_ptr<Context> context_;
+};
+
+Tensor Executor::new_result(const Layout& layout) {
+  if (layout.dtype == DType::string) return Tensor::allocate(layout.dtype, layout.shape);
+  const int64_t bytes =
+      checked_mul(element_count(layout.shape), static_cast<int64_t>(item_size(layout.dtype)));
+  auto owner = outputs_->allocate(static_cast<std::size_t>(bytes));
+  void* const data = owner.get();
+  return Tensor::own(layout.dtype, layout.shape, std::move(owner), data);
 }
 
-void Executor::give_back(std::unique_ptr<Context> context) {
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(context));
+void Executor::keep_results(std::size_t bytes) {
+  std::size_t contexts;
+  {
+    const std::lock_guard lock(mutex_);
+    contexts = contexts_;
+  }
+  outputs_->keep_at_most(bytes * contexts);
 }
 
 void Executor::release_memory() {
+  outputs_->keep_at_most(0);
   const std::lock_guard lock(mutex_);
+  contexts_ -= idle_.size();
   idle_.clear();
 }
 
@@ -116,19 +162,22 @@ void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& dat
 std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs,
                                  std::span<const Tensor> into, const RunState& state,
                                  StepTimes* times) {
-  std::unique_ptr<Context> context = take(plan);
+  const Lease context(*this, plan);
   auto& data = context->data;
   auto& datums = context->datums;
   bind_inputs(plan, inputs, data, datums);
 
   std::vector<Datum> results(plan.outputs.size());
+  std::size_t result_bytes = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
     const uint32_t id = plan.outputs[i];
     const Layout& layout = plan.layouts[id];
-    if (i < into.size() && into[i].raw())
+    if (i < into.size() && into[i].raw()) {
       results[i] = into[i];
-    else if (layout.known && plan.values[id].place != Place::owned)
-      results[i] = Tensor::allocate(layout.dtype, layout.shape);
+    } else if (layout.known && plan.values[id].place != Place::owned) {
+      results[i] = new_result(layout);
+      result_bytes += OutputPool::capacity_for(results[i].tensor().bytes());
+    }
   }
   for (const uint32_t id : plan.result_values)
     data[id] = results[plan.values[id].output].tensor().raw();
@@ -141,7 +190,8 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       check_cancel(state);
       const PlannedStep& step = plan.steps[s];
-      const auto start = times ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+      const auto start =
+          times ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
       try {
         run_step(step, plan, data, datums, scratch, state);
       } catch (...) {
@@ -160,8 +210,7 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
       results[copy.output] = datums[copy.value].owned();
       continue;
     }
-    if (!results[copy.output].is_tensor())
-      results[copy.output] = Tensor::allocate(layout.dtype, layout.shape);
+    if (!results[copy.output].is_tensor()) results[copy.output] = new_result(layout);
     copy_items(layout.dtype, data[copy.value], results[copy.output].tensor().raw(),
                element_count(layout.shape));
   }
@@ -178,12 +227,7 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
       results[i] = datums[id].owned();
     }
   }
-  for (std::size_t i = 0; i < datums.size(); ++i) {
-    if (datums[i].empty()) continue;
-    datums[i] = Datum();
-    data[i] = nullptr;
-  }
-  give_back(std::move(context));
+  keep_results(result_bytes);
   return results;
 }
 

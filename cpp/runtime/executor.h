@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "runtime/output_pool.h"
 
 namespace sdx::runtime {
 
@@ -30,16 +31,20 @@ class Executor {
                          std::span<const Tensor> into, const RunState& state,
                          StepTimes* times = nullptr);
 
-  // Frees what no run is using.
+  // Frees what no run and no result is using.
   void release_memory();
 
  private:
   struct Context;
-  std::unique_ptr<Context> take(const plan::Plan& plan);
-  void give_back(std::unique_ptr<Context> context);
+  class Lease;
+  Tensor new_result(const Layout& layout);
+  // Keeps so much memory of results for every run that there can be at once.
+  void keep_results(std::size_t bytes);
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<Context>> idle_;
+  std::size_t contexts_ = 0;  // idle and in use
+  std::shared_ptr<OutputPool> outputs_ = std::make_shared<OutputPool>();
 };
 
 }  // namespace sdx::runtime

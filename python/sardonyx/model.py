@@ -129,6 +129,10 @@ class Model:
         """
         return Profile(self._session.profile(dict(feeds)))
 
+    def trim(self) -> None:
+        """Gives back the memory that is kept for the next run."""
+        self._session.trim()
+
     @property
     def inputs(self) -> list[Value]:
         """The inputs with name, dtype and shape, in the model's order."""
