@@ -32,6 +32,38 @@ kernels::Window window_of(const Layer& layer) {
   return window;
 }
 
+// The same work as the direct one, so that the rates compare.
+void winograd(const Bench& bench, const Layer& layer, std::size_t tier, std::size_t side,
+              const float* x, const float* weights, const Work& work) {
+  const kernels::GemmTiling tiling = kernels::gemm_tiling.variants[tier].run();
+  const std::size_t plane = kernels::packed_b_floats(tiling, layer.channels, layer.channels);
+  Buffer<float> packed(kernels::winograd_planes(side) * plane), y(layer.pixels() * layer.channels);
+  kernels::winograd_pack.variants[tier].run(
+      {side, layer.channels, layer.channels, weights, packed.data()}, 0,
+      kernels::panel_count(tiling, layer.channels));
+  const kernels::WinogradArgs args{.side = side,
+                                   .height = layer.side,
+                                   .width = layer.side,
+                                   .output_height = layer.side,
+                                   .output_width = layer.side,
+                                   .pad_top = 1,
+                                   .pad_left = 1,
+                                   .channels = layer.channels,
+                                   .outputs = layer.channels,
+                                   .x = x,
+                                   .packed = packed.data(),
+                                   .y = y.data(),
+                                   .y_step = layer.channels};
+  const std::size_t tiles = kernels::winograd_tiles(args);
+  const std::size_t step = kernels::winograd_block_tiles(args);
+  Buffer<float> scratch(kernels::winograd_scratch(args, step));
+  const auto& [isa, block] = kernels::winograd_block.variants[tier];
+  bench.time("winograd_" + std::to_string(side), isa, layer.text(), work, [&, block = block] {
+    for (std::size_t tile = 0; tile < tiles; tile += step)
+      block(args, tile, std::min(tile + step, tiles), scratch.data());
+  });
+}
+
 void dense(const Bench& bench, const Layer& layer) {
   const std::size_t channels = layer.channels;
   const std::size_t weight_count = channels * channels * kTaps;
@@ -58,31 +90,8 @@ void dense(const Bench& bench, const Layer& layer) {
     const auto run = kernels::conv.variants[tier].run;
     bench.time("conv", isa, layer.text(), work, [&] { run(args, {0, layer.pixels(), 0, panels}); });
 
-    const std::size_t plane = kernels::packed_b_floats(tiling, channels, channels);
-    Buffer<float> planes(kernels::kWinogradPlanes * plane);
-    kernels::winograd_pack.variants[tier].run(channels, channels, weights.data(), planes.data(), 0,
-                                              panels);
-    const kernels::WinogradArgs winograd{.height = layer.side,
-                                         .width = layer.side,
-                                         .output_height = layer.side,
-                                         .output_width = layer.side,
-                                         .pad_top = 1,
-                                         .pad_left = 1,
-                                         .channels = channels,
-                                         .outputs = channels,
-                                         .x = x.data(),
-                                         .packed = planes.data(),
-                                         .y = y.data(),
-                                         .y_step = channels};
-    const std::size_t tiles = kernels::winograd_tiles(winograd);
-    const std::size_t step = kernels::winograd_block_tiles(winograd);
-    Buffer<float> scratch(kernels::winograd_scratch(winograd, step));
-    const auto block = kernels::winograd_block.variants[tier].run;
-    // The same work as the direct one, so that the rates compare.
-    bench.time("winograd", isa, layer.text(), work, [&] {
-      for (std::size_t tile = 0; tile < tiles; tile += step)
-        block(winograd, tile, std::min(tile + step, tiles), scratch.data());
-    });
+    for (const std::size_t side : {2, 4})
+      winograd(bench, layer, tier, side, x.data(), weights.data(), work);
   }
 }
 

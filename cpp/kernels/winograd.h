@@ -1,11 +1,11 @@
-// 3x3 stride-1 convolution over channels-last images by Winograd's F(4x4, 3x3): a quarter of the
-// multiplications, at an error a few times that of direct summation (interpolation points 0, 3/4,
-// -3/4, 3/2, -3/2 and infinity).
+// 3x3 stride-1 convolution over channels-last images by Winograd's F(4x4, 3x3), a quarter of the
+// multiplications against four times the weights and an error a few times that of direct summation,
+// or F(2x2, 3x3), four ninths of them against 16/9 of the weights at no greater error.
 //
-// Output is cut into 4x4 tiles, numbered row-major. A block of tiles is transformed into 36
-// frequency planes, each a matrix [tiles][channels]; every plane is multiplied by its own packed
-// weights; the products are transformed back. winograd_block does all three; the single phases are
-// for a caller with more threads than blocks.
+// Output is cut into tiles of 4x4 or 2x2, numbered row-major. A block of tiles is transformed into
+// 36 or 16 frequency planes, each a matrix [tiles][channels]; every plane is multiplied by its own
+// packed weights; the products are transformed back. winograd_block does all three; the single
+// phases are for a caller with more threads than blocks.
 #pragma once
 
 #include "kernels/epilogue.h"
@@ -14,10 +14,8 @@
 
 namespace sdx::kernels {
 
-inline constexpr std::size_t kWinogradPlanes = 36;
-inline constexpr std::size_t kWinogradTile = 4;
-
 struct WinogradArgs {
+  std::size_t side;                         // of a tile of outputs: 2 or 4
   std::size_t height, width;                // of the input
   std::size_t output_height, output_width;  // not 0
   std::ptrdiff_t pad_top, pad_left;
@@ -29,14 +27,23 @@ struct WinogradArgs {
   Epilogue epilogue = {};  // rows are output pixels; accumulate and row_bias are not supported
 };
 
+inline constexpr std::size_t winograd_planes(std::size_t side) { return (side + 2) * (side + 2); }
+
 inline std::size_t winograd_tiles(const WinogradArgs& args) {
-  return (args.output_height + 3) / 4 * ((args.output_width + 3) / 4);
+  return (args.output_height + args.side - 1) / args.side *
+         ((args.output_width + args.side - 1) / args.side);
 }
 
-// Packs weights [outputs][channels][3][3] into kWinogradPlanes matrices packed for gemm.h, each
-// packed_b_floats(tiling, channels, outputs) long; writes panels [panel_begin, panel_end) of each.
-using WinogradPack = void(std::size_t channels, std::size_t outputs, const float* weights,
-                          float* packed, std::size_t panel_begin, std::size_t panel_end);
+// Packs weights [outputs][channels][3][3] into winograd_planes(side) matrices packed for gemm.h,
+// each packed_b_floats(tiling, channels, outputs) long; writes panels [panel_begin, panel_end) of
+// each.
+struct WinogradWeights {
+  std::size_t side, channels, outputs;
+  const float* weights;
+  float* packed;
+};
+using WinogradPack = void(const WinogradWeights& args, std::size_t panel_begin,
+                          std::size_t panel_end);
 extern const Kernel<WinogradPack, kIsaCount> winograd_pack;
 
 // A block's scratch is its input planes, then its output planes: floats from one row of a plane to
@@ -44,9 +51,7 @@ extern const Kernel<WinogradPack, kIsaCount> winograd_pack;
 std::size_t winograd_row_step(std::size_t channels) noexcept;
 std::size_t winograd_plane_step(std::size_t tiles, std::size_t channels) noexcept;
 std::size_t winograd_scratch(const WinogradArgs& args, std::size_t tiles) noexcept;
-// Whether it is likely faster than direct convolution, and a good number of tiles a block; both by
-// the sizes alone.
-bool winograd_pays(const WinogradArgs& args) noexcept;
+// A good number of tiles a block, by the sizes alone.
 std::size_t winograd_block_tiles(const WinogradArgs& args) noexcept;
 
 // Computes the output of tiles [tile_begin, tile_end); scratch is for tile_end - tile_begin tiles

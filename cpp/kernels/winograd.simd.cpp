@@ -1,82 +1,57 @@
-// Winograd's F(4x4, 3x3) on the points 0, p, -p, q, -q and infinity with p = 3/4 and q = 3/2, whose
-// squares and products are exact in binary.
+// Winograd's F(4x4, 3x3) and F(2x2, 3x3).
 #include "kernels/winograd.h"
 
 #include "kernels/simd/finish.h"
+#include "kernels/simd/tile.h"
+#include "kernels/simd/winograd_points.h"
 
 namespace sdx::kernels {
 namespace SDX_ISA {
 
 GemmPacked gemm_packed;
 GemmPackB gemm_pack_b;
-GemmTilingQuery gemm_tiling;
 
 namespace {
 
-constexpr int kSide = 6;  // of a tile of inputs and of its transform
-constexpr int kOut = 4;   // of a tile of outputs
-constexpr float kP = 0.75f, kQ = 1.5f;
-constexpr float kP2 = kP * kP, kQ2 = kQ * kQ;
+// Channels whose weights are turned around at once.
+constexpr std::size_t kChannelsAtOnce = 8;
 
-// One axis of the input transform.
-SDX_INLINE void transform_input(const VecF (&d)[kSide], VecF (&t)[kSide]) {
-  t[0] = d[4] - (kP2 + kQ2) * d[2] + (kP2 * kQ2) * d[0];
-  const VecF even_p = d[4] - kQ2 * d[2], odd_p = kP * (d[3] - kQ2 * d[1]);
-  t[1] = even_p + odd_p;
-  t[2] = even_p - odd_p;
-  const VecF even_q = d[4] - kP2 * d[2], odd_q = kQ * (d[3] - kP2 * d[1]);
-  t[3] = even_q + odd_q;
-  t[4] = even_q - odd_q;
-  t[5] = d[5] - (kP2 + kQ2) * d[3] + (kP2 * kQ2) * d[1];
-}
+constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+constexpr std::size_t round_up(std::size_t a, std::size_t b) { return divide_up(a, b) * b; }
 
-// One axis of the output transform.
-SDX_INLINE void transform_output(const VecF (&m)[kSide], VecF (&y)[kOut]) {
-  const VecF sum_p = m[1] + m[2], difference_p = m[1] - m[2];
-  const VecF sum_q = m[3] + m[4], difference_q = m[3] - m[4];
-  y[0] = m[0] + sum_p + sum_q;
-  y[1] = kP * difference_p + kQ * difference_q;
-  y[2] = kP2 * sum_p + kQ2 * sum_q;
-  y[3] = (kP2 * kP) * difference_p + (kQ2 * kQ) * difference_q + m[5];
-}
+// Weights are transformed in double: they are made once.
+constexpr std::size_t kF64 = kF32 / 2;
+typedef double VecD __attribute__((vector_size(kVecBytes)));
+typedef float HalfF __attribute__((vector_size(kVecBytes / 2), aligned(4), may_alias));
 
-// One axis of the weight transform, in double: weights are made once.
-SDX_INLINE void transform_weights(double a, double b, double c, double* g) {
-  constexpr double p = kP, q = kQ, p2 = kP2, q2 = kQ2;
-  constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
-  g[0] = a / (p2 * q2);
-  g[1] = (a + p * b + p2 * c) * at_p;
-  g[2] = (a - p * b + p2 * c) * at_p;
-  g[3] = (a + q * b + q2 * c) * at_q;
-  g[4] = (a - q * b + q2 * c) * at_q;
-  g[5] = c;
-}
-
-// The part of a 6x6 square of inputs that lies inside the image.
+// The part of a square of inputs that lies inside the image.
 struct Square {
   std::ptrdiff_t top, left;  // of the square in the image
   int row_begin, row_end, column_begin, column_end;
 };
 
-SDX_INLINE int clamp_to_side(std::ptrdiff_t v) {
-  return v < 0 ? 0 : v > kSide ? kSide : static_cast<int>(v);
+SDX_INLINE int clamp_to(std::ptrdiff_t v, int most) {
+  return v < 0 ? 0 : v > most ? most : static_cast<int>(v);
 }
 
 SDX_INLINE Square square_of(const WinogradArgs& args, std::size_t tile) {
-  const std::size_t across = (args.output_width + kOut - 1) / kOut;
+  const std::size_t across = divide_up(args.output_width, args.side);
+  const int side = static_cast<int>(args.side) + 2;
   Square s;
-  s.top = static_cast<std::ptrdiff_t>(tile / across * kOut) - args.pad_top;
-  s.left = static_cast<std::ptrdiff_t>(tile % across * kOut) - args.pad_left;
-  s.row_begin = clamp_to_side(-s.top);
-  s.row_end = clamp_to_side(static_cast<std::ptrdiff_t>(args.height) - s.top);
-  s.column_begin = clamp_to_side(-s.left);
-  s.column_end = clamp_to_side(static_cast<std::ptrdiff_t>(args.width) - s.left);
+  s.top = static_cast<std::ptrdiff_t>(tile / across * args.side) - args.pad_top;
+  s.left = static_cast<std::ptrdiff_t>(tile % across * args.side) - args.pad_left;
+  s.row_begin = clamp_to(-s.top, side);
+  s.row_end = clamp_to(static_cast<std::ptrdiff_t>(args.height) - s.top, side);
+  s.column_begin = clamp_to(-s.left, side);
+  s.column_end = clamp_to(static_cast<std::ptrdiff_t>(args.width) - s.left, side);
   return s;
 }
 
-template <bool kWhole, class L>
+template <int kOut, bool kWhole, class L>
 SDX_INLINE void transform_square(const WinogradArgs& args, const Square& s, std::size_t channel,
                                  float* planes, std::size_t plane_step, L lanes) {
+  constexpr int kSide = kOut + 2;
   const std::ptrdiff_t column_step = static_cast<std::ptrdiff_t>(args.channels);
   const std::ptrdiff_t row_step = static_cast<std::ptrdiff_t>(args.width) * column_step;
   const std::ptrdiff_t origin =
@@ -91,30 +66,31 @@ SDX_INLINE void transform_square(const WinogradArgs& args, const Square& s, std:
       if (kWhole || (i >= s.row_begin && i < s.row_end && j >= s.column_begin && j < s.column_end))
         d[i] = L::load_from(args.x + (origin + i * row_step + j * column_step), lanes);
     }
-    transform_input(d, t);
+    WinogradPoints<kOut>::inputs(d, t);
 #pragma GCC unroll 8
     for (int i = 0; i < kSide; ++i) half[i][j] = t[i];
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kSide; ++i) {
     VecF t[kSide];
-    transform_input(half[i], t);
+    WinogradPoints<kOut>::inputs(half[i], t);
 #pragma GCC unroll 8
     for (int j = 0; j < kSide; ++j) store(planes + (i * kSide + j) * plane_step + channel, t[j]);
   }
 }
 
-template <class L>
+template <int kOut, class L>
 SDX_INLINE void transform_back(const WinogradArgs& args, const float* planes,
                                std::size_t plane_step, std::size_t top, std::size_t left,
                                std::size_t channel, L lanes) {
+  constexpr int kSide = kOut + 2;
   VecF half[kOut][kSide];
 #pragma GCC unroll 8
   for (int j = 0; j < kSide; ++j) {
     VecF m[kSide], y[kOut];
 #pragma GCC unroll 8
     for (int i = 0; i < kSide; ++i) m[i] = load(planes + (i * kSide + j) * plane_step + channel);
-    transform_output(m, y);
+    WinogradPoints<kOut>::outputs(m, y);
 #pragma GCC unroll 8
     for (int i = 0; i < kOut; ++i) half[i][j] = y[i];
   }
@@ -123,7 +99,7 @@ SDX_INLINE void transform_back(const WinogradArgs& args, const float* planes,
   for (int i = 0; i < kOut; ++i) {
     if (top + i >= args.output_height) break;
     VecF y[kOut];
-    transform_output(half[i], y);
+    WinogradPoints<kOut>::outputs(half[i], y);
 #pragma GCC unroll 8
     for (int j = 0; j < kOut; ++j) {
       if (left + j >= args.output_width) break;
@@ -134,39 +110,58 @@ SDX_INLINE void transform_back(const WinogradArgs& args, const float* planes,
   }
 }
 
-std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
-
-}  // namespace
-
-void winograd_pack(std::size_t channels, std::size_t outputs, const float* weights, float* packed,
-                   std::size_t panel_begin, std::size_t panel_end) {
-  const GemmTiling tiling = gemm_tiling();
-  const std::size_t plane = (outputs + tiling.lanes - 1) / tiling.lanes * tiling.lanes * channels;
-  for (std::size_t p = panel_begin; p < panel_end && p * tiling.columns < outputs; ++p) {
-    const std::size_t column = p * tiling.columns;
-    const std::size_t columns = smaller(tiling.columns, outputs - column);
-    const std::size_t width = (columns + tiling.lanes - 1) / tiling.lanes * tiling.lanes;
-    for (std::size_t c = 0; c < channels; ++c)
-      for (std::size_t j = 0; j < width; ++j) {
-        float* to = packed + column * channels + c * width + j;
-        if (j >= columns) {
-          for (std::size_t f = 0; f < kWinogradPlanes; ++f) to[f * plane] = 0;
-          continue;
-        }
-        const float* w = weights + ((column + j) * channels + c) * 9;
-        double half[3][kSide];
-        for (int x = 0; x < 3; ++x) transform_weights(w[x], w[3 + x], w[6 + x], half[x]);
-        for (int i = 0; i < kSide; ++i) {
-          double g[kSide];
-          transform_weights(half[0][i], half[1][i], half[2][i], g);
-          for (int x = 0; x < kSide; ++x) to[(i * kSide + x) * plane] = static_cast<float>(g[x]);
-        }
-      }
+// Weights turned[tap][width] of one channel into the planes of a panel.
+template <int kOut>
+SDX_INLINE void transform_taps(const float* turned, std::size_t width, float* to,
+                               std::size_t plane) {
+  constexpr int kSide = kOut + 2;
+  for (std::size_t j = 0; j < width; j += kF64) {
+    VecD half[3][kSide];
+#pragma GCC unroll 3
+    for (int x = 0; x < 3; ++x) {
+      VecD w[3];
+#pragma GCC unroll 3
+      for (int y = 0; y < 3; ++y)
+        w[y] = __builtin_convertvector(
+            *reinterpret_cast<const HalfF*>(turned + (y * 3 + x) * width + j), VecD);
+      WinogradPoints<kOut>::weights(w[0], w[1], w[2], half[x]);
+    }
+    for (int i = 0; i < kSide; ++i) {
+      VecD g[kSide];
+      WinogradPoints<kOut>::weights(half[0][i], half[1][i], half[2][i], g);
+#pragma GCC unroll 8
+      for (int x = 0; x < kSide; ++x)
+        *reinterpret_cast<HalfF*>(to + (i * kSide + x) * plane + j) =
+            __builtin_convertvector(g[x], HalfF);
+    }
   }
 }
 
-void winograd_input(const WinogradArgs& args, const WinogradBlockRange& block,
-                    std::size_t tile_begin, std::size_t tile_end, float* scratch) {
+template <int kOut>
+void pack_panel(const WinogradWeights& args, std::size_t column) {
+  const std::size_t columns = smaller(kTileColumns, args.outputs - column);
+  const std::size_t width = round_up(columns, kF32);
+  const std::size_t plane = round_up(args.outputs, kF32) * args.channels;
+  alignas(kVecBytes) float turned[kChannelsAtOnce * 9 * kTileColumns];
+  for (std::size_t c = 0; c < args.channels; c += kChannelsAtOnce) {
+    const std::size_t channels = smaller(kChannelsAtOnce, args.channels - c);
+    gemm_pack_b({.k = channels * 9,
+                 .n = columns,
+                 .b = args.weights + (column * args.channels + c) * 9,
+                 .ldb = args.channels * 9,
+                 .transposed = true,
+                 .packed = turned},
+                0, 1);
+    for (std::size_t i = 0; i < channels; ++i)
+      transform_taps<kOut>(turned + i * 9 * width, width,
+                           args.packed + column * args.channels + (c + i) * width, plane);
+  }
+}
+
+template <int kOut>
+void transform_inputs(const WinogradArgs& args, const WinogradBlockRange& block,
+                      std::size_t tile_begin, std::size_t tile_end, float* scratch) {
+  constexpr int kSide = kOut + 2;
   const std::size_t row_step = winograd_row_step(args.channels);
   const std::size_t plane_step =
       winograd_plane_step(block.block_end - block.block_begin, args.channels);
@@ -178,23 +173,59 @@ void winograd_input(const WinogradArgs& args, const WinogradBlockRange& block,
     for_each_vector(
         args.channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
           if (whole)
-            transform_square<true>(args, s, c, planes, plane_step, lanes);
+            transform_square<kOut, true>(args, s, c, planes, plane_step, lanes);
           else
-            transform_square<false>(args, s, c, planes, plane_step, lanes);
+            transform_square<kOut, false>(args, s, c, planes, plane_step, lanes);
         });
   }
+}
+
+template <int kOut>
+void transform_outputs(const WinogradArgs& args, const WinogradBlockRange& block,
+                       std::size_t tile_begin, std::size_t tile_end, float* scratch) {
+  const std::size_t tiles = block.block_end - block.block_begin;
+  const std::size_t row_step = winograd_row_step(args.outputs);
+  const std::size_t plane_step = winograd_plane_step(tiles, args.outputs);
+  const float* products =
+      scratch + winograd_planes(kOut) * winograd_plane_step(tiles, args.channels);
+  const std::size_t across = divide_up(args.output_width, kOut);
+  for (std::size_t tile = tile_begin; tile < tile_end; ++tile) {
+    const std::size_t top = tile / across * kOut, left = tile % across * kOut;
+    const float* planes = products + (tile - block.block_begin) * row_step;
+    for_each_vector(
+        args.outputs, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
+          transform_back<kOut>(args, planes, plane_step, top, left, c, lanes);
+        });
+    for (std::size_t i = top; i < smaller(top + kOut, args.output_height); ++i)
+      for (std::size_t j = left; j < smaller(left + kOut, args.output_width); ++j) {
+        const std::size_t pixel = i * args.output_width + j;
+        finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
+      }
+  }
+}
+
+}  // namespace
+
+void winograd_pack(const WinogradWeights& args, std::size_t panel_begin, std::size_t panel_end) {
+  panel_end = smaller(panel_end, divide_up(args.outputs, kTileColumns));
+  for (std::size_t p = panel_begin; p < panel_end; ++p)
+    args.side == 2 ? pack_panel<2>(args, p * kTileColumns) : pack_panel<4>(args, p * kTileColumns);
+}
+
+void winograd_input(const WinogradArgs& args, const WinogradBlockRange& block,
+                    std::size_t tile_begin, std::size_t tile_end, float* scratch) {
+  const auto transform = args.side == 2 ? transform_inputs<2> : transform_inputs<4>;
+  transform(args, block, tile_begin, tile_end, scratch);
 }
 
 void winograd_multiply(const WinogradArgs& args, const WinogradBlockRange& block,
                        std::size_t plane_begin, std::size_t plane_end, std::size_t panel_begin,
                        std::size_t panel_end, float* scratch) {
-  const GemmTiling tiling = gemm_tiling();
   const std::size_t tiles = block.block_end - block.block_begin;
   const std::size_t input_step = winograd_plane_step(tiles, args.channels);
   const std::size_t output_step = winograd_plane_step(tiles, args.outputs);
-  const std::size_t weight_step =
-      (args.outputs + tiling.lanes - 1) / tiling.lanes * tiling.lanes * args.channels;
-  float* products = scratch + kWinogradPlanes * input_step;
+  const std::size_t weight_step = round_up(args.outputs, kF32) * args.channels;
+  float* products = scratch + winograd_planes(args.side) * input_step;
   for (std::size_t f = plane_begin; f < plane_end; ++f) {
     const GemmArgs product{.m = tiles,
                            .n = args.outputs,
@@ -210,32 +241,16 @@ void winograd_multiply(const WinogradArgs& args, const WinogradBlockRange& block
 
 void winograd_output(const WinogradArgs& args, const WinogradBlockRange& block,
                      std::size_t tile_begin, std::size_t tile_end, float* scratch) {
-  const std::size_t tiles = block.block_end - block.block_begin;
-  const std::size_t row_step = winograd_row_step(args.outputs);
-  const std::size_t plane_step = winograd_plane_step(tiles, args.outputs);
-  const float* products = scratch + kWinogradPlanes * winograd_plane_step(tiles, args.channels);
-  const std::size_t across = (args.output_width + kOut - 1) / kOut;
-  for (std::size_t tile = tile_begin; tile < tile_end; ++tile) {
-    const std::size_t top = tile / across * kOut, left = tile % across * kOut;
-    const float* planes = products + (tile - block.block_begin) * row_step;
-    for_each_vector(
-        args.outputs, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
-          transform_back(args, planes, plane_step, top, left, c, lanes);
-        });
-    for (std::size_t i = top; i < smaller(top + kOut, args.output_height); ++i)
-      for (std::size_t j = left; j < smaller(left + kOut, args.output_width); ++j) {
-        const std::size_t pixel = i * args.output_width + j;
-        finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
-      }
-  }
+  const auto transform = args.side == 2 ? transform_outputs<2> : transform_outputs<4>;
+  transform(args, block, tile_begin, tile_end, scratch);
 }
 
 void winograd_block(const WinogradArgs& args, std::size_t tile_begin, std::size_t tile_end,
                     float* scratch) {
   const WinogradBlockRange block{tile_begin, tile_end};
-  const std::size_t panels = (args.outputs + gemm_tiling().columns - 1) / gemm_tiling().columns;
+  const std::size_t panels = divide_up(args.outputs, kTileColumns);
   winograd_input(args, block, tile_begin, tile_end, scratch);
-  winograd_multiply(args, block, 0, kWinogradPlanes, 0, panels, scratch);
+  winograd_multiply(args, block, 0, winograd_planes(args.side), 0, panels, scratch);
   winograd_output(args, block, tile_begin, tile_end, scratch);
 }
 

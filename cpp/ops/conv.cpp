@@ -14,7 +14,6 @@ namespace {
 // Winograd pays from this many channels on either side.
 constexpr int64_t kWinogradChannels = 16;
 constexpr int64_t kLikelyPixels = 28;  // along an axis whose size is not known at load
-constexpr double kCachedBytes = 4 << 20;
 
 class Conv final : public Op {
  public:
@@ -89,8 +88,8 @@ class Conv final : public Op {
     ConvOptions options = options_;
     options.residual = ctx.has_input(3);
     if (ctx.dtype(0) == DType::float64) return prepare_double(sizes, options);
-    for (const ConvMethod method :
-         {ConvMethod::indirect, ConvMethod::depthwise, ConvMethod::winograd}) {
+    for (const ConvMethod method : {ConvMethod::indirect, ConvMethod::depthwise,
+                                    ConvMethod::winograd_2, ConvMethod::winograd_4}) {
       if (const auto* packed = ctx.packed<float>(static_cast<int>(method)))
         return in_float32(ctx, conv_step(ctx, sizes, options, method, packed));
     }
@@ -135,28 +134,36 @@ class Conv final : public Op {
         !all_one(window_.strides) || !all_one(window_.dilations) ||
         sizes.channels < kWinogradChannels || sizes.outputs < kWinogradChannels)
       return ConvMethod::indirect;
-    double tiles = 1, pixels = 1;
+    double pixels = 1, tiles_2 = 1, tiles_4 = 1;
     for (std::size_t i = 0; i < 2; ++i) {
       const Dim input = x.shape && x.shape->size() == 4
                             ? (*x.shape)[(options_.channels_last ? 1 : 2) + i]
                             : Dim(0);
       const Dim output = input == Dim(0) ? Dim::unknown() : window_.output(i, input, Dim(3));
       const int64_t size = output.value_or(kLikelyPixels);
-      tiles *= static_cast<double>((size + 3) / 4);
       pixels *= static_cast<double>(size);
+      tiles_2 *= static_cast<double>((size + 1) / 2);
+      tiles_4 *= static_cast<double>((size + 3) / 4);
     }
-    return winograd_pays(sizes, tiles, pixels) ? ConvMethod::winograd : ConvMethod::indirect;
+    constexpr double kInside = 0.92;  // of the taps, and the others are left out
+    const double direct = product_ns(sizes, 9, pixels * kInside);
+    const double winograd_2 = product_ns(sizes, 16, tiles_2) + transform_ns(sizes, 2.4 * tiles_2);
+    const double winograd_4 = product_ns(sizes, 36, tiles_4) + transform_ns(sizes, 5.5 * tiles_4);
+    if (direct <= std::min(winograd_2, winograd_4)) return ConvMethod::indirect;
+    return winograd_2 <= winograd_4 ? ConvMethod::winograd_2 : ConvMethod::winograd_4;
   }
 
-  // Nanoseconds for each pair of channels: a quarter of the products against four times the
-  // weights, which come from memory where they are many.
-  static bool winograd_pays(const ConvSizes& sizes, double tiles, double pixels) {
-    const double pairs = static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
-    constexpr double kPlanes = 36, kTaps = 9, kProductNs = 0.02, kPaddedShare = 0.85;
-    const double weight_ns = pairs * kPlanes * sizeof(float) > kCachedBytes ? 0.33 : 0.08;
-    const double winograd = kPlanes * (tiles * kProductNs + weight_ns);
-    const double direct = kTaps * (pixels * kProductNs * kPaddedShare + weight_ns);
-    return winograd < direct;
+  // Nanoseconds of so many matrices of weights against `rows` each: the products, or the time to
+  // bring the weights from memory meanwhile. Memory is counted slower than it is, because weights
+  // have to be held and made ready too.
+  static double product_ns(const ConvSizes& sizes, double matrices, double rows) {
+    constexpr double kFlopsPerNs = 150, kBytesPerNs = 10;
+    const double weights =
+        matrices * static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
+    return std::max(2 * weights * rows / kFlopsPerNs, weights * sizeof(float) / kBytesPerNs);
+  }
+  static double transform_ns(const ConvSizes& sizes, double ns_per_channel) {
+    return ns_per_channel * static_cast<double>(sizes.channels + sizes.outputs);
   }
 
   Step prepare_double(const ConvSizes& sizes, const ConvOptions& options) const;

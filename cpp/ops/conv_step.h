@@ -12,7 +12,12 @@
 namespace sdx::ops {
 
 // Numbers are slots of packed weights.
-enum class ConvMethod { indirect = 0, depthwise = 1, winograd = 2 };
+enum class ConvMethod { indirect = 0, depthwise = 1, winograd_2 = 2, winograd_4 = 3 };
+
+// Outputs along a side of a tile of Winograd's method; 0 for the other methods.
+constexpr std::size_t winograd_side(ConvMethod method) {
+  return method == ConvMethod::winograd_2 ? 2 : method == ConvMethod::winograd_4 ? 4 : 0;
+}
 
 struct ConvSizes {
   int64_t images = 0, channels = 0, outputs = 0, groups = 1, taps = 1;
@@ -36,7 +41,7 @@ int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
 void pack_conv(ConvMethod method, const ConvSizes& sizes, const float* weights, float* packed);
 
 // Inputs are X, weights, bias, residual; the weights are read only where `packed` is null, and the
-// method is then not winograd.
+// method is then not Winograd's.
 Step conv_step(PrepareContext& ctx, const ConvSizes& sizes, const ConvOptions& options,
                ConvMethod method, const float* packed);
 

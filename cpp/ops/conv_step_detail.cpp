@@ -78,7 +78,7 @@ struct ConvStep {
     z_at = reserve(turn_z, checked_mul(stack, y_image));
     weights_at = reserve(!packed, packed_conv_floats(method, s));
     work_at = end;
-    if (method == ConvMethod::winograd) end = checked_add(end, plan_winograd());
+    if (winograd_side(method)) end = checked_add(end, plan_winograd());
     ctx.request_scratch(checked_mul(end, sizeof(float)));
   }
 
@@ -97,6 +97,7 @@ struct ConvStep {
   int64_t plan_winograd() {
     const AxisWindow& height = s.axes[0];
     const AxisWindow& width = s.axes[1];
+    winograd.side = winograd_side(method);
     winograd.height = size(height.input);
     winograd.width = size(width.input);
     winograd.output_height = size(height.output);
@@ -303,7 +304,7 @@ struct ConvStep {
       });
     };
     transform(winograd_input, s.channels);
-    const auto planes = static_cast<int64_t>(kernels::kWinogradPlanes);
+    const auto planes = static_cast<int64_t>(kernels::winograd_planes(args.side));
     const GemmGrid grid = gemm_grid(gemm, planes, tiles, s.outputs, s.channels);
     const double cost = gemm_cost(tiles, s.outputs, s.channels);
     f.parallel_for(split_work(planes * grid.panels, cost / static_cast<double>(grid.panels)),
@@ -324,15 +325,10 @@ struct ConvStep {
 
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
   const GemmKernels gemm;
-  switch (method) {
-    case ConvMethod::depthwise:
-      return checked_mul(s.channels, s.taps);
-    case ConvMethod::winograd:
-      return checked_mul(static_cast<int64_t>(kernels::kWinogradPlanes),
-                         gemm.packed_floats(s.channels, s.outputs));
-    case ConvMethod::indirect:
-      break;
-  }
+  if (method == ConvMethod::depthwise) return checked_mul(s.channels, s.taps);
+  if (const std::size_t side = winograd_side(method))
+    return checked_mul(static_cast<int64_t>(kernels::winograd_planes(side)),
+                       gemm.packed_floats(s.channels, s.outputs));
   return checked_mul(s.groups, gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs()));
 }
 
@@ -345,8 +341,9 @@ void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, floa
                                     reinterpret_cast<uint32_t*>(packed), size(s.channels));
     return;
   }
-  if (method == ConvMethod::winograd) {
-    kernels::winograd_pack.resolve()(size(s.channels), size(s.outputs), weights, packed, 0, panels);
+  if (const std::size_t side = winograd_side(method)) {
+    kernels::winograd_pack.resolve()({side, size(s.channels), size(s.outputs), weights, packed}, 0,
+                                     panels);
     return;
   }
   const auto pack = kernels::conv_pack.resolve();
