@@ -111,6 +111,21 @@ TEST_CASE("convolutions whose depth is cut into blocks") {
   });
 }
 
+TEST_CASE("convolutions whose padding is left out tap by tap") {
+  for_each_tier([](std::size_t tier) {
+    const float given = 0;
+    for (const std::size_t stride : {1, 2})
+      for (const std::ptrdiff_t pad : {1, 2, 3})
+        for (const bool in_pieces : {false, true})
+          check_conv(tier,
+                     {{{{}, axis(7, 3, stride, 1, pad), axis(9, 3, stride, pad, 2)}}, 150, 70, 2},
+                     {.column_bias = &given, .residual = &given, .activation = Activation::relu},
+                     in_pieces);
+    check_conv(tier, {{{axis(3, 3, 1, 1, 1), axis(4, 3, 1, 1, 1), axis(5, 3, 1, 1, 1)}}, 64, 9, 1},
+               {}, true);
+  });
+}
+
 TEST_CASE("convolutions may look at nothing but padding") {
   for_each_tier([](std::size_t tier) {
     const float given = 0;
