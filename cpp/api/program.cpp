@@ -71,6 +71,7 @@ std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum>
                                                           const RunState& state,
                                                           runtime::StepTimes& times) {
   auto plan = plan_for(inputs);
+  times.begin.assign(plan->steps.size(), 0.0);
   times.seconds.assign(plan->steps.size(), 0.0);
   executor_.run(*plan, inputs, {}, state, &times);
   return plan;

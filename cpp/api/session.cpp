@@ -227,16 +227,6 @@ std::string describe_shapes(const plan::Plan& plan, const plan::PlannedStep& ste
   return text.str();
 }
 
-double bytes_touched(const plan::Plan& plan, const plan::PlannedStep& step) {
-  double bytes = 0;
-  for (const auto* values : {&step.inputs, &step.outputs})
-    for (const uint32_t id : *values)
-      if (id != Frame::kNoValue && plan.layouts[id].known)
-        bytes += static_cast<double>(element_count(plan.layouts[id].shape)) *
-                 static_cast<double>(item_size(plan.layouts[id].dtype));
-  return bytes;
-}
-
 }  // namespace
 
 std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
@@ -244,12 +234,24 @@ std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
   runtime::StepTimes times;
   const auto plan =
       engine.program->run_timed(impl_->arrange(engine, feeds), impl_->state(nullptr), times);
+  const Graph& graph = *engine.model.graph;
+  std::vector<uint32_t> alive;
+  for (const Node* node : graph.nodes()) alive.push_back(node->serial());
+  const std::vector<std::vector<std::string>> names = graph.lineage().names(alive);
   std::vector<StepProfile> profiles;
   for (std::size_t s = 0; s < plan->steps.size(); ++s) {
     const plan::PlannedStep& step = plan->steps[s];
     if (!step.run) continue;
-    profiles.push_back({step.name, step.op, describe_shapes(*plan, step), 1, times.seconds[s],
-                        step.flops, bytes_touched(*plan, step)});
+    profiles.push_back({.node = step.name,
+                        .nodes = names[step.node->serial()],
+                        .op = step.op,
+                        .shapes = describe_shapes(*plan, step),
+                        .calls = 1,
+                        .begin = times.begin[s],
+                        .seconds = times.seconds[s],
+                        .flops = step.flops,
+                        .value_bytes = step.value_bytes,
+                        .constant_bytes = step.constant_bytes});
   }
   return profiles;
 }

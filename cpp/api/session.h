@@ -42,12 +42,15 @@ struct ValueInfo {
 
 struct StepProfile {
   std::string node;      // the node's name
+  std::vector<std::string> nodes;  // of the file that it stands for, by name
   std::string op;        // "Conv", "com.microsoft::Gelu"
   std::string shapes;    // "[1, 3, 224, 224], [64, 3, 7, 7] -> [1, 64, 112, 112]"
   int64_t calls = 0;
+  double begin = 0;      // seconds since the run began
   double seconds = 0;    // sum over calls
   double flops = 0;      // of one call; 0 where not counted
-  double bytes = 0;      // read and written by one call
+  // Read and written by one call: values that are computed or given, and constants.
+  double value_bytes = 0, constant_bytes = 0;
 };
 
 struct NodeCount {

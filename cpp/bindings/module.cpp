@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "api/peaks.h"
 #include "bindings/session.h"
 
 namespace sdx::bindings {
@@ -129,12 +130,24 @@ void bind_descriptions(py::module_& module) {
 
   py::class_<StepProfile>(module, "StepProfile", "What one step of a profiled run took.")
       .def_readonly("node", &StepProfile::node)
+      .def_readonly("nodes", &StepProfile::nodes,
+                    "The names of the file's nodes that the step stands for.")
       .def_readonly("op", &StepProfile::op)
       .def_readonly("shapes", &StepProfile::shapes)
       .def_readonly("calls", &StepProfile::calls)
+      .def_readonly("begin", &StepProfile::begin, "Seconds since the run began.")
       .def_readonly("seconds", &StepProfile::seconds, "Of all calls together.")
       .def_readonly("flops", &StepProfile::flops, "Of one call.")
-      .def_readonly("bytes", &StepProfile::bytes, "Read and written by one call.");
+      .def_readonly("value_bytes", &StepProfile::value_bytes,
+                    "Of computed and given values that one call reads and writes.")
+      .def_readonly("constant_bytes", &StepProfile::constant_bytes,
+                    "Of constants that one call reads, as they are packed.");
+
+  py::class_<Peaks>(module, "Peaks", "What the machine can do at most, as measured.")
+      .def_readonly("gflops", &Peaks::gflops, "Float32 multiply-adds, each counted as two.")
+      .def_readonly("gbytes", &Peaks::gbytes, "Reading memory, in GB/s.")
+      .def("gbytes_at", &Peaks::gbytes_at, py::arg("bytes"),
+           "Reading so many bytes again and again, in GB/s: from a cache where they fit.");
 
   py::class_<NodeCount>(module, "NodeCount", "An operator and how many nodes have it.")
       .def_readonly("op", &NodeCount::op)
@@ -221,5 +234,8 @@ PYBIND11_MODULE(_core, module) {
   bind_descriptions(module);
   bind_session(module);
   module.def("version", &sdx::version);
+  module.def("measure_peaks", &sdx::measure_peaks, py::arg("threads") = 1,
+             py::call_guard<py::gil_scoped_release>(),
+             "Measures what so many threads can do; takes about half a second.");
   module.def("instruction_set", &sdx::instruction_set, "The tier in use: 'avx512'.");
 }

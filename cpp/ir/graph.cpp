@@ -87,6 +87,12 @@ Node* Graph::insert(Position where, NodeSpec spec, const std::vector<Value*>* ou
     if (imported != opsets.end()) node->opset_ = imported->second;
   }
   node->name_ = spec.name.empty() ? fresh_name(node->op_type_) : std::move(spec.name);
+  const Node* reason = where == nodes_.end() ? nullptr : where->get();
+  node->serial_ = outputs ? lineage_.add_original(node->name_)
+                          : lineage_.add_made(reason ? reason->serial_ : Lineage::kNone);
+  // A rewrite names a node after the one it makes anew.
+  if (!outputs && reason && reason->name_ == node->name_)
+    lineage_.succeed(reason->serial_, node->serial_);
   node->attrs_ = std::move(spec.attrs);
   node->inputs_ = std::move(spec.inputs);
   node->capture_count_ = spec.capture_count;
@@ -154,6 +160,8 @@ void Graph::replace_uses(Value* from, Value* to) {
     check(fits, "value '", from->name_, "' of type ", a, " cannot be replaced by '", to->name_,
           "' of type ", b);
   }
+  if (from->producer_ && to->producer_)
+    lineage_.succeed(from->producer_->serial_, to->producer_->serial_);
   for (Node* user : from->users_) {
     for (Value*& input : user->inputs_) {
       if (input != from) continue;
@@ -197,8 +205,13 @@ void Graph::erase(Node* node) {
           "' is still used");
     output->producer_ = nullptr;
   }
-  for (Value* input : node->inputs_)
-    if (input) unlink_use(input, node);
+  for (Value* input : node->inputs_) {
+    if (!input) continue;
+    unlink_use(input, node);
+    // What computed for this node alone goes the way of this node.
+    if (input->producer_ && input->users_.empty() && input->graph_output_count_ == 0)
+      lineage_.succeed(input->producer_->serial_, node->serial_);
+  }
   nodes_.erase(node->position_);
 }
 

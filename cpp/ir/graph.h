@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/lineage.h"
 #include "ir/op.h"
 
 namespace sdx {
@@ -70,6 +71,8 @@ class Node {
   Value* output(std::size_t i) const { return i < outputs_.size() ? outputs_[i] : nullptr; }
   // How many inputs, last in the list, are there for subgraphs only.
   int capture_count() const { return capture_count_; }
+  // Its number in the graph's lineage.
+  uint32_t serial() const { return serial_; }
   // The graphs among the attributes, by attribute name.
   std::vector<std::pair<std::string, Graph*>> subgraphs() const;
   // "node 'enc/0/scores' (MatMul, opset 13)": the place that errors name.
@@ -78,6 +81,7 @@ class Node {
   // Made at load, after the passes.
   std::vector<Packed> packed;
   std::vector<int> released_inputs;
+  int64_t packed_bytes = 0;
   std::map<std::string, std::unique_ptr<Program>, std::less<>> programs;
 
  private:
@@ -89,6 +93,7 @@ class Node {
   std::unique_ptr<Op> op_;
   std::vector<Value*> inputs_, outputs_;
   int capture_count_ = 0;
+  uint32_t serial_ = 0;
   std::list<std::unique_ptr<Node>>::iterator position_;
 };
 
@@ -126,6 +131,7 @@ class Graph {
   std::size_t node_count() const { return nodes_.size(); }
   // All values, by index after compact().
   std::vector<Value*> values() const;
+  const Lineage& lineage() const { return lineage_; }
   // Null where no value has that name.
   Value* find_value(std::string_view name) const;
 
@@ -181,6 +187,7 @@ class Graph {
   std::list<std::unique_ptr<Node>> nodes_;
   std::vector<Value*> inputs_, outputs_;
   std::vector<std::string> output_names_;
+  Lineage lineage_;
   int64_t names_made_ = 0;
 };
 

@@ -142,6 +142,7 @@ void InferContext::forget_subgraph(std::string_view attribute) {
 void* PackContext::allocate(int slot, std::size_t bytes) {
   if (packed_.size() <= static_cast<std::size_t>(slot)) packed_.resize(slot + 1);
   packed_[slot] = memory_.allocate(bytes);
+  packed_size_ += static_cast<int64_t>(bytes);
   return packed_[slot].get();
 }
 
@@ -150,6 +151,26 @@ Program& PrepareContext::program(std::string_view attribute) const {
   if (found == node_.programs.end())
     fail(ErrorKind::internal, "subgraph '", attribute, "' was not made runnable");
   return *found->second;
+}
+
+Traffic PrepareContext::all_bytes() const { return bytes_without(-1); }
+
+Traffic PrepareContext::bytes_without(int left_out) const {
+  const auto bytes = [](const Layout* layout) {
+    return static_cast<double>(element_count(layout->shape)) *
+           static_cast<double>(item_size(layout->dtype));
+  };
+  Traffic traffic{.constants = static_cast<double>(node_.packed_bytes)};
+  const auto& released = node_.released_inputs;
+  for (int i = 0; i < input_count(); ++i) {
+    if (i == left_out || !has_input(i) || std::find(released.begin(), released.end(), i) != released.end())
+      continue;
+    (constants_[i] ? traffic.constants : traffic.values) += bytes(inputs_[i]);
+  }
+  for (const Layout* output : outputs_)
+    if (output) traffic.values += bytes(output);
+  if (left_out >= 0 && wants_output(0)) traffic.values += bytes(outputs_[0]);
+  return traffic;
 }
 
 int PrepareContext::capture_count() const { return node_.capture_count(); }

@@ -142,6 +142,7 @@ class PackContext {
   void release_input(int i) { released_.push_back(i); }
 
   std::vector<Packed>& packed() { return packed_; }
+  int64_t packed_size() const { return packed_size_; }
   const std::vector<int>& released() const { return released_; }
 
  private:
@@ -149,7 +150,14 @@ class PackContext {
   std::span<const Facts* const> inputs_;
   WeightMemory& memory_;
   std::vector<Packed> packed_;
+  int64_t packed_size_ = 0;
   std::vector<int> released_;
+};
+
+// Bytes one run moves, for profiles: of values that are computed or given, and of constants.
+struct Traffic {
+  double values = 0;
+  double constants = 0;
 };
 
 // Asks for a step, with every size a number.
@@ -180,8 +188,14 @@ class PrepareContext {
   // Bytes the step will find at frame.scratch(); the largest request counts.
   void request_scratch(int64_t bytes) { scratch_ = std::max(scratch_, bytes); }
   int64_t scratch() const { return scratch_; }
+  // Work that only `prepare` knows the size of, beside Op::flops.
+  void count_flops(double flops) { flops_ += flops; }
+  double counted_flops() const { return flops_; }
   Program& program(std::string_view attribute) const;
   int capture_count() const;
+  Traffic all_bytes() const;
+  // For operators that read of input i only what they put out.
+  Traffic bytes_without(int i) const;
 
  private:
   const void* packed_bytes(int slot) const;
@@ -191,6 +205,7 @@ class PrepareContext {
   std::span<const Tensor* const> constants_;
   std::span<const Layout* const> outputs_;
   int64_t scratch_ = 0;
+  double flops_ = 0;
 };
 
 // Where outputs lie when they are parts of inputs: asked with sizes known.
@@ -218,6 +233,8 @@ class Op {
   }
   // Arithmetic operations of one run, for profiles; 0 where nobody counts them.
   virtual double flops(const PrepareContext&) const { return 0; }
+  // By default every input and output once, constants as `pack` made them.
+  virtual Traffic traffic(const PrepareContext& ctx) const { return ctx.all_bytes(); }
   // Replaces the node by simpler ones and returns true. For operators that are compositions:
   // `infer` and `prepare` are then never called.
   virtual bool expand(Graph&, Node&) const { return false; }

@@ -19,6 +19,7 @@ void pack_graph(Graph& graph, WeightMemory& memory) {
     }
     node->packed = std::move(ctx.packed());
     node->released_inputs = ctx.released();
+    node->packed_bytes = ctx.packed_size();
     for (const int i : ctx.released()) {
       Value* value = node->input(static_cast<std::size_t>(i));
       const bool last = ++released_uses[value] == value->users().size();

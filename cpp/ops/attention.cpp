@@ -191,6 +191,7 @@ Step Attention::prepare(PrepareContext& ctx) const {
     check(ctx.count(kValidKeys) == s.batch, "nonpad_kv_seqlen has shape ", ctx.shape(kValidKeys));
 
   const AttentionCore core(s);
+  ctx.count_flops(s.flops());
   ScratchPlan plan;
   const int64_t ranges_at = plan.add(floats_for<KeyRange>(s.batch));
   const int64_t core_at = plan.add(core.scratch_floats());

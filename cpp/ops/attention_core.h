@@ -1,6 +1,7 @@
 // Scaled dot-product attention over float32 heads: what every attention operator comes down to.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "base/frame.h"
@@ -47,6 +48,13 @@ struct AttentionShape {
   ScoreOutput scores = ScoreOutput::none;
 
   int64_t group() const { return heads / kv_heads; }
+  // Of both products; a causal query takes part with the keys up to its own only.
+  double flops() const {
+    const double seen = static_cast<double>(keys) -
+                        (causal ? 0.5 * static_cast<double>(std::min(queries, keys) - 1) : 0);
+    return 2 * static_cast<double>(batch * heads * queries) * std::max(seen, 0.0) *
+           static_cast<double>(head_size + value_size);
+  }
 };
 
 // Of one batch: keys [begin, end) take part; the first query stands at `position` among the keys,

@@ -28,6 +28,8 @@ class Gather final : public Op {
     ctx.set_contents(0, std::move(picked));
   }
 
+  Traffic traffic(const PrepareContext& ctx) const override { return ctx.bytes_without(0); }
+
   Step prepare(PrepareContext& ctx) const override {
     const AxisSplit data = split_at(ctx.shape(0), axis_);
     const int64_t axis = normalize_axis(axis_, static_cast<int64_t>(ctx.shape(0).size()));
@@ -83,6 +85,8 @@ class GatherElements final : public Op {
     else
       ctx.set_output(0, ctx.dtype(0));
   }
+
+  Traffic traffic(const PrepareContext& ctx) const override { return ctx.bytes_without(0); }
 
   Step prepare(PrepareContext& ctx) const override {
     const Shape picks = ctx.shape(1);
@@ -141,6 +145,8 @@ class GatherND final : public Op {
     dims.insert(dims.end(), data.begin() + batch_dims_ + depth, data.end());
     ctx.set_output(0, ctx.dtype(0), std::move(dims));
   }
+
+  Traffic traffic(const PrepareContext& ctx) const override { return ctx.bytes_without(0); }
 
   Step prepare(PrepareContext& ctx) const override {
     const Shape &data = ctx.shape(0), &indices = ctx.shape(1);

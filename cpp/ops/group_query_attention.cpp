@@ -266,6 +266,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
     check(ctx.count(kSink) == s.heads, "head_sink has shape ", ctx.shape(kSink));
 
   const AttentionCore core(a);
+  ctx.count_flops(a.flops());
   ScratchPlan plan;
   const int64_t ranges_at = plan.add(floats_for<KeyRange>(s.batch));
   const int64_t queries_at =

@@ -341,6 +341,7 @@ Step ProjectedAttention::prepare(PrepareContext& ctx) const {
   const GemmKernels gemm;
   const GemmGrid grid = gemm_grid(gemm, 1, batch * rows, columns, depth);
   ScratchPlan plan;
+  ctx.count_flops(2 * static_cast<double>(batch * rows) * static_cast<double>(columns * depth));
   const int64_t product_at = plan.add(checked_mul(batch * rows, columns));
   const auto* packed = ctx.packed<float>(0);
   const int64_t packed_at = plan.add(packed ? 0 : gemm.packed_floats(depth, columns));

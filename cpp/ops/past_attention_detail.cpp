@@ -97,6 +97,7 @@ PastAttention::PastAttention(PrepareContext& ctx, ScratchPlan& plan, AttentionSh
       core_(complete(ctx, with_keys(s, options), padding_, options)) {
   const int64_t rows = checked_mul(s.batch * s.kv_heads, options.past + options.fresh);
   const bool joined = options.past > 0;
+  ctx.count_flops(core_.shape().flops());
   ranges_at_ = plan.add(floats_for<KeyRange>(s.batch));
   mask_at_ = plan.add(padding_.floats());
   keys_at_ = plan.add(joined && !options.keeps_keys ? checked_mul(rows, s.head_size) : 0);

@@ -101,6 +101,8 @@ class Slice final : public Op {
     }
   }
 
+  Traffic traffic(const PrepareContext& ctx) const override { return ctx.bytes_without(0); }
+
   Step prepare(PrepareContext& ctx) const override {
     const auto [copy, offset] = resolve_all(ctx);
     return strided_step(ctx, copy, offset);

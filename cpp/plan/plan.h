@@ -11,6 +11,7 @@
 
 namespace sdx {
 class Graph;
+class Node;
 }
 
 namespace sdx::plan {
@@ -44,6 +45,8 @@ struct PlannedStep {
   int64_t offset = 0;
   bool dynamic = false;            // prepared anew in every run
   double flops = 0;
+  double value_bytes = 0, constant_bytes = 0;  // that one run moves
+  const Node* node = nullptr;
   std::string name, op;            // of the node
 };
 

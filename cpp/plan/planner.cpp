@@ -137,9 +137,12 @@ class Planner {
     PrepareContext ctx(node, inputs, constants, outputs);
     if (add_views(node, ctx)) return;
     Step step = node.op().prepare(ctx);
-    const double flops = node.op().flops(ctx);
+    const double flops = node.op().flops(ctx) + ctx.counted_flops();
+    const Traffic traffic = node.op().traffic(ctx);
     PlannedStep& planned = add_step(node, std::move(step), Place::arena);
     planned.flops = flops;
+    planned.value_bytes = traffic.values;
+    planned.constant_bytes = traffic.constants;
     scratch_ = std::max(scratch_, ctx.scratch());
     planned_nodes_.back() = &node;
   }
@@ -195,6 +198,7 @@ class Planner {
     PlannedStep& step = plan_->steps.emplace_back();
     planned_nodes_.push_back(nullptr);
     step.run = std::move(run);
+    step.node = &node;
     step.name = node.name();
     step.op = node.domain().empty() ? node.op_type() : node.domain() + "::" + node.op_type();
     for (const Value* input : node.inputs()) step.inputs.push_back(value_id(input));

@@ -121,6 +121,12 @@ void Executor::release_memory() {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
 void bind_inputs(const Plan& plan, std::span<const Datum> inputs, std::vector<void*>& data,
                  std::vector<Datum>& datums) {
   for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
@@ -187,19 +193,19 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
   void* scratch = context->base() ? context->base() + plan.scratch_offset : nullptr;
   {
     const ThreadPool::Session session(state.pool);
+    const auto run_start = times ? Clock::now() : Clock::time_point();
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       check_cancel(state);
       const PlannedStep& step = plan.steps[s];
-      const auto start =
-          times ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+      const auto start = times ? Clock::now() : Clock::time_point();
       try {
         run_step(step, plan, data, datums, scratch, state);
       } catch (...) {
         rethrow_at("node '" + step.name + "' (" + step.op + ")");
       }
-      if (times)
-        times->seconds[s] +=
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      if (!times) continue;
+      times->begin[s] = seconds_between(run_start, start);
+      times->seconds[s] += seconds_between(start, Clock::now());
     }
   }
 

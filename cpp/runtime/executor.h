@@ -11,9 +11,9 @@
 
 namespace sdx::runtime {
 
-// Seconds by step of a plan, summed over runs.
+// By step of a plan: seconds since the run began, and seconds taken.
 struct StepTimes {
-  std::vector<double> seconds;
+  std::vector<double> begin, seconds;
 };
 
 // Memory for runs, reused from one to the next. Safe to share between threads: every run takes a

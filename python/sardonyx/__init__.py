@@ -13,12 +13,15 @@ from sardonyx._core import (
     Error,
     InvalidArgument,
     InvalidModel,
+    Peaks,
     Unsupported,
     Value,
     instruction_set,
+    measure_peaks,
     version,
 )
-from sardonyx.model import Model, Profile, demo_model, load
+from sardonyx.model import Model, demo_model, load
+from sardonyx.profiling import Profile
 
 __version__ = version()
 
@@ -27,6 +30,7 @@ __all__ = [
     "InvalidArgument",
     "InvalidModel",
     "Model",
+    "Peaks",
     "Profile",
     "Unsupported",
     "Value",
@@ -34,4 +38,5 @@ __all__ = [
     "demo_model",
     "instruction_set",
     "load",
+    "measure_peaks",
 ]

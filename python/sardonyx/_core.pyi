@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'PlanSummary', 'Session', 'StepProfile', 'Unsupported', 'Value', 'instruction_set', 'version']
+__all__: list[str] = ['Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -46,13 +46,18 @@ class StepProfile:
     What one step of a profiled run took.
     """
     @property
-    def bytes(self) -> float:
+    def begin(self) -> float:
         """
-        Read and written by one call.
+        Seconds since the run began.
         """
     @property
     def calls(self) -> int:
         ...
+    @property
+    def constant_bytes(self) -> float:
+        """
+        Of constants that one call reads, as they are packed.
+        """
     @property
     def flops(self) -> float:
         """
@@ -61,6 +66,11 @@ class StepProfile:
     @property
     def node(self) -> str:
         ...
+    @property
+    def nodes(self) -> list[str]:
+        """
+        The names of the file's nodes that the step stands for.
+        """
     @property
     def op(self) -> str:
         ...
@@ -72,6 +82,29 @@ class StepProfile:
     @property
     def shapes(self) -> str:
         ...
+    @property
+    def value_bytes(self) -> float:
+        """
+        Of computed and given values that one call reads and writes.
+        """
+class Peaks:
+    """
+    What the machine can do at most, as measured.
+    """
+    def gbytes_at(self, bytes: typing.SupportsFloat | typing.SupportsIndex) -> float:
+        """
+        Reading so many bytes again and again, in GB/s: from a cache where they fit.
+        """
+    @property
+    def gbytes(self) -> float:
+        """
+        Reading memory, in GB/s.
+        """
+    @property
+    def gflops(self) -> float:
+        """
+        Float32 multiply-adds, each counted as two.
+        """
 class NodeCount:
     """
     An operator and how many nodes have it.
@@ -163,6 +196,10 @@ class Session:
 def instruction_set() -> str:
     """
     The tier in use: 'avx512'.
+    """
+def measure_peaks(threads: int = 1) -> Peaks:
+    """
+    Measures what so many threads can do; takes about half a second.
     """
 def version() -> str:
     ...

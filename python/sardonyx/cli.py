@@ -197,26 +197,26 @@ def bench(args: argparse.Namespace) -> Any:
             model.run(None, feeds)
             times.append(time.perf_counter_ns() - start)
     low, median, high, worst = (float(v) / 1e3 for v in np.percentile(times, [5, 50, 95, 99]))
-    profiles = [model.profile(feeds) for _ in range(PROFILED_RUNS)]
-    profile = sorted(profiles, key=lambda p: p.seconds)[len(profiles) // 2]
+    peaks = sardonyx.measure_peaks(model.threads) if args.explain else None
+    profile = model.profile(feeds, runs=PROFILED_RUNS, peaks=peaks)
+    if args.trace:
+        profile.save_trace(args.trace)
     if args.json:
         return {
             "runs": len(times),
             "threads": model.threads,
             "microseconds": {"p5": low, "median": median, "p95": high, "p99": worst},
+            "peaks": {"gflops": peaks.gflops, "gbytes": peaks.gbytes} if peaks else None,
+            "roof": profile.roof,
             "operators": profile.by_operator(),
             "steps": profile.rows(),
         }
-    operators = "\n".join(
-        f"{row['seconds'] * 1e6:>10.1f} {row['share']:>6.1%} {row['calls']:>6}  {row['op']}"
-        for row in profile.by_operator()
-    )
+    explained = f"profiled: {profile.summary()}\n" if args.explain else ""
     return f"""\
 median {median:.1f} us, 5 % below {low:.1f}, 95 % below {high:.1f}, 99 % below {worst:.1f}
 {len(times)} runs, {1e6 / median:.1f} a second, threads: {model.threads}
-
-{"us":>10} {"share":>6} {"calls":>6}  operator
-{operators}
+{explained}
+{profile.operators()}
 
 {profile.table(args.top)}"""
 
@@ -265,6 +265,10 @@ def _parser() -> argparse.ArgumentParser:
     made = command("bench", bench, "measure how long a model takes, and which steps take it")
     made.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
     made.add_argument("--top", type=int, default=10, help="how many steps to list")
+    made.add_argument(
+        "--explain", action="store_true", help="hold every step against what the machine can do"
+    )
+    made.add_argument("--trace", metavar="FILE.json", help="write a run for ui.perfetto.dev")
     return parser
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sardonyx._core import PlanSummary, Session, StepProfile, Value
+from sardonyx._core import Peaks, PlanSummary, Session, Value
+from sardonyx.profiling import Profile
 
 Precision = Literal["strict", "float32", "fast"]
 
@@ -26,74 +27,6 @@ class Serializable(Protocol):
 
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Serializable
-
-
-class Profile:
-    """What the steps of one run took; prints as a table, slowest first."""
-
-    def __init__(self, steps: Sequence[StepProfile]) -> None:
-        self.steps = list(steps)
-        self.seconds = sum(step.seconds for step in self.steps)
-
-    def __iter__(self) -> Iterator[StepProfile]:
-        return iter(self.steps)
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The steps in order of execution as plain values."""
-        return [
-            {
-                "node": step.node,
-                "op": step.op,
-                "shapes": step.shapes,
-                "calls": step.calls,
-                "seconds": step.seconds,
-                "share": step.seconds / self.seconds if self.seconds else 0.0,
-                "gflops": _rate(step.flops, step),
-                "gbytes": _rate(step.bytes, step),
-            }
-            for step in self.steps
-        ]
-
-    def by_operator(self) -> list[dict[str, Any]]:
-        """Time and share summed by operator, slowest first."""
-        totals: dict[str, dict[str, Any]] = {}
-        for row in self.rows():
-            total = totals.setdefault(
-                row["op"], {"op": row["op"], "calls": 0, "seconds": 0.0, "share": 0.0}
-            )
-            for key in ("calls", "seconds", "share"):
-                total[key] += row[key]
-        return sorted(totals.values(), key=lambda total: -total["seconds"])
-
-    def table(self, limit: int | None = None, *, shapes: bool = True) -> str:
-        """The slowest steps as text."""
-        rows = sorted(self.rows(), key=lambda row: -row["seconds"])
-        lines = [f"{'us':>10} {'share':>6} {'GFLOP/s':>8} {'GB/s':>7}  step"]
-        for row in rows[:limit]:
-            gflops = f"{row['gflops']:.1f}" if row["gflops"] else "-"
-            lines.append(
-                f"{row['seconds'] * 1e6:>10.1f} {row['share']:>6.1%} {gflops:>8} "
-                f"{row['gbytes']:>7.1f}  {row['op']} {row['node']}"
-                + (f"  {row['shapes']}" if shapes else "")
-            )
-        if limit is not None and limit < len(rows):
-            rest = sum(row["seconds"] for row in rows[limit:])
-            lines.append(f"{rest * 1e6:>10.1f} {'':>23}  {len(rows) - limit} other steps")
-        lines.append(f"{self.seconds * 1e6:>10.1f} {'':>23}  in all")
-        return "\n".join(lines)
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return f"<Profile of {len(self)} steps, {self.seconds * 1e6:.1f} us>"
-
-
-def _rate(amount: float, step: StepProfile) -> float:
-    return amount * step.calls / step.seconds / 1e9 if step.seconds else 0.0
 
 
 class Model:
@@ -118,8 +51,13 @@ class Model:
         """The outputs of these names, or all of them, as a list."""
         return self._session.run(outputs, feeds if isinstance(feeds, dict) else dict(feeds), out)
 
-    def profile(self, feeds: Mapping[str, Any]) -> Profile:
-        """Runs once and keeps time by step.
+    def profile(
+        self, feeds: Mapping[str, Any], *, runs: int = 1, peaks: Peaks | None = None
+    ) -> Profile:
+        """Keeps time by step; of several runs the one of median length counts.
+
+        With `peaks` from `sardonyx.measure_peaks(model.threads)` it holds every step against its
+        roof.
 
         >>> import numpy as np
         >>> model = load(demo_model())
@@ -127,7 +65,9 @@ class Model:
         >>> len(profile.rows()) == len(profile)
         True
         """
-        return Profile(self._session.profile(dict(feeds)))
+        taken = [self._session.profile(dict(feeds)) for _ in range(max(runs, 1))]
+        taken.sort(key=lambda steps: sum(step.seconds for step in steps))
+        return Profile(taken[len(taken) // 2], threads=self.threads, peaks=peaks)
 
     def trim(self) -> None:
         """Gives back the memory that is kept for the next run."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import sardonyx
-from sardonyx.model import Model, Profile, demo_model, load
+from sardonyx.model import Model, demo_model, load
 
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:*@"
@@ -57,11 +57,6 @@ def _median_us(model: Model, images: Sequence[Any], seconds: float) -> float:
     return float(np.median(times)) / 1e3
 
 
-def _typical_profile(model: Model, image: Any) -> Profile:
-    profiles = [model.profile({"image": image}) for _ in range(21)]
-    return sorted(profiles, key=lambda profile: profile.seconds)[len(profiles) // 2]
-
-
 def measure(seconds: float = 0.5) -> dict[str, Any]:
     """Runs the model on all held-out digits; the figures, and what the pictures need."""
     model = load(demo_model())
@@ -80,7 +75,7 @@ def measure(seconds: float = 0.5) -> dict[str, Any]:
         "correct": int((guesses == labels).sum()),
         "single_us": _median_us(model, singles, seconds),
         "batch_us": _median_us(model, [inputs] * 10, seconds) / len(inputs),
-        "profile": _typical_profile(model, singles[0]),
+        "profile": model.profile({"image": singles[0]}, runs=21),
     }
 
 
