@@ -10,7 +10,9 @@ namespace {
 constexpr int kIntoL1 = 3, kIntoL2 = 2;  // of __builtin_prefetch
 
 // Lines of B asked for in a step of the depth: the fewer rows share B the faster it is read.
-constexpr std::size_t ahead_lines(int rows) { return rows > 4 ? 2 : 4; }
+constexpr std::size_t ahead_lines(int rows, int vectors) {
+  return vectors == 1 && rows > 4 ? 1 : rows > 4 ? 2 : 4;
+}
 
 template <int kRows, int kVectors>
 struct Sums {
@@ -100,12 +102,28 @@ SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) 
   store_tile(tile, sums);
 }
 
+// The residual is seldom in cache, nor then is the place of the results: both come while the
+// products are summed.
+template <int kRows, int kVectors>
+SDX_INLINE void fetch_residual(const Tile& tile) {
+  const Epilogue& e = *tile.epilogue;
+  const float* residual = e.residual + tile.row * e.residual_stride + tile.column;
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      __builtin_prefetch(residual + i * e.residual_stride + j * kF32, 0, kIntoL1);
+      __builtin_prefetch(tile.c + i * tile.ldc + j * kF32, 1, kIntoL1);
+    }
+}
+
 template <int kRows, int kVectors>
 void tile_kernel(const Tile& tile) {
+  if (tile.epilogue && tile.epilogue->residual) fetch_residual<kRows, kVectors>(tile);
   // One or two rows alone would wait for each other's sums: give them sums for two steps.
   constexpr int kSteps = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   Sums<kRows, kVectors> sums[kSteps] = {};
-  constexpr std::size_t kLines = ahead_lines(kRows);
+  constexpr std::size_t kLines = ahead_lines(kRows, kVectors);
   const std::size_t ldb = tile.ldb;
   const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
   const std::size_t ahead_line = tile.ahead_step / kLines;
