@@ -1,5 +1,5 @@
 // ConvTranspose: a product that gives what every input pixel adds to its taps, then a gather of the
-// terms that fall on each output pixel.
+// terms that fall on each output pixel; where every output pixel has one term, the product alone.
 #include "kernels/conv_transpose.h"
 
 #include <algorithm>
@@ -17,11 +17,17 @@
 namespace sdx::ops {
 namespace {
 
+// Weights that stay in the second-level cache while rows of the image pass over them.
+constexpr int64_t kCachedFloats = 100'000;
+
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
 
 struct Sizes {
   int64_t images = 0, channels = 0, outputs = 0, groups = 1, taps = 1;
   int64_t input_pixels = 1, output_pixels = 1;
+  // Whether the taps of neighbouring pixels lie side by side and cover the output exactly.
+  bool side_by_side = false;
+  int64_t width_taps = 1;
   // Seen as the convolution this transposes: its outputs are the operator's inputs.
   std::vector<AxisWindow> axes;
 
@@ -29,10 +35,17 @@ struct Sizes {
   int64_t group_outputs() const { return outputs / groups; }
 };
 
-// Weights [channels][outputs of a group][taps] as one packed matrix a group,
-// [channels of the group][taps * outputs of a group].
+// Taps that one packed matrix covers: side by side, those along the width, whose results lie in one
+// run of the output.
+int64_t matrix_taps(const Sizes& s) { return s.side_by_side ? s.width_taps : s.taps; }
+
+// Weights [channels][outputs of a group][taps] of a group as matrices [channels of the group]
+// [taps of the matrix * outputs of a group]: the floats of one, and of all.
+int64_t matrix_floats(const GemmKernels& gemm, const Sizes& s) {
+  return gemm.packed_floats(s.group_channels(), matrix_taps(s) * s.group_outputs());
+}
 int64_t packed_floats(const GemmKernels& gemm, const Sizes& s) {
-  return gemm.packed_floats(s.group_channels(), s.taps * s.group_outputs());
+  return checked_mul(s.taps / matrix_taps(s), matrix_floats(gemm, s));
 }
 
 // `turned` has room for the weights of one group.
@@ -44,12 +57,14 @@ void pack_weights(const GemmKernels& gemm, const Sizes& s, const float* weights,
       for (int64_t o = 0; o < m; ++o)
         for (int64_t t = 0; t < s.taps; ++t)
           turned[c * n + t * m + o] = weights[((g * k + c) * m + o) * s.taps + t];
-    gemm.pack_b({.k = size(k),
-                 .n = size(n),
-                 .b = turned,
-                 .ldb = size(n),
-                 .packed = packed + g * packed_floats(gemm, s)},
-                0, size(gemm.panels(n)));
+    const int64_t columns = matrix_taps(s) * m;
+    for (int64_t i = 0; i < s.taps / matrix_taps(s); ++i)
+      gemm.pack_b({.k = size(k),
+                   .n = size(columns),
+                   .b = turned + i * columns,
+                   .ldb = size(n),
+                   .packed = packed + g * packed_floats(gemm, s) + i * matrix_floats(gemm, s)},
+                  0, size(gemm.panels(columns)));
   }
 }
 
@@ -73,7 +88,9 @@ struct TransposedConv {
     };
     x_at = reserve(!channels_last, checked_mul(s.channels, s.input_pixels));
     y_at = reserve(!channels_last, checked_mul(s.outputs, s.output_pixels));
-    columns_at = reserve(true, checked_mul(s.input_pixels, checked_mul(s.taps, s.group_outputs())));
+    columns_at = reserve(
+        true, s.side_by_side ? s.width_taps * s.group_outputs()
+                             : checked_mul(s.input_pixels, checked_mul(s.taps, s.group_outputs())));
     turned_at = reserve(!packed, checked_mul(s.group_channels() * s.group_outputs(), s.taps));
     packed_at = reserve(!packed, checked_mul(s.groups, packed_floats(gemm, s)));
     ctx.request_scratch(checked_mul(end, sizeof(float)));
@@ -95,10 +112,67 @@ struct TransposedConv {
         x = scratch + x_at;
       }
       float* result = channels_last ? y : scratch + y_at;
-      for (int64_t g = 0; g < s.groups; ++g)
+      if (s.side_by_side) run_side_by_side(f, x, weights, result);
+      for (int64_t g = 0; g < s.groups && !s.side_by_side; ++g)
         run_group(f, g, x, weights + g * packed_floats(gemm, s), result);
       if (!channels_last) to_channels_first(f, 1, s.outputs, s.output_pixels, result, y);
     }
+  }
+
+  // A row of input pixels times the taps along the width is a run of the output.
+  void run_side_by_side(const Frame& f, const float* x, const float* weights, float* y) const {
+    const int64_t width = s.axes.back().output, rows = s.input_pixels / width;
+    const int64_t run = s.width_taps * s.outputs, panels = gemm.panels(run);
+    const int64_t matrices = s.taps / s.width_taps;
+    kernels::Epilogue epilogue;
+    activation.set_in(epilogue);
+    if (const float* bias = f.in<float>(2)) {
+      float* repeated = f.scratch<float>() + columns_at;
+      for (int64_t t = 0; t < s.width_taps; ++t)
+        std::copy_n(bias, s.outputs, repeated + t * s.outputs);
+      epilogue.column_bias = repeated;
+    }
+    const auto multiply = [&](int64_t row, int64_t matrix, int64_t panel_begin, int64_t panel_end) {
+      gemm.packed({.m = size(width),
+                   .n = size(run),
+                   .k = size(s.channels),
+                   .a = x + row * width * s.channels,
+                   .lda = size(s.channels),
+                   .b = weights + matrix * matrix_floats(gemm, s),
+                   .c = y + output_row(row, matrix) * width * run,
+                   .ldc = size(run),
+                   .epilogue = epilogue},
+                  {0, size(width), size(panel_begin), size(panel_end)});
+    };
+    const double cost = gemm_cost(width, run, s.channels);
+    if (packed_floats(gemm, s) <= kCachedFloats) {
+      f.parallel_for(split_work(rows, cost * static_cast<double>(matrices)), [&](Range r) {
+        for (int64_t row = r.begin; row < r.end; ++row)
+          for (int64_t i = 0; i < matrices; ++i) multiply(row, i, 0, panels);
+      });
+      return;
+    }
+    // Many weights: a panel stays in cache while all rows pass over it.
+    const double panel_cost = cost * static_cast<double>(rows) / static_cast<double>(panels);
+    f.parallel_for(split_work(matrices * panels, panel_cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i)
+        for (int64_t row = 0; row < rows; ++row)
+          multiply(row, i / panels, i % panels, i % panels + 1);
+    });
+  }
+
+  // The row of the output, along its width, that a row of the input reaches by taps of the other
+  // axes.
+  int64_t output_row(int64_t row, int64_t taps) const {
+    int64_t result = 0, scale = 1;
+    for (std::size_t i = s.axes.size() - 1; i-- > 0;) {
+      const AxisWindow& axis = s.axes[i];
+      result += (row % axis.output * axis.stride + taps % axis.taps) * scale;
+      scale *= axis.input;
+      row /= axis.output;
+      taps /= axis.taps;
+    }
+    return result;
   }
 
   void run_group(const Frame& f, int64_t group, const float* x, const float* weights,
@@ -325,6 +399,14 @@ class ConvTranspose final : public Op {
     s.channels = w[0];
     s.outputs = checked_mul(w[1], groups_);
     for (std::size_t i = 2; i < w.size(); ++i) s.taps = checked_mul(s.taps, w[i]);
+    const auto all_zero = [](const std::vector<int64_t>& list) {
+      return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 0; });
+    };
+    s.side_by_side = groups_ == 1 && w.back() > 0 && !pads_itself() && output_shape_.empty() &&
+                     all_zero(output_padding_) && all_zero(window_.pads);
+    for (std::size_t i = 2; i < w.size(); ++i)
+      s.side_by_side &= window_.stride(i - 2) == w[i] && window_.dilation(i - 2) == 1;
+    s.width_taps = w.back();
     return s;
   }
 
