@@ -1,4 +1,5 @@
-// Depthwise convolution over channels-last tensors: every channel has a filter of its own.
+// Depthwise convolution over channels-last tensors: every channel has a filter of its own, or every
+// few channels one over themselves.
 #pragma once
 
 #include "kernels/epilogue.h"
@@ -7,11 +8,12 @@
 
 namespace sdx::kernels {
 
-// weights is [taps][channels]: the transpose of ONNX's [channels][1][taps]. Of the epilogue only
+// weights is [taps][group][channels], from ONNX's [channels][group][taps]. Of the epilogue only
 // column_bias, residual (rows are output pixels) and activation are read. No alignment is needed.
 struct DepthwiseArgs {
   Window window;
   std::size_t channels;
+  std::size_t group = 1;  // a power of two that divides channels and the floats of a vector
   const float* x;
   const float* weights;
   float* y;

@@ -12,94 +12,70 @@ namespace {
 // Enough independent sums to hide the latency of their additions, where registers allow.
 constexpr int kOutputsAtOnce = kF32 >= 16 ? 8 : 4;
 
+// Lane l of a vector of channels takes channel `j` of the group that l is in.
+template <bool kGrouped>
+SDX_INLINE VecF pick(VecF v, std::size_t group, std::size_t j) {
+  if constexpr (!kGrouped) return v;
+  VecI lanes;
+#pragma GCC unroll 16
+  for (int l = 0; l < static_cast<int>(kF32); ++l) lanes[l] = l;
+  const int size = static_cast<int>(group);
+  return __builtin_shuffle(v, (lanes & splat(-size)) + splat(static_cast<int>(j)));
+}
+
 // The part of the window of an output row that lies inside, along depth and height.
 struct RowTaps {
   TapRange depth, height;
   std::ptrdiff_t offset;  // floats from x to where tap (0, 0) meets the first pixel of the width
 };
 
-// Neighbouring outputs of a row: which of them there are and which of their inputs are inside.
-struct Group {
-  std::size_t pixel;
-  int outputs;
-  int input_begin, input_end;
-  std::ptrdiff_t offset;  // floats from x to where tap (0, 0, 0) of the first output meets it
-};
-
-// kWidth taps at dilation 1 and stride kStride; where kWhole, all outputs and inputs are there.
-template <int kWidth, int kStride, bool kWhole, class L>
-SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, const Group& group,
-                          std::size_t channel, L lanes) {
-  constexpr int kInputs = kWidth + (kOutputsAtOnce - 1) * kStride;
+// kOutputs neighbouring outputs from `o` on, all of whose windows lie inside along the width;
+// kWidth taps at dilation 1 and stride kStride.
+template <bool kGrouped, int kWidth, int kStride, int kOutputs, class L>
+SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
+                          std::size_t pixel, std::size_t channel, L lanes) {
+  constexpr int kInputs = kWidth + (kOutputs - 1) * kStride;
+  const std::size_t group = kGrouped ? args.group : 1;
   const WindowAxis* axis = args.window.axis;
   const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
-  VecF sums[kOutputsAtOnce];
+  const std::ptrdiff_t from = row.offset + first_input(axis[2], o) * step;
+  VecF sums[kOutputs];
 #pragma GCC unroll 8
   for (VecF& sum : sums) sum = bias_at(args.epilogue, channel, lanes);
   for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
     for (std::size_t h = row.height.begin; h < row.height.end; ++h) {
-      const std::ptrdiff_t offset =
-          group.offset +
-          static_cast<std::ptrdiff_t>(d * axis[0].dilation * axis[0].input_step +
-                                      h * axis[1].dilation * axis[1].input_step + channel);
-      const float* w = args.weights + (d * axis[1].taps + h) * kWidth * args.channels + channel;
-      VecF inputs[kInputs];
+      const float* x =
+          args.x +
+          (from + static_cast<std::ptrdiff_t>(d * axis[0].dilation * axis[0].input_step +
+                                              h * axis[1].dilation * axis[1].input_step + channel));
+      const float* w =
+          args.weights + (d * axis[1].taps + h) * kWidth * group * args.channels + channel;
+      for (std::size_t j = 0; j < group; ++j) {
+        VecF inputs[kInputs];
 #pragma GCC unroll 32
-      for (int i = 0; i < kInputs; ++i) {
-        inputs[i] = VecF{};
-        if (kWhole || (i >= group.input_begin && i < group.input_end))
-          inputs[i] = L::load_from(args.x + (offset + i * step), lanes);
-      }
+        for (int i = 0; i < kInputs; ++i)
+          inputs[i] = pick<kGrouped>(L::load_from(x + i * step, lanes), group, j);
 #pragma GCC unroll 8
-      for (int t = 0; t < kWidth; ++t) {
-        const VecF weight = L::load_from(w + t * args.channels, lanes);
+        for (int t = 0; t < kWidth; ++t) {
+          const VecF weight = L::load_from(w + (t * group + j) * args.channels, lanes);
 #pragma GCC unroll 8
-        for (int o = 0; o < kOutputsAtOnce; ++o) sums[o] += weight * inputs[o * kStride + t];
+          for (int i = 0; i < kOutputs; ++i) sums[i] += weight * inputs[i * kStride + t];
+        }
       }
     }
 #pragma GCC unroll 8
-  for (int o = 0; o < kOutputsAtOnce; ++o)
-    if (kWhole || o < group.outputs)
-      finish_vector(args.epilogue, group.pixel + o, channel,
-                    args.y + (group.pixel + o) * args.y_step + channel, sums[o], lanes);
-}
-
-template <int kWidth, int kStride, bool kWhole>
-SDX_INLINE void add_channels(const DepthwiseArgs& args, const RowTaps& row, const Group& group) {
-  for_each_vector(
-      args.channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
-        add_group<kWidth, kStride, kWhole>(args, row, group, c, lanes);
-      });
-}
-
-template <int kWidth, int kStride>
-void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
-  const WindowAxis& axis = args.window.axis[2];
-  constexpr std::ptrdiff_t kInputs = kWidth + (kOutputsAtOnce - 1) * kStride;
-  const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(axis.input);
-  for (std::size_t o = 0; o < axis.output; o += kOutputsAtOnce) {
-    const std::ptrdiff_t first = first_input(axis, o);
-    const std::size_t left = axis.output - o;
-    std::ptrdiff_t begin = first < 0 ? -first : 0, end = size - first;
-    if (begin > kInputs) begin = kInputs;
-    if (end > kInputs) end = kInputs;
-    const Group group{row_pixel + o,
-                      left < kOutputsAtOnce ? static_cast<int>(left) : kOutputsAtOnce,
-                      static_cast<int>(begin), end < 0 ? 0 : static_cast<int>(end),
-                      row.offset + first * static_cast<std::ptrdiff_t>(axis.input_step)};
-    if (left >= kOutputsAtOnce && begin == 0 && end == kInputs)
-      add_channels<kWidth, kStride, true>(args, row, group);
-    else
-      add_channels<kWidth, kStride, false>(args, row, group);
-  }
+  for (int i = 0; i < kOutputs; ++i)
+    finish_vector(args.epilogue, pixel + i, channel, args.y + (pixel + i) * args.y_step + channel,
+                  sums[i], lanes);
 }
 
 // Any window: one output at a time, four vectors of channels at once where there are so many.
-template <int kVectors, class L>
+template <bool kGrouped, int kVectors, class L>
 SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
                          std::size_t pixel, std::size_t channel, L lanes) {
   const WindowAxis* axis = args.window.axis;
   const TapRange width = inside_taps(axis[2], o);
+  const std::size_t group = kGrouped ? args.group : 1;
   const std::ptrdiff_t from =
       row.offset + first_input(axis[2], o) * static_cast<std::ptrdiff_t>(axis[2].input_step);
   VecF sums[kVectors];
@@ -113,10 +89,13 @@ SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::siz
                                  t * axis[2].dilation * axis[2].input_step + channel;
         const float* x = args.x + (from + static_cast<std::ptrdiff_t>(step));
         const std::size_t tap = (d * axis[1].taps + h) * axis[2].taps + t;
-        const float* w = args.weights + tap * args.channels + channel;
+        for (std::size_t j = 0; j < group; ++j) {
+          const float* w = args.weights + (tap * group + j) * args.channels + channel;
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v)
-          sums[v] += L::load_from(w + v * kF32, lanes) * L::load_from(x + v * kF32, lanes);
+          for (int v = 0; v < kVectors; ++v)
+            sums[v] += L::load_from(w + v * kF32, lanes) *
+                       pick<kGrouped>(L::load_from(x + v * kF32, lanes), group, j);
+        }
       }
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v)
@@ -124,32 +103,70 @@ SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::siz
                   args.y + pixel * args.y_step + channel + v * kF32, sums[v], lanes);
 }
 
+template <bool kGrouped>
+SDX_INLINE void add_output(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
+                           std::size_t pixel) {
+  std::size_t c = 0;
+  for (; c + 4 * kF32 <= args.channels; c += 4 * kF32)
+    add_taps<kGrouped, 4>(args, row, o, pixel, c, Lanes<false>{kF32});
+  for (; c + kF32 <= args.channels; c += kF32)
+    add_taps<kGrouped, 1>(args, row, o, pixel, c, Lanes<false>{kF32});
+  if (c < args.channels)
+    add_taps<kGrouped, 1>(args, row, o, pixel, c, Lanes<true>{args.channels - c});
+}
+
+template <bool kGrouped>
 void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
-  for (std::size_t o = 0; o < args.window.axis[2].output; ++o) {
-    const std::size_t pixel = row_pixel + o;
-    std::size_t c = 0;
-    for (; c + 4 * kF32 <= args.channels; c += 4 * kF32)
-      add_taps<4>(args, row, o, pixel, c, Lanes<false>{kF32});
-    for (; c + kF32 <= args.channels; c += kF32)
-      add_taps<1>(args, row, o, pixel, c, Lanes<false>{kF32});
-    if (c < args.channels) add_taps<1>(args, row, o, pixel, c, Lanes<true>{args.channels - c});
+  for (std::size_t o = 0; o < args.window.axis[2].output; ++o)
+    add_output<kGrouped>(args, row, o, row_pixel + o);
+}
+
+// Outputs [begin, end) of a row, of which there are enough for a group; the last group takes some
+// once more.
+template <bool kGrouped, int kWidth, int kStride, int kOutputs>
+SDX_INLINE void add_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel,
+                           std::size_t begin, std::size_t end) {
+  for (std::size_t o = begin; o < end; o += kOutputs) {
+    const std::size_t first = o + kOutputs <= end ? o : end - kOutputs;
+    for_each_vector(
+        args.channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
+          add_group<kGrouped, kWidth, kStride, kOutputs>(args, row, first, row_pixel + first, c,
+                                                         lanes);
+        });
   }
+}
+
+template <bool kGrouped, int kWidth, int kStride>
+void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
+  const WindowAxis& axis = args.window.axis[2];
+  std::size_t begin = 0, end = axis.output;
+  while (begin < end && !meets_no_padding(axis, begin))
+    add_output<kGrouped>(args, row, begin, row_pixel + begin), ++begin;
+  while (begin < end && !meets_no_padding(axis, end - 1))
+    --end, add_output<kGrouped>(args, row, end, row_pixel + end);
+  if (end - begin >= kOutputsAtOnce)
+    return add_groups<kGrouped, kWidth, kStride, kOutputsAtOnce>(args, row, row_pixel, begin, end);
+  if (end - begin >= kOutputsAtOnce / 2)
+    return add_groups<kGrouped, kWidth, kStride, kOutputsAtOnce / 2>(args, row, row_pixel, begin,
+                                                                     end);
+  for (; begin < end; ++begin) add_output<kGrouped>(args, row, begin, row_pixel + begin);
 }
 
 using RowFunction = void(const DepthwiseArgs&, const RowTaps&, std::size_t);
 
+template <bool kGrouped>
 RowFunction* choose_row(const WindowAxis& width) {
-  if (width.dilation != 1 || width.stride > 2) return row_by_outputs;
+  if (width.dilation != 1 || width.stride > 2) return row_by_outputs<kGrouped>;
   const bool strided = width.stride == 2;
   switch (width.taps) {
     case 3:
-      return strided ? row_in_groups<3, 2> : row_in_groups<3, 1>;
+      return strided ? row_in_groups<kGrouped, 3, 2> : row_in_groups<kGrouped, 3, 1>;
     case 5:
-      return strided ? row_in_groups<5, 2> : row_in_groups<5, 1>;
+      return strided ? row_in_groups<kGrouped, 5, 2> : row_in_groups<kGrouped, 5, 1>;
     case 7:
-      return strided ? row_in_groups<7, 2> : row_in_groups<7, 1>;
+      return strided ? row_in_groups<kGrouped, 7, 2> : row_in_groups<kGrouped, 7, 1>;
     default:
-      return row_by_outputs;
+      return row_by_outputs<kGrouped>;
   }
 }
 
@@ -157,7 +174,7 @@ RowFunction* choose_row(const WindowAxis& width) {
 
 void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
   const WindowAxis* axis = args.window.axis;
-  RowFunction* run = choose_row(axis[2]);
+  RowFunction* run = args.group == 1 ? choose_row<false>(axis[2]) : choose_row<true>(axis[2]);
   for (std::size_t r = row_begin; r < row_end; ++r) {
     const std::size_t depth = r / axis[1].output, height = r % axis[1].output;
     const std::ptrdiff_t offset =

@@ -22,6 +22,7 @@ class Conv final : public Op {
         groups_(init.attrs.get("group", 1)),
         strict_(init.attrs.get("strict", 0) != 0) {
     options_.channels_last = is_channels_last(init.attrs);
+    options_.input_last = options_.channels_last && init.attrs.get("turns_input", 0) == 0;
     options_.residual_last = init.attrs.get("residual_last", 0) != 0;
     options_.activation = read_activation(init.attrs);
     check(groups_ >= 1, "group is ", groups_);
@@ -37,8 +38,8 @@ class Conv final : public Op {
     check(rank >= 3, "expected an input of rank 3 or more, got ", x);
     const std::size_t axes = rank - 2;
     window_.check_axes(static_cast<int64_t>(axes));
-    const std::size_t first = options_.channels_last ? 1 : 2;
-    const Dim& channels = x[options_.channels_last ? rank - 1 : 1];
+    const std::size_t first = options_.input_last ? 1 : 2;
+    const Dim& channels = x[options_.input_last ? rank - 1 : 1];
     const Dims* weights = ctx.has_rank(1) ? &ctx.dims(1) : nullptr;
     const Dims taps = window_.taps(axes, weights);
     Dim outputs = Dim::unknown();
@@ -93,7 +94,7 @@ class Conv final : public Op {
       if (const auto* packed = ctx.packed<float>(static_cast<int>(method)))
         return in_float32(ctx, conv_step(ctx, sizes, options, method, packed));
     }
-    const bool depthwise = sizes.group_channels() == 1 && sizes.group_outputs() == 1;
+    const bool depthwise = is_depthwise(sizes);
     return in_float32(ctx,
                       conv_step(ctx, sizes, options,
                                 depthwise ? ConvMethod::depthwise : ConvMethod::indirect, nullptr));
@@ -113,7 +114,7 @@ class Conv final : public Op {
     const Shape& x = ctx.shape(0);
     const Shape& w = ctx.shape(1);
     ConvSizes sizes = weight_sizes(w);
-    const std::size_t first = options_.channels_last ? 1 : 2;
+    const std::size_t first = options_.input_last ? 1 : 2;
     sizes.images = x[0];
     sizes.input_pixels = sizes.output_pixels = 1;
     for (std::size_t i = 0; i + 2 < x.size(); ++i) {
@@ -126,7 +127,7 @@ class Conv final : public Op {
   }
 
   ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
-    if (sizes.group_channels() == 1 && sizes.group_outputs() == 1) return ConvMethod::depthwise;
+    if (is_depthwise(sizes)) return ConvMethod::depthwise;
     const auto all_one = [](const std::vector<int64_t>& list) {
       return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
     };
@@ -136,9 +137,8 @@ class Conv final : public Op {
       return ConvMethod::indirect;
     double pixels = 1, tiles_2 = 1, tiles_4 = 1;
     for (std::size_t i = 0; i < 2; ++i) {
-      const Dim input = x.shape && x.shape->size() == 4
-                            ? (*x.shape)[(options_.channels_last ? 1 : 2) + i]
-                            : Dim(0);
+      const Dim input =
+          x.shape && x.shape->size() == 4 ? (*x.shape)[(options_.input_last ? 1 : 2) + i] : Dim(0);
       const Dim output = input == Dim(0) ? Dim::unknown() : window_.output(i, input, Dim(3));
       const int64_t size = output.value_or(kLikelyPixels);
       pixels *= static_cast<double>(size);
@@ -233,8 +233,8 @@ Step Conv::prepare_double(const ConvSizes& sizes, const ConvOptions& options) co
 void register_conv(OpRegistry& ops) {
   ops.add<Conv>("Conv", {.since = 1});
   ops.add<Conv>("FusedConv", {.since = 1}, "com.microsoft");
-  // Made by passes: (X, W, bias?, residual?), attributes `layout`, `activation`, `residual_last`
-  // and `strict`, which rules Winograd out.
+  // Made by passes: (X, W, bias?, residual?), attributes `layout`, `turns_input`, by which X alone
+  // is channels-first, `activation`, `residual_last` and `strict`, which rules Winograd out.
   ops.add<Conv>("FusedConv", {.since = 1}, "sardonyx");
 }
 

@@ -29,12 +29,15 @@ struct ConvSizes {
 };
 
 struct ConvOptions {
-  bool channels_last = false;
+  bool channels_last = false;  // output and residual
+  bool input_last = false;
   bool residual = false;  // input 3
   bool residual_last = false;
   FusedActivation activation;
 };
 
+// Whether groups have so few channels that these go as lanes of vectors: ConvMethod::depthwise.
+bool is_depthwise(const ConvSizes& sizes);
 // Floats of the weights packed for a method.
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
 // Packs weights [outputs][group channels][taps].

@@ -18,6 +18,8 @@ constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
 constexpr int64_t kWinogradChunks = 16;    // each has scratch of its own
 // Fewer blocks than this would leave threads idle, so their phases are split instead.
 constexpr int64_t kManyBlocks = 8;
+// Groups of so many channels are lanes of a vector; more make a matrix product of their own.
+constexpr int64_t kLaneChannels = 8;
 // A framed image lets one tap span the width's taps; it pays where channels are fewer than this.
 constexpr int64_t kFewChannels = 8;
 
@@ -58,7 +60,7 @@ struct ConvStep {
       pointwise &= axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
     framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFewChannels &&
              width.taps > 1 && width.dilation == 1 && width.input > 0;
-    turn_x = !o.channels_last && s.channels > 1 && s.input_pixels > 1;
+    turn_x = !o.input_last && s.channels > 1 && s.input_pixels > 1;
     turn_y = !o.channels_last && s.outputs > 1 && s.output_pixels > 1;
     turn_z = turn_y && o.residual;
     x_image = s.channels * s.input_pixels;
@@ -246,12 +248,14 @@ struct ConvStep {
   void run_depthwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
                      const kernels::Epilogue& epilogue) const {
     const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
-    const double cost = 0.02 * static_cast<double>(width * s.channels * (s.taps + 4)) + 20;
+    const double cost =
+        0.02 * static_cast<double>(width * s.channels * (s.taps * s.group_channels() + 4)) + 20;
     f.parallel_for(split_work(images * rows, cost), [&](Range r) {
       for (int64_t at = r.begin; at < r.end;) {
         const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
         kernels::DepthwiseArgs args{.window = window,
                                     .channels = size(s.channels),
+                                    .group = size(s.group_channels()),
                                     .x = x + image * x_image,
                                     .weights = weights,
                                     .y = y + image * y_image,
@@ -325,20 +329,31 @@ struct ConvStep {
 
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
   const GemmKernels gemm;
-  if (method == ConvMethod::depthwise) return checked_mul(s.channels, s.taps);
+  if (method == ConvMethod::depthwise)
+    return checked_mul(s.outputs, checked_mul(s.group_channels(), s.taps));
   if (const std::size_t side = winograd_side(method))
     return checked_mul(static_cast<int64_t>(kernels::winograd_planes(side)),
                        gemm.packed_floats(s.channels, s.outputs));
   return checked_mul(s.groups, gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs()));
 }
 
+bool is_depthwise(const ConvSizes& s) {
+  const int64_t group = s.group_channels();
+  const auto lanes = static_cast<int64_t>(GemmKernels().tiling.lanes);
+  if (group != s.group_outputs() || (group & (group - 1)) != 0) return false;
+  return group == 1 || (group <= std::min(kLaneChannels, lanes) && s.channels >= lanes);
+}
+
 void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, float* packed) {
   const GemmKernels gemm;
   const std::size_t panels = size(gemm.panels(s.group_outputs()));
   if (method == ConvMethod::depthwise) {
-    kernels::transpose_32.resolve()(size(s.channels), size(s.taps),
-                                    reinterpret_cast<const uint32_t*>(weights), size(s.taps),
-                                    reinterpret_cast<uint32_t*>(packed), size(s.channels));
+    const int64_t group = s.group_channels();
+    for (int64_t j = 0; j < group; ++j)
+      kernels::transpose_32.resolve()(
+          size(s.outputs), size(s.taps), reinterpret_cast<const uint32_t*>(weights + j * s.taps),
+          size(group * s.taps), reinterpret_cast<uint32_t*>(packed + j * s.outputs),
+          size(group * s.outputs));
     return;
   }
   if (const std::size_t side = winograd_side(method)) {

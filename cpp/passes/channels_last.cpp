@@ -8,6 +8,8 @@
 namespace sdx::passes {
 namespace {
 
+constexpr int64_t kImageChannels = 4;
+
 // Walks the graph once, keeping for every value that some node made channels-last its twin in that
 // layout. A node joins when its operator can work channels-last and it gains: convolutions always,
 // the others when an input already has a twin. What stays channels-first reads twins back through a
@@ -104,7 +106,13 @@ class ChannelsLast {
                   .attrs = node.attrs(),
                   .domain = "sardonyx"};
     spec.opset = 1;
-    spec.inputs[0] = twin(node.input(0), &node);
+    // An image of few channels is turned while the convolution frames it.
+    const bool turns = spec.op_type == "FusedConv" && !has_twin(node.input(0)) &&
+                       node.input(1)->constant()->shape()[1] <= kImageChannels;
+    if (turns)
+      spec.attrs.set("turns_input", int64_t{1});
+    else
+      spec.inputs[0] = twin(node.input(0), &node);
     if (!bytes && spec.inputs.size() > 3 && spec.inputs[3]) spec.inputs[3] = twin(node.input(3), &node);
     spec.attrs.set("layout", std::string("NHWC"));
     join(node, std::move(spec));

@@ -6,6 +6,7 @@
 
 #include "fenced.h"
 #include "kernels/depthwise.h"
+#include "kernels/gemm.h"
 #include "reference.h"
 
 namespace sdx::kernels {
@@ -16,12 +17,12 @@ using test::Fenced;
 using test::random_floats;
 
 void check_depthwise(std::size_t tier, Window window, std::size_t channels, std::ptrdiff_t pad_end,
-                     Epilogue epilogue = {}) {
+                     Epilogue epilogue = {}, std::size_t group = 1) {
   const std::size_t x_step = channels + 3, y_step = channels + 1;
   complete_window(window, x_step, pad_end);
   const std::size_t pixels = test::output_pixels(window), taps = test::tap_count(window);
   const auto x = random_floats((test::input_pixels(window) - 1) * x_step + channels, 1);
-  const auto weights = random_floats(channels * taps, 2);
+  const auto weights = random_floats(channels * group * taps, 2);
   const auto bias = random_floats(channels, 3);
   const auto residual = random_floats(pixels * channels, 4);
   if (epilogue.column_bias) epilogue.column_bias = bias.data();
@@ -30,6 +31,7 @@ void check_depthwise(std::size_t tier, Window window, std::size_t channels, std:
   Fenced<float> y(pixels ? (pixels - 1) * y_step + channels : 0);
   const DepthwiseArgs args{.window = window,
                            .channels = channels,
+                           .group = group,
                            .x = x.data(),
                            .weights = weights.data(),
                            .y = y.data(),
@@ -43,8 +45,10 @@ void check_depthwise(std::size_t tier, Window window, std::size_t channels, std:
     for (std::size_t c = 0; c < channels; ++c) {
       double v = epilogue.column_bias ? bias[c] : 0;
       test::for_each_tap(window, i, [&](std::ptrdiff_t at, std::size_t tap) {
-        v += static_cast<double>(x.data()[at + static_cast<std::ptrdiff_t>(c)]) *
-             weights[tap * channels + c];
+        for (std::size_t j = 0; j < group; ++j)
+          v += static_cast<double>(
+                   x.data()[at + static_cast<std::ptrdiff_t>(c / group * group + j)]) *
+               weights[(tap * group + j) * channels + c];
       });
       if (epilogue.residual && !epilogue.residual_last) v += residual[i * channels + c];
       v = test::reference_activation(v, epilogue);
@@ -55,7 +59,7 @@ void check_depthwise(std::size_t tier, Window window, std::size_t channels, std:
   CAPTURE(channels);
   CAPTURE(taps);
   CAPTURE(pixels);
-  CHECK(worst <= 0x1p-24 * static_cast<double>(8 + taps));
+  CHECK(worst <= 0x1p-24 * static_cast<double>(8 + taps * group));
 }
 
 template <class F>
@@ -78,6 +82,20 @@ TEST_CASE("depthwise convolutions of every window") {
             check_depthwise(tier, {{{}, {}, across}}, 16, 0);
             if (width == 8) check_depthwise(tier, {{down, down, across}}, 70, 2);
           }
+  });
+}
+
+TEST_CASE("convolutions of groups of few channels") {
+  const float given = 0;
+  for_each_tier([&](std::size_t tier) {
+    for (const std::size_t group : {2, 4, 8})
+      for (const std::size_t taps : {3, 4})
+        for (const std::size_t stride : {1, 2}) {
+          if (gemm_tiling.variants[tier].run().lanes % group != 0) continue;
+          const WindowAxis axis{.input = 21, .taps = taps, .stride = stride, .pad = 1};
+          check_depthwise(tier, {{{}, axis, axis}}, 40, 1,
+                          {.column_bias = &given, .activation = Activation::relu}, group);
+        }
   });
 }
 

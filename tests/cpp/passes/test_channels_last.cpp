@@ -6,7 +6,7 @@ using namespace sdx::passes::test;
 namespace {
 
 const std::string kWeights = R"(
-    %w: float32[3, 2, 3, 3] = constant fill(0.25)
+    %w: float32[3, 6, 3, 3] = constant fill(0.25)
     %v: float32[3, 3, 1, 1] = constant [1, 2, 3, 4, 5, 6, 7, 8, 9]
     %u: float32[3] = constant [1, -2, 3]
     %column: float32[3, 1, 1] = constant [1, -2, 3]
@@ -21,7 +21,7 @@ const std::string kConv =
 
 // y of a convolution through `body`, and what `after` makes of %c, channels-last, in its place.
 void expect_region(const std::string& body, const std::string& after, int opset = 17) {
-  const std::string in = "(%x: float32[n, 2, 4, 4]) -> (%y) {" + kWeights;
+  const std::string in = "(%x: float32[n, 6, 4, 4]) -> (%y) {" + kWeights;
   expect_rewrites(channels_last, in + "%c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]} " + body + "}",
                   in + "%xt = Transpose(%x) " + kTo + " %c = " + kConv + " " + after +
                       " %y = Transpose(%t) " + kBack + "}",
@@ -37,13 +37,23 @@ TEST_CASE("one transposition at each edge of a region") {
     %t = Sigmoid(%d))");
 }
 
+TEST_CASE("a convolution turns an image of few channels itself") {
+  expect_rewrites(channels_last, "(%x: float32[n, 3, 4, 4]) -> (%y) {" + kWeights + R"(
+    %y = Conv(%x, %v)
+  })",
+                  "(%x: float32[n, 3, 4, 4]) -> (%y) {" + kWeights + R"(
+    %c = sardonyx::FusedConv(%x, %v) {layout = "NHWC", turns_input = 1}
+    %y = Transpose(%c) )" +
+                      kBack + "}");
+}
+
 TEST_CASE("a value used inside and outside is turned back once") {
-  expect_rewrites(channels_last, "(%x: float32[n, 2, 4, 4]) -> (%y, %z, %c) {" + kWeights + R"(
+  expect_rewrites(channels_last, "(%x: float32[n, 6, 4, 4]) -> (%y, %z, %c) {" + kWeights + R"(
     %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
     %y = Relu(%c)
     %z = Flatten(%c)
   })",
-                  "(%x: float32[n, 2, 4, 4]) -> (%y, %z, %c) {" + kWeights +
+                  "(%x: float32[n, 6, 4, 4]) -> (%y, %z, %c) {" + kWeights +
                       "%xt = Transpose(%x) " + kTo + "%ct = " + kConv + " %c = Transpose(%ct) " +
                       kBack + R"(
     %r = Relu(%ct)
@@ -76,14 +86,14 @@ TEST_CASE("a gate of pooled channels stays inside") {
 }
 
 TEST_CASE("a fed operand of the same rank is turned, of a lower rank it ends the region") {
-  const std::string in = "(%x: float32[n, 2, 4, 4], %z: float32[1, 1, 4, 4]) -> (%y) {" + kWeights;
+  const std::string in = "(%x: float32[n, 6, 4, 4], %z: float32[1, 1, 4, 4]) -> (%y) {" + kWeights;
   expect_rewrites(channels_last, in + R"(
     %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
     %y = Add(%c, %z)
   })",
                   in + "%xt = Transpose(%x) " + kTo + " %c = " + kConv + " %zt = Transpose(%z) " +
                       kTo + " %t = Add(%c, %zt) %y = Transpose(%t) " + kBack + "}");
-  const std::string low = "(%x: float32[n, 2, 4, 4], %z: float32[4]) -> (%y) {" + kWeights;
+  const std::string low = "(%x: float32[n, 6, 4, 4], %z: float32[4]) -> (%y) {" + kWeights;
   expect_rewrites(channels_last, low + R"(
     %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
     %y = Add(%c, %z)
@@ -123,7 +133,7 @@ TEST_CASE("pools") {
 }
 
 TEST_CASE("the residual of a fused convolution is turned with it") {
-  const std::string in = "(%x: float32[n, 2, 4, 4], %r: float32[n, 3, 4, 4]) -> (%y) {" + kWeights;
+  const std::string in = "(%x: float32[n, 6, 4, 4], %r: float32[n, 3, 4, 4]) -> (%y) {" + kWeights;
   expect_rewrites(channels_last, in + R"(
     %y = sardonyx::FusedConv(%x, %w, %u, %r) {activation = "Relu", pads = ints [1, 1, 1, 1]}
   })",
@@ -151,7 +161,7 @@ TEST_CASE("graphs without such convolutions stay") {
 
 TEST_CASE("what cannot work channels-last is given channels-first") {
   const auto ends = [](const std::string& node, const std::string& constants = "") {
-    const std::string in = "(%x: float32[n, 2, 4, 4]) -> (%y) {" + kWeights + constants;
+    const std::string in = "(%x: float32[n, 6, 4, 4]) -> (%y) {" + kWeights + constants;
     expect_rewrites(channels_last,
                     in + "%c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]} %y = " + node + "}",
                     in + "%xt = Transpose(%x) " + kTo + " %ct = " + kConv +
