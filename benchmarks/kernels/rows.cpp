@@ -1,5 +1,6 @@
 // Softmax, normalisations and reductions over rows.
 #include "bench.h"
+#include "kernels/dots.h"
 #include "kernels/norm.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
@@ -29,6 +30,27 @@ void bench_rows(const Bench& bench) {
                    [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols); });
       }
     }
+    Buffer<float> sums(shape.rows);
+    for (const auto& [isa, run] : kernels::softmax_weights.variants)
+      bench.time(kernels::softmax_weights.name, isa, shape.text(), work, [&, run = run] {
+        run({.x = y.data(),
+             .stride = shape.cols,
+             .rows = shape.rows,
+             .cols = shape.cols,
+             .sums = sums.data()});
+      });
+    for (const auto& [isa, run] : kernels::dot_rows.variants)
+      bench.time(kernels::dot_rows.name, isa, shape.text(), {2 * shape.count(), 4 * shape.count()},
+                 [&, run = run] {
+                   run({.m = 1,
+                        .n = shape.rows,
+                        .depth = shape.cols,
+                        .a = scale.data(),
+                        .b = x.data(),
+                        .ldb = shape.cols,
+                        .c = sums.data(),
+                        .ldc = shape.rows});
+                 });
     kernels::NormRowsArgs args;
     args.x = x.data();
     args.scale = args.bias = scale.data();

@@ -20,6 +20,21 @@ using SoftmaxMaskedRow = void(const float* x, const float* mask, float* y, std::
 
 extern const Kernel<SoftmaxMaskedRow, kIsaCount> softmax_masked_row;
 
+// Rows of attention that are divided by their sums later: x[j] = exp(scale x[j] + mask[j] - max) in
+// place, and sums[row]. mask may be null, its stride 0. A row of nothing but -inf gives zeros.
+struct SoftmaxWeightsArgs {
+  float* x = nullptr;
+  std::size_t stride = 0;  // floats from one row to the next
+  const float* mask = nullptr;
+  std::size_t mask_stride = 0;
+  std::size_t rows = 0, cols = 0;
+  float scale = 1;
+  float* sums = nullptr;  // [rows]
+};
+using SoftmaxWeights = void(const SoftmaxWeightsArgs& args);
+
+extern const Kernel<SoftmaxWeights, kIsaCount> softmax_weights;
+
 // What one row has seen of its scores so far; starts as {-inf, 0}.
 struct OnlineSoftmax {
   float max;

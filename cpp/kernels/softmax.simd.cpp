@@ -81,6 +81,17 @@ SDX_INLINE float scores(const float* x, const float* mask, float* y, std::size_t
   return peak;
 }
 
+void softmax_weights(const SoftmaxWeightsArgs& args) {
+  for (std::size_t r = 0; r < args.rows; ++r) {
+    float* x = args.x + r * args.stride;
+    const float* mask = args.mask ? args.mask + r * args.mask_stride : nullptr;
+    const float peak = scores(x, mask, x, args.cols, args.scale);
+    // Where all is -inf every difference would be NaN; against 0 they come out as 0, and NaN as
+    // NaN.
+    args.sums[r] = exponentials(x, x, args.cols, peak == -kInfinity ? 0.0f : peak);
+  }
+}
+
 void softmax_masked_row(const float* x, const float* mask, float* y, std::size_t cols,
                         std::size_t limit, float scale) {
   limit = limit < cols ? limit : cols;
@@ -107,6 +118,7 @@ float softmax_online_row(const float* x, const float* mask, float* y, std::size_
 
 SDX_DEFINE_KERNEL(softmax_rows, SoftmaxRows)
 SDX_DEFINE_KERNEL(log_softmax_rows, SoftmaxRows)
+SDX_DEFINE_KERNEL(softmax_weights, SoftmaxWeights)
 SDX_DEFINE_KERNEL(softmax_masked_row, SoftmaxMaskedRow)
 SDX_DEFINE_KERNEL(softmax_online_row, SoftmaxOnlineRow)
 

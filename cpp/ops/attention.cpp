@@ -31,6 +31,7 @@ class Attention final : public Op {
         has_scale_(init.attrs.has("scale")),
         scale_(init.attrs.get("scale", 1.0)),
         softcap_(init.attrs.get("softcap", 0.0)),
+        masked_rows_are_nan_(init.attrs.get("masked_rows_are_nan", 0) != 0),
         left_(init.attrs.get("left_window_size", -1)),
         right_(init.attrs.get("right_window_size", -1)) {
     const int64_t mode = init.attrs.get("qk_matmul_output_mode", 0);
@@ -123,6 +124,7 @@ class Attention final : public Op {
   int64_t q_heads_, kv_heads_;
   bool causal_, has_scale_;
   float scale_, softcap_;
+  bool masked_rows_are_nan_;  // of fusions: what Softmax makes of such rows
   int64_t left_, right_;
   ScoreOutput mode_ = ScoreOutput::raw;
 };
@@ -163,6 +165,7 @@ Step Attention::prepare(PrepareContext& ctx) const {
   s.scale = has_scale_ ? scale_ : 1 / std::sqrt(static_cast<float>(q.width));
   s.softcap = softcap_;
   s.causal = causal_;
+  s.masked_rows_are_nan = masked_rows_are_nan_;
   s.left_window = left_;
   s.right_window = right_;
   check(s.kv_heads > 0 && s.heads % s.kv_heads == 0 && s.head_size > 0, s.heads,

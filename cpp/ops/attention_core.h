@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/frame.h"
+#include "kernels/dots.h"
 #include "kernels/softmax.h"
 #include "kernels/unary.h"
 #include "ops/gemm_plan.h"
@@ -46,6 +47,7 @@ struct AttentionShape {
   bool bias = false;       // a second, additive mask of all keys
   HeadLayout bias_layout;
   ScoreOutput scores = ScoreOutput::none;
+  bool masked_rows_are_nan = false;  // else zeros, where a query has no key left
 
   int64_t group() const { return heads / kv_heads; }
   // Of both products; a causal query takes part with the keys up to its own only.
@@ -73,30 +75,46 @@ struct AttentionData {
   float* scores = nullptr;  // [batch, heads, queries, keys]
 };
 
-// A query that no key is left for gives zeros.
 class AttentionCore {
  public:
   explicit AttentionCore(const AttentionShape& shape);
   const AttentionShape& shape() const { return s_; }
-  int64_t scratch_floats() const { return chunk_floats_ * split_.chunks; }
+  int64_t scratch_floats() const { return span_floats_ + chunk_floats_ * split_.chunks; }
   void run(const Frame& f, const AttentionData& data, float* scratch) const;
 
  private:
   struct Block;
+  struct Span;
+  struct Buffers;
 
-  void run_block(const AttentionData& data, const Block& block, float* scratch) const;
-  void finish_row(const AttentionData& data, const Block& block, int64_t row, float* scores,
-                  float* mask_row) const;
+  Block block_of(int64_t item, const KeyRange* ranges, const Span* spans) const;
+  void find_spans(const AttentionData& data, Span* spans) const;
+  const Span& span_of(const Span* spans, int64_t batch, int64_t head, int64_t query) const;
+  void make_ready(const AttentionData& data, const Block& block, const Buffers& buffers) const;
+  void run_block(const AttentionData& data, const Block& block, const Buffers& buffers) const;
+  void multiply_keys(const AttentionData& data, const Block& block, const Buffers& buffers) const;
+  int64_t score_stride(const Block& block) const;
+  // Scores become weights, and `factors` what each row of weighted values is multiplied by.
+  void finish_rows(const AttentionData& data, const Block& block, const Buffers& buffers) const;
+  float finish_row(const AttentionData& data, const Block& block, int64_t row,
+                   const Buffers& buffers) const;
+  Range keys_of(const AttentionData& data, const Block& block, int64_t row) const;
+  float factor_of(float sum) const;
   const float* mask_row_of(const AttentionData& data, const Block& block, int64_t row,
                            float* mask_row) const;
 
   AttentionShape s_;
   // One query of each head of a group makes the rows of a block, so that keys are read once.
   bool stacked_ = false;
+  bool packed_ = false;  // keys are packed once for all blocks of a head
   int64_t block_rows_ = 1, row_blocks_ = 1;
-  int64_t score_floats_ = 0, chunk_floats_ = 0;
+  int64_t span_batches_ = 0, span_heads_ = 0, span_queries_ = 0;  // 0: no mask to look through
+  int64_t span_floats_ = 0, packed_floats_ = 0, value_floats_ = 0, score_floats_ = 0;
+  int64_t mask_floats_ = 0, chunk_floats_ = 0;
   Split split_;
   GemmKernels gemm_;
+  kernels::DotRows* dots_ = kernels::dot_rows.resolve();
+  kernels::SoftmaxWeights* weights_ = kernels::softmax_weights.resolve();
   kernels::SoftmaxMaskedRow* softmax_ = kernels::softmax_masked_row.resolve();
   kernels::SoftmaxOnlineRow* online_ = kernels::softmax_online_row.resolve();
   kernels::UnaryF32* scale_shift_ = kernels::unary_scale_shift.resolve();

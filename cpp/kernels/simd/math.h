@@ -30,17 +30,17 @@ SDX_INLINE VecF exp(VecF x) {
   return scale_by_power(e.rest + 1.0f, e.n);
 }
 
-// exp for x <= 0 (or NaN) whose results below the normal range may be 0.
+// exp for x <= 0 (or NaN) whose results below the normal range are 0: masked scores are far below
+// it, and subnormal results cost a hundred times as much as others.
 SDX_INLINE VecF exp_nonpositive(VecF x) {
-#if defined(__AVX512F__)
-  const ExpParts e = exp_parts(max(splat(-104.0f), x));
-  return scale_by_power(e.rest + 1.0f, e.n);
-#else
   const ExpParts e = exp_parts(max(splat(-87.3f), x));
+#if defined(__AVX512F__)
+  const VecF y = scale_by_power(e.rest + 1.0f, e.n);
+#else
   const VecI power = __builtin_convertvector(e.n, VecI) << 23;
   const VecF y = as_float(as_int(e.rest + 1.0f) + power);
-  return x < -87.3f ? splat(0.0f) : y;
 #endif
+  return x < -87.3f ? splat(0.0f) : y;
 }
 
 // exp(x) - 1 without cancellation.

@@ -98,6 +98,38 @@ TEST_CASE("softmax_masked_row masks, scales and limits") {
   });
 }
 
+TEST_CASE("softmax_weights over their sums are the softmax of rows that lie apart") {
+  for_each_variant(softmax_weights, [](SoftmaxWeights* run) {
+    for (std::size_t cols = 0; cols <= kLongest; ++cols)
+      for (const bool masked : {false, true}) {
+        const std::size_t rows = 3, stride = cols + 2;
+        Values values(static_cast<unsigned>(cols));
+        const Fenced<float> x = values.floats(rows * stride);
+        Fenced<float> mask = values.floats(rows * cols), y(x), sums(rows);
+        for (std::size_t c = 0; c < cols; ++c) mask[c] = -kInf;
+        run({.x = y.data(),
+             .stride = stride,
+             .mask = masked ? mask.data() : nullptr,
+             .mask_stride = cols,
+             .rows = rows,
+             .cols = cols,
+             .scale = 0.125f,
+             .sums = sums.data()});
+        for (std::size_t r = 0; r < rows; ++r) {
+          const bool nothing = cols == 0 || (masked && r == 0);
+          if (nothing) CHECK(sums[r] == 0);
+          const auto expected = softmax(x.data() + r * stride,
+                                        masked ? mask.data() + r * cols : nullptr, cols, 0.125);
+          for (std::size_t c = 0; c < cols; ++c) {
+            const float weight = y[r * stride + c];
+            CHECK(close(nothing ? weight : weight / sums[r], nothing ? 0 : expected[c], 2e-6));
+          }
+          for (std::size_t c = cols; c < stride; ++c) CHECK(y[r * stride + c] == x[r * stride + c]);
+        }
+      }
+  });
+}
+
 TEST_CASE("softmax_online_row over blocks adds up to the softmax of the row") {
   for_each_variant(softmax_online_row, [](SoftmaxOnlineRow* run) {
     const std::size_t cols = 150;
