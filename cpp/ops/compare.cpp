@@ -57,6 +57,11 @@ class Comparison final : public Op {
     set_elementwise_contents<2>(ctx, [](const Dim& a, const Dim& b) -> std::optional<Dim> {
       if (a.is_known() && b.is_known()) return Dim(F{}(a.value(), b.value()));
       if (takes_any_type<F> && a == b) return Dim(1);
+      // Shapes are compared with -1 where it stands for a dimension that stays.
+      const auto negative = [](const Dim& dim) { return dim.is_known() && dim.value() < 0; };
+      if (takes_any_type<F> &&
+          ((negative(a) && never_negative(b)) || (negative(b) && never_negative(a))))
+        return Dim(0);
       return std::nullopt;
     });
   }

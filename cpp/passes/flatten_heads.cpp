@@ -25,7 +25,8 @@ Flat flat_form(const Value* value) {
   return {reshape->input(0), split[2].value()};
 }
 
-// The Reshape that ends Reshape(Transpose(value)) back to [batch, rows, heads * size].
+// The Reshape that ends Reshape(Transpose(value)) in rows of heads * size: [batch, rows, heads *
+// size] or, flatter still, [batch * rows, heads * size].
 Node* flattened(const Value* value) {
   Node* transpose = value->has_single_use() ? value->users()[0] : nullptr;
   if (!transpose || !transpose->is("Transpose") ||
@@ -35,9 +36,12 @@ Node* flattened(const Value* value) {
   Node* reshape = transpose->output(0)->users()[0];
   if (!reshape->is("Reshape") || reshape->input(0) != transpose->output(0)) return nullptr;
   const Type &from = transpose->output(0)->type(), &to = reshape->output(0)->type();
-  if (!from.shape || !to.shape || to.shape->size() != 3) return nullptr;
+  if (!from.shape || !to.shape) return nullptr;
   const Dims &split = *from.shape, &flat = *to.shape;
-  const bool same = flat[0] == split[0] && flat[1] == split[1] && flat[2] == split[2] * split[3];
+  const Dim width = split[2] * split[3];
+  const bool same =
+      (flat.size() == 3 && flat[0] == split[0] && flat[1] == split[1] && flat[2] == width) ||
+      (flat.size() == 2 && width.is_known() && flat[0] == split[0] * split[1] && flat[1] == width);
   return same ? reshape : nullptr;
 }
 
@@ -49,7 +53,7 @@ Node* flattened(const Value* value) {
 bool flatten_heads(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
-    if (!node->is("Attention") || node->outputs().size() != 1 || node->input(4)) continue;
+    if (!node->is("Attention") || node->output(3)) continue;
     Node* end = flattened(node->output(0));
     const Flat q = flat_form(node->input(0)), k = flat_form(node->input(1)),
                v = flat_form(node->input(2));
@@ -58,6 +62,10 @@ bool flatten_heads(Graph& graph) {
                   .attrs = node->attrs(),
                   .name = node->name(),
                   .opset = node->opset()};
+    for (const std::size_t i : {1, 2})
+      if (node->outputs().size() > 1)
+        spec.outputs.push_back(node->output(i) ? node->output(i)->name() + "/rows" : "");
+    if (node->outputs().size() > 1) spec.outputs[0] = node->output(0)->name() + "/rows";
     const bool whole = q.value && end;
     if (whole) {
       spec.inputs[0] = q.value;
@@ -68,9 +76,20 @@ bool flatten_heads(Graph& graph) {
     if (v.value) spec.inputs[2] = v.value;
     if (kv_heads > 0) spec.attrs.set("kv_num_heads", kv_heads);
     if (!whole && kv_heads == 0) continue;
-    Node* last = whole ? end : node;
-    Node* fused = graph.insert_before(last, std::move(spec));
-    graph.replace_uses(last->output(0), fused->output(0));
+    Node* fused = graph.insert_before(node, std::move(spec));
+    if (!whole) {
+      graph.replace_uses(node->output(0), fused->output(0));
+    } else if (end->output(0)->type().shape->size() == 3) {
+      graph.replace_uses(end->output(0), fused->output(0));
+    } else {
+      const int64_t width = end->output(0)->type().shape->back().value();
+      Value* shape = graph.add_constant("", Tensor::of<int64_t>({-1, width}));
+      Node* rows = graph.insert_before(
+          end, {.op_type = "Reshape", .inputs = {fused->output(0), shape}, .name = end->name()});
+      graph.replace_uses(end->output(0), rows->output(0));
+    }
+    for (const std::size_t i : {1, 2})
+      if (node->output(i)) graph.replace_uses(node->output(i), fused->output(i));
     changed = true;
   }
   if (changed) graph.erase_dead();

@@ -71,16 +71,37 @@ bool untranspose(Value* value, Match& match) {
   return same;
 }
 
-// Whether `mask` may be added to [batch, heads, queries, keys] without making it larger.
+// Keys or values [batch, n, rows, size] where `value` repeats each head for a group of queries:
+// Reshape(Expand(Unsqueeze(x))) to [batch, n * group, rows, size]. Null where it does not.
+Value* shared_heads(const Value* value) {
+  const Node* joined = producer(value, "Reshape");
+  const Node* repeated = joined ? producer(joined->input(0), "Expand") : nullptr;
+  const Node* split = repeated ? producer(repeated->input(0), "Unsqueeze") : nullptr;
+  if (repeated && !split) split = producer(repeated->input(0), "Reshape");
+  if (!split) return nullptr;
+  const Dims *own = dims_of(split->input(0), 4), *five = dims_of(split->output(0), 5);
+  const Dims *wide = dims_of(repeated->output(0), 5), *all = dims_of(joined->output(0), 4);
+  if (!own || !five || !wide || !all) return nullptr;
+  const Dims expected{(*own)[0], (*own)[1], Dim(1), (*own)[2], (*own)[3]};
+  if (*five != expected || !(*wide)[2].is_known() || !(*own)[1].is_known()) return nullptr;
+  for (const std::size_t i : {0, 1, 3, 4})
+    if (!((*wide)[i] == expected[i])) return nullptr;
+  const Dims joined_dims{(*own)[0], (*own)[1] * (*wide)[2], (*own)[2], (*own)[3]};
+  return *all == joined_dims ? split->input(0) : nullptr;
+}
+
+// Whether `mask` may be added to [batch, heads, queries, keys] without making it larger. Lengths
+// that cannot be told apart are taken for equal: nobody adds many rows of a mask to one of scores.
 bool is_mask(const Value* mask, const Dims& scores) {
   const Type& type = mask->type();
   if (type.dtype != DType::float32 || !type.shape || type.shape->empty() || type.shape->size() > 4)
     return false;
   const Dims& dims = *type.shape;
-  if (!(dims.back() == scores.back())) return false;
-  for (std::size_t i = 0; i + 1 < dims.size(); ++i) {
-    const Dim& wanted = scores[scores.size() - dims.size() + i];
-    if (!(dims[i] == Dim(1)) && !(dims[i] == wanted)) return false;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    const std::size_t axis = scores.size() - dims.size() + i;
+    const Dim& wanted = scores[axis];
+    if (dims[i] == wanted || (axis < 3 && dims[i] == Dim(1))) continue;
+    if (axis < 2 || (dims[i].is_known() && wanted.is_known())) return false;
   }
   return true;
 }
@@ -95,7 +116,7 @@ bool match_scores(Value* scores, Match& match) {
 
 // The node that multiplies the probabilities with the values, past a guard that makes rows of NaN
 // zero: Where(IsNaN(p), 0, p).
-Node* value_product(const Value* probabilities) {
+Node* value_product(const Value* probabilities, bool& guarded) {
   if (probabilities->is_graph_output()) return nullptr;
   const std::vector<Node*>& users = probabilities->users();
   if (users.size() == 2) {
@@ -107,6 +128,7 @@ Node* value_product(const Value* probabilities) {
     if (scalar(choice->input(1)) != 0.0f || !same_rank(choice->output(0), probabilities))
       return nullptr;
     probabilities = choice->output(0);
+    guarded = true;
   }
   if (!probabilities->has_single_use()) return nullptr;
   Node* product = probabilities->users()[0];
@@ -115,9 +137,9 @@ Node* value_product(const Value* probabilities) {
 
 bool match_softmax(const Node& softmax, Match& match) {
   const Dims* dims = dims_of(softmax.output(0), 4);
-  if (!dims || softmax.opset() < 13) return false;
-  const int64_t axis = softmax.attrs().get("axis", -1);
-  if (axis != -1 && axis != 3) return false;
+  if (!dims) return false;
+  const int64_t axis = softmax.attrs().get("axis", softmax.opset() < 13 ? 1 : -1);
+  if (axis != 3 && (axis != -1 || softmax.opset() < 11)) return false;
   Value* scores = softmax.input(0);
   if (const Node* sum = producer(scores, "Add")) {
     for (const std::size_t i : {0, 1}) {
@@ -134,14 +156,22 @@ bool match_softmax(const Node& softmax, Match& match) {
   return match_scores(scores, match);
 }
 
-// Batch and heads of all three agree, so that nothing broadcasts.
+// Batch and heads of all three agree, so that nothing broadcasts. Inner dimensions are those of
+// products, and need no proof.
 bool heads_agree(const Match& match) {
   const Dims *q = dims_of(match.q, 4), *v = dims_of(match.v, 4);
   const Dims* k = dims_of(match.k ? match.k : match.k_rows, 4);
   if (!q || !k || !v) return false;
-  const Dim &k_heads = (*k)[match.k ? 1 : 2], &k_rows = (*k)[match.k ? 2 : 1];
-  return (*q)[0] == (*k)[0] && (*q)[0] == (*v)[0] && (*q)[1] == k_heads && (*q)[1] == (*v)[1] &&
-         k_rows == (*v)[2] && (*q)[3] == (*k)[3];
+  const Dim& k_heads = (*k)[match.k ? 1 : 2];
+  return (*q)[0] == (*k)[0] && (*q)[0] == (*v)[0] && (*q)[1] == k_heads && (*q)[1] == (*v)[1];
+}
+
+// Heads that are repeated for groups of queries are read where they are.
+void share_heads(Match& match) {
+  Value *k = match.k ? shared_heads(match.k) : nullptr, *v = shared_heads(match.v);
+  if (!k || !v || !(k->type().shape->at(1) == v->type().shape->at(1))) return;
+  match.k = k;
+  match.v = v;
 }
 
 }  // namespace
@@ -152,10 +182,12 @@ bool fuse_attention(Graph& graph) {
   for (Node* softmax : graph.nodes()) {
     if (!softmax->is("Softmax")) continue;
     Match match;
-    Node* product = value_product(softmax->output(0));
+    bool guarded = false;
+    Node* product = value_product(softmax->output(0), guarded);
     if (!product || !match_softmax(*softmax, match)) continue;
     match.v = product->input(1);
     if (!heads_agree(match) || !std::isfinite(match.scale) || match.scale == 0) continue;
+    share_heads(match);
     if (!match.k) {
       Attributes attrs;
       attrs.set("perm", std::vector<int64_t>{0, 2, 1, 3});
@@ -166,6 +198,7 @@ bool fuse_attention(Graph& graph) {
     }
     Attributes attrs;
     attrs.set("scale", static_cast<float>(match.scale));
+    if (!guarded) attrs.set("masked_rows_are_nan", int64_t{1});
     NodeSpec spec{.op_type = "Attention",
                   .inputs = {match.q, match.k, match.v},
                   .attrs = attrs,

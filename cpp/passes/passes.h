@@ -17,7 +17,9 @@ bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
 bool fuse_silu(Graph& graph);          // x * Sigmoid(x)
 bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
 bool fuse_attention(Graph& graph);     // products around a softmax
+bool join_past(Graph& graph);          // attention puts keys and values behind a past itself
 bool flatten_heads(Graph& graph);      // attention without transposes around it
+bool unflatten_products(Graph& graph); // Gemm between reshapes becomes a product of many ranks
 bool fuse_bias(Graph& graph);          // into products
 bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products

@@ -39,3 +39,17 @@ TEST_CASE("dropout at inference is an identity unless its mask is used") {
     %y = Dropout(%x, _, %train)
   })");
 }
+
+TEST_CASE("a conversion to the type at hand is an identity") {
+  expect_rewrites(bypass_identities, R"((%x: float32[4]) -> (%z) {
+    %y = Cast(%x) {to = 1}
+    %z = Neg(%y)
+  })",
+                  R"((%x: float32[4]) -> (%z) {
+    %z = Neg(%x)
+  })");
+  expect_untouched(bypass_identities, R"((%x: int64[4]) -> (%z) {
+    %y = Cast(%x) {to = 1}
+    %z = Neg(%y)
+  })");
+}

@@ -30,6 +30,36 @@ TEST_CASE("heads split and joined around attention are read where they lie") {
       kIn + "%y = Attention(%q, %k, %v) {kv_num_heads = 2, q_num_heads = 2, scale = 0.5}}", 24);
 }
 
+TEST_CASE("heads joined into rows of a matrix") {
+  const std::string in =
+      "(%q: float32[2, 5, 8], %k: float32[2, 7, 8], %v: float32[2, 7, 6]) -> (%y) {" + kSplit +
+      "%rows: int64[2] = constant [-1, 6] ";
+  expect_rewrites(flatten_heads,
+                  in + split("q", "to") + split("k", "to") + split("v", "values") +
+                      "%a = Attention(%qh, %kh, %vh) {scale = 0.5} %t = Transpose(%a) " + kTurn +
+                      "%y = Reshape(%t, %rows)}",
+                  in +
+                      "%a = Attention(%q, %k, %v) {kv_num_heads = 2, q_num_heads = 2, scale = 0.5} "
+                      "%y = Reshape(%a, %rows)}",
+                  24);
+}
+
+TEST_CASE("behind a past") {
+  const std::string in =
+      "(%q: float32[b, s, 8], %k: float32[b, s, 8], %v: float32[b, s, 6], %pk: float32[b, 2, t, "
+      "4], "
+      "%pv: float32[b, 2, t, 3]) -> (%y, %nk, %nv) {" +
+      kSplit;
+  expect_rewrites(
+      flatten_heads,
+      in + split("q", "to") + split("k", "to") + split("v", "values") +
+          "%a, %nk, %nv = Attention(%qh, %kh, %vh, _, %pk, %pv) {scale = 0.5} %t = Transpose(%a) " +
+          kTurn + "%y = Reshape(%t, %back)}",
+      in + "%y, %nk, %nv = Attention(%q, %k, %v, _, %pk, %pv) {kv_num_heads = 2, q_num_heads = 2, "
+           "scale = 0.5}}",
+      24);
+}
+
 TEST_CASE("keys and values alone") {
   const std::string in =
       "(%q: float32[b, 2, s, 4], %k: float32[b, t, 8], %v: float32[b, t, 6]) -> (%y) {" + kSplit;

@@ -16,6 +16,7 @@ const std::string kConstants = R"(
     %zero: float32[] = constant [0]
 )";
 const std::string kTurn = "%kt = Transpose(%k) {perm = ints [0, 1, 3, 2]} ";
+const std::string kPlain = "masked_rows_are_nan = 1, ";  // no guard makes them zero
 const std::string kEnd = "%p = Softmax(%s) {axis = -1} %y = MatMul(%p, %v)}";
 
 std::string head(const std::string& more = "") {
@@ -24,7 +25,7 @@ std::string head(const std::string& more = "") {
 
 std::string attention(const std::string& attributes, const std::string& more = "",
                       const std::string& mask = "") {
-  return head(more) + "%y = Attention(%q, %k, %v" + mask + ") {" + attributes + "}}";
+  return head(more) + "%y = Attention(%q, %k, %v" + mask + ") {" + kPlain + attributes + "}}";
 }
 
 }  // namespace
@@ -42,12 +43,13 @@ TEST_CASE("products around a softmax, however they are scaled") {
       fuse_attention,
       head() + kTurn + "%a = Mul(%half, %q) %c = Mul(%kt, %half) %s = MatMul(%a, %c) " + kEnd,
       attention("scale = 0.25"));
-  expect_rewrites(fuse_attention,
-                  head() +
-                      "%c = Mul(%k, %half) %kt = Transpose(%c) {perm = ints [0, 1, 3, 2]} %s = "
-                      "MatMul(%q, %kt) " +
-                      kEnd,
-                  head() + "%c = Mul(%k, %half) %y = Attention(%q, %c, %v) {scale = 1.0}}");
+  expect_rewrites(
+      fuse_attention,
+      head() +
+          "%c = Mul(%k, %half) %kt = Transpose(%c) {perm = ints [0, 1, 3, 2]} %s = "
+          "MatMul(%q, %kt) " +
+          kEnd,
+      head() + "%c = Mul(%k, %half) %y = Attention(%q, %c, %v) {" + kPlain + "scale = 1.0}}");
 }
 
 TEST_CASE("keys that still lie by rows, and keys turned flat") {
@@ -56,8 +58,8 @@ TEST_CASE("keys that still lie by rows, and keys turned flat") {
   expect_rewrites(
       fuse_attention,
       in + "%kt = Transpose(%k) {perm = ints [0, 2, 3, 1]} %s = MatMul(%q, %kt) " + kEnd,
-      in + "%h = Transpose(%k) {perm = ints [0, 2, 1, 3]} %y = Attention(%q, %h, %v) {scale = "
-           "1.0}}");
+      in + "%h = Transpose(%k) {perm = ints [0, 2, 1, 3]} %y = Attention(%q, %h, %v) {" + kPlain +
+          "scale = 1.0}}");
   const std::string flat =
       "(%q: float32[1, 2, 5, 4], %k: float32[1, 2, 6, 4], %v: float32[1, 2, 6, 3]) -> (%y) {"
       "%a: int64[3] = constant [-1, 6, 4] %c: int64[4] = constant [1, 2, 4, 6] ";
@@ -66,7 +68,7 @@ TEST_CASE("keys that still lie by rows, and keys turned flat") {
     %g = Transpose(%f) {perm = ints [0, 2, 1]}
     %kt = Reshape(%g, %c)
     %s = MatMul(%q, %kt) )" + kEnd,
-                  flat + "%y = Attention(%q, %k, %v) {scale = 1.0}}");
+                  flat + "%y = Attention(%q, %k, %v) {" + kPlain + "scale = 1.0}}");
 }
 
 TEST_CASE("masks of every rank") {
@@ -85,13 +87,49 @@ TEST_CASE("a guard against rows of NaN goes, and rows that are masked out stay z
   const std::string guard =
       "%p = Softmax(%s) %n = IsNaN(%p) %g = Where(%n, %zero, %p) %y = MatMul(%g, %v)}";
   expect_rewrites(fuse_attention, head() + kTurn + "%s = MatMul(%q, %kt) " + guard,
-                  attention("scale = 1.0"));
+                  head() + "%y = Attention(%q, %k, %v) {scale = 1.0}}");
   const std::string masked =
       "(%q: float32[1, 1, 2, 4], %k: float32[1, 1, 3, 4], %v: float32[1, 1, 3, 3]) -> (%y) {" +
       kConstants + "%mask: float32[2, 3] = constant [-inf, -inf, -inf, 0, -inf, 0] ";
   expect_rewrites(fuse_attention,
                   masked + kTurn + "%m = MatMul(%q, %kt) %s = Add(%m, %mask) " + guard,
                   masked + "%y = Attention(%q, %k, %v, %mask) {scale = 1.0}}");
+}
+
+TEST_CASE("without a guard, rows that are masked out stay NaN") {
+  const std::string masked =
+      "(%q: float32[1, 1, 2, 4], %k: float32[1, 1, 3, 4], %v: float32[1, 1, 3, 3]) -> (%y) {" +
+      kConstants + "%mask: float32[2, 3] = constant [-inf, -inf, -inf, 0, -inf, 0] ";
+  expect_rewrites(fuse_attention,
+                  masked + kTurn + "%m = MatMul(%q, %kt) %s = Add(%m, %mask) " + kEnd,
+                  masked + "%y = Attention(%q, %k, %v, %mask) {" + kPlain + "scale = 1.0}}");
+}
+
+TEST_CASE("rows that a finite mask leaves nothing of are what the sum makes of them") {
+  const std::string masked =
+      "(%q: float32[1, 1, 3, 4], %k: float32[1, 1, 3, 4], %v: float32[1, 1, 3, 3]) -> (%y) {" +
+      kConstants +
+      "%mask: float32[3, 3] = constant [-3e38, -3e38, -3e38, 0, -3e38, -3e38, 0, 0, -3e38] ";
+  expect_rewrites(fuse_attention,
+                  masked + kTurn + "%m = MatMul(%q, %kt) %s = Add(%m, %mask) " + kEnd,
+                  masked + "%y = Attention(%q, %k, %v, %mask) {" + kPlain + "scale = 1.0}}");
+}
+
+TEST_CASE("keys and values that are repeated for groups of queries are read once") {
+  const std::string in =
+      "(%q: float32[1, 6, 5, 4], %k: float32[1, 2, 7, 4], %v: float32[1, 2, 7, 3]) -> (%y) {"
+      "%axis: int64[1] = constant [2] "
+      "%kw: int64[5] = constant [1, 1, 3, 1, 1] %kj: int64[4] = constant [0, 6, -1, 4] "
+      "%vj: int64[4] = constant [0, 6, -1, 3] ";
+  const auto repeat = [](const std::string& name) {
+    return "%" + name + "u = Unsqueeze(%" + name + ", %axis) %" + name + "e = Expand(%" + name +
+           "u, %kw) %" + name + "r = Reshape(%" + name + "e, %" + name + "j) ";
+  };
+  const std::string scores =
+      "%kt = Transpose(%kr) {perm = ints [0, 1, 3, 2]} %s = MatMul(%q, %kt) "
+      "%p = Softmax(%s) {axis = -1} %y = MatMul(%p, %vr)}";
+  expect_rewrites(fuse_attention, in + repeat("k") + repeat("v") + scores,
+                  in + "%y = Attention(%q, %k, %v) {" + kPlain + "scale = 1.0}}");
 }
 
 TEST_CASE("what only looks like attention stays") {
