@@ -36,7 +36,9 @@ struct Engine {
     pipeline.level = options.level;
     pipeline.skip = options.passes;
     passes::run_pipeline(graph, pipeline);
+    model.forget_files();
     pack_graph(graph);
+    model.forget_files();
     program = std::make_unique<GraphProgram>(graph);
   }
 };

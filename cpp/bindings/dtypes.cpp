@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/error.h"
 #include "bindings/convert.h"
 
 namespace sdx::bindings {
@@ -14,6 +15,11 @@ constexpr int kBuiltinTypes = 24;  // NPY_BOOL .. NPY_HALF
 struct Types {
   std::array<py::object, kDTypeCount> numpy;
   std::array<DType, kBuiltinTypes> of_builtin{};
+};
+
+// The types that NumPy lacks: importing ml_dtypes takes longer than most models do to load.
+struct NarrowTypes {
+  std::array<py::object, kDTypeCount> numpy;
   std::vector<std::pair<int, DType>> of_registered;  // ml_dtypes registers its own numbers
 };
 
@@ -49,23 +55,26 @@ DType dtype_of_kind(char kind, py::ssize_t bytes) {
 
 Types make_types() {
   Types types;
-  const py::module_ ml_dtypes = py::module_::import("ml_dtypes");
-  const py::object make_dtype = py::module_::import("numpy").attr("dtype");
   for (int number = 0; number < kBuiltinTypes; ++number) {
     const py::dtype dtype(number);
-    types.of_builtin[number] = dtype_of_kind(dtype.kind(), dtype.itemsize());
+    const DType made = dtype_of_kind(dtype.kind(), dtype.itemsize());
+    types.of_builtin[number] = made;
+    py::object& numpy = types.numpy[static_cast<int>(made)];
+    if (!numpy) numpy = dtype;  // objects come before other text, long before long long
   }
+  return types;
+}
+
+NarrowTypes make_narrow_types() {
+  NarrowTypes types;
+  const py::module_ ml_dtypes = py::module_::import("ml_dtypes");
+  const py::object make_dtype = py::module_::import("numpy").attr("dtype");
   for (int code = 1; code < kDTypeCount; ++code) {
     const auto dtype = static_cast<DType>(code);
     const std::string name(dtype_name(dtype));
-    if (dtype == DType::string) {
-      types.numpy[code] = make_dtype("O");
-    } else if (py::hasattr(ml_dtypes, name.c_str())) {
-      types.numpy[code] = make_dtype(ml_dtypes.attr(name.c_str()));
-      types.of_registered.emplace_back(types.numpy[code].attr("num").cast<int>(), dtype);
-    } else {
-      types.numpy[code] = make_dtype(name);
-    }
+    if (!py::hasattr(ml_dtypes, name.c_str())) continue;
+    types.numpy[code] = make_dtype(ml_dtypes.attr(name.c_str()));
+    types.of_registered.emplace_back(types.numpy[code].attr("num").cast<int>(), dtype);
   }
   return types;
 }
@@ -75,20 +84,29 @@ const Types& types() {
   return storage.call_once_and_store_result(make_types).get_stored();
 }
 
+const NarrowTypes& narrow_types() {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<NarrowTypes> storage;
+  return storage.call_once_and_store_result(make_narrow_types).get_stored();
+}
+
 }  // namespace
 
 py::dtype numpy_dtype(DType dtype) {
-  return py::reinterpret_borrow<py::dtype>(types().numpy[static_cast<int>(dtype)]);
+  const int code = static_cast<int>(dtype);
+  const py::object& numpy = types().numpy[code] ? types().numpy[code] : narrow_types().numpy[code];
+  if (!numpy) fail(ErrorKind::unsupported, "the installed ml_dtypes has no type ", dtype);
+  return py::reinterpret_borrow<py::dtype>(numpy);
 }
 
 DType dtype_of_array(const py::array& array) {
   const py::dtype dtype = array.dtype();
   const int number = dtype.num();
   if (number >= 0 && number < kBuiltinTypes) return types().of_builtin[number];
-  for (const auto& [registered, known] : types().of_registered) {
+  if (dtype.kind() == 'T') return DType::string;  // NumPy's StringDType
+  for (const auto& [registered, known] : narrow_types().of_registered) {
     if (registered == number) return known;
   }
-  return dtype.kind() == 'T' ? DType::string : DType::undefined;  // NumPy's StringDType
+  return DType::undefined;
 }
 
 Declared parse_declared(std::string_view type) {

@@ -72,7 +72,9 @@ std::optional<Dims> InferContext::contents(int i) const {
   if (!has_input(i)) return std::nullopt;
   const Facts& facts = *inputs_[i];
   if (facts.contents) return facts.contents;
-  if (!facts.constant || !is_integer(facts.constant->dtype())) return std::nullopt;
+  if (!facts.constant || !is_integer(facts.constant->dtype()) ||
+      facts.constant->count() > static_cast<int64_t>(kMaxContents))
+    return std::nullopt;
   Dims dims;
   for (const int64_t item : facts.constant->to_int64s()) dims.push_back(item);
   return dims;

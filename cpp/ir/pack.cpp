@@ -1,13 +1,26 @@
 #include "ir/pack.h"
 
+#include <algorithm>
+
 #include "base/large_memory.h"
 
 namespace sdx {
 namespace {
 
+bool has_large_constant(const Node* node) {
+  constexpr std::size_t kLarge = 16 << 20;
+  return std::any_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
+    return input && input->constant() && input->constant()->bytes() >= kLarge;
+  });
+}
+
 void pack_graph(Graph& graph, WeightMemory& memory) {
   std::map<const Value*, std::size_t> released_uses;
-  for (Node* node : graph.nodes()) {
+  std::vector<Node*> nodes = graph.nodes();
+  // The largest first, while little else is packed: a constant and its packed form are held
+  // together.
+  std::stable_partition(nodes.begin(), nodes.end(), has_large_constant);
+  for (Node* node : nodes) {
     for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph, memory);
     std::vector<const Facts*> inputs;
     for (const Value* input : node->inputs()) inputs.push_back(input ? &input->facts() : nullptr);

@@ -135,6 +135,12 @@ std::shared_ptr<MappedFile> ExternalData::open(const std::string& location) {
   return std::make_shared<MappedFile>(descriptor, location);
 }
 
+std::vector<std::shared_ptr<MappedFile>> ExternalData::files() const {
+  std::vector<std::shared_ptr<MappedFile>> files;
+  for (const auto& [location, file] : files_) files.push_back(file);
+  return files;
+}
+
 ExternalBytes ExternalData::find(std::string_view tensor, uint64_t needed) {
   const Reference reference = parse_reference(tensor);
   check(!folders_.empty(), "external data '", reference.location,
@@ -149,7 +155,8 @@ ExternalBytes ExternalData::find(std::string_view tensor, uint64_t needed) {
   check(fits(reference.offset, length, all.size()), "external data of ", length,
         " bytes from byte ", reference.offset, " on does not fit into '", reference.location,
         "', which has ", all.size());
-  return {all.substr(reference.offset, length), file};
+  const std::string_view bytes = all.substr(reference.offset, length);
+  return {bytes, file->hold(bytes)};
 }
 
 }  // namespace sdx::onnx

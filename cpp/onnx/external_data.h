@@ -44,6 +44,8 @@ class ExternalData {
   // length it is as much as is `needed` and there. Each file is mapped once. Throws
   // `invalid_model`.
   ExternalBytes find(std::string_view tensor, uint64_t needed);
+  // Those found so far.
+  std::vector<std::shared_ptr<MappedFile>> files() const;
 
  private:
   std::shared_ptr<MappedFile> open(const std::string& location);

@@ -35,6 +35,21 @@ MappedFile::~MappedFile() {
   if (data_) munmap(data_, size_);
 }
 
+void MappedFile::forget(std::string_view bytes) const {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t first = (begin + page - 1) / page * page,
+                  end = (begin + bytes.size()) / page * page;
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
+std::shared_ptr<void> MappedFile::hold(std::string_view bytes) {
+  constexpr std::size_t kWorthACall = 64 << 10;
+  std::shared_ptr<MappedFile> self = shared_from_this();
+  if (bytes.size() < kWorthACall) return self;
+  return {const_cast<char*>(bytes.data()), [self, bytes](void*) { self->forget(bytes); }};
+}
+
 std::shared_ptr<MappedFile> map_file(const std::string& path) {
   check_argument(path.find('\0') == std::string::npos, "a path cannot hold a zero byte");
   // A pipe without a writer would block the open.

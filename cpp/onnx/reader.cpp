@@ -74,7 +74,7 @@ void describe_outputs(const GraphMessage& message, Model& model) {
   }
 }
 
-Model read(std::string_view bytes, std::shared_ptr<void> owner, ExternalData external,
+Model read(std::string_view bytes, std::shared_ptr<MappedFile> file, ExternalData external,
            const OpRegistry& registry, const ReadOptions& options) {
   refuse_other_formats(bytes);
   const ModelMessage message = parse_model(bytes);
@@ -83,14 +83,19 @@ Model read(std::string_view bytes, std::shared_ptr<void> owner, ExternalData ext
   Model model;
   describe(message, operators, model);
   operators.check_all();
-  TensorReader tensors(std::move(owner), std::move(external));
+  TensorReader tensors(std::move(file), std::move(external));
   model.graph = GraphBuilder(message, operators, registry, tensors, options, model).build();
   infer_graph(*model.graph);
   describe_outputs(message.graph, model);
+  model.files = tensors.files();
   return model;
 }
 
 }  // namespace
+
+void Model::forget_files() const {
+  for (const auto& file : files) file->forget(file->bytes());
+}
 
 Model read_model_file(const std::string& path, const OpRegistry& registry,
                       const ReadOptions& options) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "onnx/mapped_file.h"
 
 namespace sdx::onnx {
 
@@ -40,6 +41,12 @@ struct Model {
   std::map<std::string, int64_t> operators;
   int64_t parameters = 0;       // elements of initializers and Constant nodes
   int64_t parameter_bytes = 0;  // as stored in the file
+  // What constants are views of.
+  std::vector<std::shared_ptr<MappedFile>> files;
+
+  // Lets pages of the files leave memory that were read once, for rewriting or packing; those that
+  // runs need come back by themselves.
+  void forget_files() const;
 };
 
 struct ReadOptions {

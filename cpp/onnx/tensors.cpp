@@ -208,9 +208,16 @@ Tensor TensorReader::read(std::string_view message) {
     auto [bytes, owner] = external_.find(message, static_cast<uint64_t>(raw_bytes(header)));
     return from_bytes(header, bytes, std::move(owner));
   }
-  if (header.raw) return from_bytes(header, *header.raw, owner_);
+  if (header.raw)
+    return from_bytes(header, *header.raw, file_ ? file_->hold(*header.raw) : nullptr);
   if (header.dtype == DType::string) return from_strings(header, message);
   return from_numbers(header, message);
+}
+
+std::vector<std::shared_ptr<MappedFile>> TensorReader::files() const {
+  std::vector<std::shared_ptr<MappedFile>> files = external_.files();
+  if (file_) files.push_back(file_);
+  return files;
 }
 
 Tensor TensorReader::read_sparse(std::string_view message) {

@@ -12,18 +12,20 @@ namespace sdx::onnx {
 
 class TensorReader {
  public:
-  // `owner` keeps the model's bytes in memory, and tensors are views of them where they can be;
-  // null: every tensor is a copy.
-  TensorReader(std::shared_ptr<void> owner, ExternalData external)
-      : owner_(std::move(owner)), external_(std::move(external)) {}
+  // `file` holds the model's bytes, and tensors are views of them where they can be; null: every
+  // tensor is a copy.
+  TensorReader(std::shared_ptr<MappedFile> file, ExternalData external)
+      : file_(std::move(file)), external_(std::move(external)) {}
 
   // Throws `invalid_model` unless the message holds exactly the elements its shape needs.
   Tensor read(std::string_view message);
   // As a dense tensor.
   Tensor read_sparse(std::string_view message);
+  // Files that tensors read so far may be views of.
+  std::vector<std::shared_ptr<MappedFile>> files() const;
 
  private:
-  std::shared_ptr<void> owner_;
+  std::shared_ptr<MappedFile> file_;
   ExternalData external_;
   int64_t dense_bytes_ = 0;  // made from sparse tensors so far: few bytes can claim many
 };

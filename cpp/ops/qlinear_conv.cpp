@@ -263,18 +263,22 @@ class Int8Conv final : public Op {
                            int32_t* sums) {
     const auto* w = static_cast<const uint8_t*>(data);
     const int64_t depth = s.group_channels() * s.taps;
-    std::vector<uint8_t> by_tap(static_cast<std::size_t>(depth * s.group_outputs()));
+    const int64_t count = depth * s.group_outputs();
+    std::vector<uint8_t> by_tap(s.taps > 1 ? static_cast<std::size_t>(count) : 0);
     for (int64_t g = 0; g < s.groups; ++g) {
-      for (int64_t o = 0; o < s.group_outputs(); ++o)
-        for (int64_t c = 0; c < s.group_channels(); ++c)
-          for (int64_t t = 0; t < s.taps; ++t)
-            by_tap[static_cast<std::size_t>((t * s.group_channels() + c) * s.group_outputs() + o)] =
-                w[((g * s.group_outputs() + o) * s.group_channels() + c) * s.taps + t];
+      const uint8_t* from = w + g * count;
+      if (s.taps > 1) {
+        for (int64_t o = 0; o < s.group_outputs(); ++o)
+          for (int64_t c = 0; c < s.group_channels(); ++c)
+            for (int64_t t = 0; t < s.taps; ++t)
+              by_tap[static_cast<std::size_t>(o * depth + t * s.group_channels() + c)] =
+                  from[o * depth + c * s.taps + t];
+        from = by_tap.data();
+      }
       Int8Matrix matrix = matrix_of(s);
-      matrix.k_stride = s.group_outputs();
-      matrix.n_stride = 1;
-      pack_int8_weights(dtype, by_tap.data(), matrix,
-                        packed + static_cast<std::size_t>(g) * group_bytes(s),
+      matrix.k_stride = 1;
+      matrix.n_stride = depth;
+      pack_int8_weights(dtype, from, matrix, packed + static_cast<std::size_t>(g) * group_bytes(s),
                         sums + static_cast<std::size_t>(g) * padded_outputs(s));
     }
   }

@@ -8,6 +8,8 @@ namespace {
 
 // Constants of so many bytes count as one where their elements are equal.
 constexpr std::size_t kMaxComparedBytes = 256;
+// Nodes with longer lists are large models in themselves, and nobody has two of one.
+constexpr std::size_t kMaxComparedItems = 4096;
 
 void add_text(std::ostream& key, std::string_view text) { key << text.size() << ':' << text; }
 
@@ -41,6 +43,7 @@ std::string key_of(const Node& node) {
             key << std::hexfloat << held;
           } else if constexpr (std::is_same_v<T, std::vector<int64_t>> ||
                                std::is_same_v<T, std::vector<float>>) {
+            if (held.size() > kMaxComparedItems) return false;
             for (const auto item : held) key << std::hexfloat << item << ',';
           } else {
             return false;

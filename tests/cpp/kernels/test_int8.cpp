@@ -122,7 +122,22 @@ void check_gemm(const Shape& s, bool a_signed, bool b_signed, Int8Out kind, bool
   const std::size_t padded = s.taps * ((s.channels + 3) / 4 * 4);
   Fenced<int8_t> packed(int8_packed_bytes(padded, s.columns), 77);
   Fenced<int32_t> column_sums(int8_padded_cols(s.columns));
+  Fenced<uint8_t> b_columns(depth * s.columns);
+  for (std::size_t k = 0; k < depth; ++k)
+    for (std::size_t c = 0; c < s.columns; ++c)
+      b_columns.data()[c * depth + k] = b.data()[k * s.columns + c];
+  Fenced<int8_t> packed_columns(packed.size(), 77);
+  Fenced<int32_t> sums_of_columns(column_sums.size());
   for_each_variant(int8_pack, [&](Int8Pack* pack) {
+    pack({.b = b_columns.data(),
+          .b_is_signed = b_signed,
+          .k = depth,
+          .n = s.columns,
+          .group = s.channels,
+          .k_stride = 1,
+          .n_stride = depth,
+          .packed = packed_columns.data(),
+          .column_sums = sums_of_columns.data()});
     pack({.b = b.data(),
           .b_is_signed = b_signed,
           .k = depth,
@@ -132,6 +147,9 @@ void check_gemm(const Shape& s, bool a_signed, bool b_signed, Int8Out kind, bool
           .n_stride = 1,
           .packed = packed.data(),
           .column_sums = column_sums.data()});
+    CHECK(std::equal(packed.data(), packed.data() + packed.size(), packed_columns.data()));
+    CHECK(std::equal(column_sums.data(), column_sums.data() + column_sums.size(),
+                     sums_of_columns.data()));
   });
   // Pixels are in any order in memory: here the last comes first.
   std::vector<const void*> pixels(s.rows * s.taps);

@@ -1,4 +1,7 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include "onnx/message.h"
 #include "onnx/tensors.h"
@@ -16,6 +19,16 @@ Tensor read_tensor(const Message& message) {
 
 Tensor read_sparse(const Message& message) {
   return TensorReader(nullptr, {}).read_sparse(message.encoded());
+}
+
+std::shared_ptr<MappedFile> mapped(const std::string& bytes) {
+  std::FILE* const file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  std::fwrite(bytes.data(), 1, bytes.size(), file);
+  std::fflush(file);
+  auto result = std::make_shared<MappedFile>(dup(fileno(file)), "temporary");
+  std::fclose(file);
+  return result;
 }
 
 Message numbers(DType dtype, std::initializer_list<int64_t> dims, uint32_t field,
@@ -102,10 +115,23 @@ TEST_CASE("tensors hold exactly what their shapes need") {
 
 TEST_CASE("tensors are views of the file where it is aligned") {
   const Message message = tensor("t", DType::uint8, {3}).bytes(9, "abc");
-  auto file = std::make_shared<std::string>(message.encoded());
-  const Tensor tensor = TensorReader(file, {}).read(*file);
+  const auto file = mapped(message.encoded());
+  const Tensor tensor = TensorReader(file, {}).read(file->bytes());
   CHECK(tensor.owner() == file);
-  CHECK(static_cast<const char*>(tensor.raw()) == file->data() + file->size() - 3);
+  CHECK(static_cast<const char*>(tensor.raw()) == file->bytes().end() - 3);
+}
+
+TEST_CASE("bytes of a file are there again after they were forgotten") {
+  const std::string text(300'000, 'x');
+  const auto file = mapped(tensor("t", DType::uint8, {300'000}).bytes(9, text).encoded());
+  TensorReader reader(file, {});
+  const Tensor kept = reader.read(file->bytes());
+  for (int i = 0; i < 2; ++i) {
+    reader.read(file->bytes());  // forgets when it goes
+    CHECK(std::string_view(static_cast<const char*>(kept.raw()), text.size()) == text);
+    file->forget(file->bytes());
+  }
+  CHECK(reader.files().size() == 1);
 }
 
 TEST_CASE("sparse tensors become dense") {
