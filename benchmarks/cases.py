@@ -1,22 +1,30 @@
-"""The zoo's models with their inputs and recorded outputs."""
+"""The models that benchmarks run, with their inputs and recorded outputs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-DEFAULT_FOLDER = ROOT.parent / "shared" / "zoo" / "models"
+import zoo
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sardonyx"
 
 
 @dataclass(frozen=True)
 class Case:
-    name: str
+    """NAME.onnx and NAME__CASE.npz, as a folder of models holds them."""
+
     model: Path
     data: Path
+
+    @property
+    def name(self) -> str:
+        return self.data.stem
 
     def arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Feeds and recorded outputs by name."""
@@ -26,11 +34,25 @@ class Case:
         return feeds, {key[4:]: value for key, value in arrays.items() if key.startswith("out:")}
 
 
-def find_cases(folder: Path, only: list[str]) -> list[Case]:
-    """All cases below `folder` whose name contains one of the words, or all without words."""
+def find_cases(folder: Path, words: Iterable[str]) -> list[Case]:
+    """All cases in `folder` whose name contains one of the words, or all without words."""
+    wanted = [word for word in words if word]
     cases = []
     for data in sorted(folder.glob("*__*.npz")):
         model = folder / f"{data.stem.split('__')[0]}.onnx"
-        if model.exists() and (not only or any(word in data.stem for word in only)):
-            cases.append(Case(data.stem, model, data))
+        if model.exists() and (not wanted or any(word in data.stem for word in wanted)):
+            cases.append(Case(model, data))
     return cases
+
+
+def zoo_cases(words: Iterable[str], *, more: bool = False) -> list[Case]:
+    """Cases of the zoo, built where they are not there yet; `more` than the main ones."""
+    folder = CACHE / "zoo"
+    wanted = [word.split("__")[0] for word in words if word]
+    names = [
+        name
+        for name, recipe in zoo.recipes().items()
+        if (any(word in name for word in wanted) if wanted else more or recipe.main)
+    ]
+    zoo.build(folder, names)
+    return [case for case in find_cases(folder, words) if case.model.stem in names]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cases import Case
 from engines import ENGINES
+from measure import load
 
 
 def _status(field: str) -> float:
@@ -24,12 +25,13 @@ def _status(field: str) -> float:
 
 def main() -> None:
     engine, model, data, threads = sys.argv[1:]
-    importlib.import_module(engine.removesuffix("-default"))
-    feeds, _ = Case("", Path(model), Path(data)).arrays()
+    case = Case(Path(model), Path(data))
+    importlib.import_module(ENGINES[engine].module)
+    feeds, _ = case.arrays()
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     start = time.perf_counter()
-    run = ENGINES[engine](Path(model), int(threads))
+    run = load(ENGINES[engine], case, int(threads), feeds)
     loaded = time.perf_counter()
     run(feeds)
     first = time.perf_counter()

@@ -1,154 +1,143 @@
 """Compares whole models between engines on this machine, in one run.
 
-    python benchmarks/models.py --models DIR [--only resnet50,bert] [--threads 1,2] [--json FILE]
+    python benchmarks/models.py                       # the zoo's main models, built where need be
+    python benchmarks/models.py --models DIR          # NAME.onnx and NAME__CASE.npz of a folder
+    python benchmarks/models.py --only bert,resnet50 --threads 1 --explain
+    python benchmarks/models.py --json new.json --compare old.json
 
 Engines take turns in rounds (A B A B); a ratio is the median over rounds of the peer's time by ours
 within the round, so that drift of the machine cancels. Load time and peak memory come from fresh
-processes.
+processes. benchmarks/README.md says what the columns mean.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
 import time
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import chart
+import report
+import sardonyx
+from cases import Case, find_cases, zoo_cases
+from engines import ENGINES, OURS
+from measure import in_fresh_process, machine, side_by_side
+from reference import exact_results
 
-from cases import DEFAULT_FOLDER, Case, find_cases
-from engines import ENGINES, SECONDS_TO_SETTLE, Run
-
-OURS = "sardonyx"
-BURST_SECONDS = 0.15
-LEAST_RUNS = 2
-
-
-def burst(run: Run, feeds: dict[str, Any], seconds: float) -> float:
-    """Seconds of one run: the median of a burst."""
-    times = []
-    end = time.perf_counter() + seconds
-    while len(times) < LEAST_RUNS or time.perf_counter() < end:
-        start = time.perf_counter()
-        run(feeds)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+PROFILED_RUNS = 5
 
 
-def worst_error(results: list[Any], expected: list[Any]) -> float | None:
-    """Of float outputs, relative to the reference's largest value."""
-    errors = []
-    for actual, wanted in zip(results, expected, strict=False):
-        if isinstance(wanted, np.ndarray) and wanted.dtype.kind == "f" and wanted.size:
-            difference = np.abs(np.asarray(actual, np.float64) - wanted).max()
-            errors.append(float(difference / max(np.abs(wanted).max(), 1e-30)))
-    return max(errors, default=None)
+def profile(case: Case, peaks: sardonyx.Peaks, threads: int) -> dict[str, Any]:
+    """What the steps of our engine take, beside what the machine's peaks allow."""
+    feeds, _ = case.arrays()
+    model = sardonyx.load(case.model, threads=threads)
+    model.run(None, feeds)
+    found = model.profile(feeds, runs=PROFILED_RUNS, peaks=peaks)
+    return {"flops": found.flops, "roof": found.roof, "operators": found.by_operator()}
 
 
-def interleaved(
-    case: Case, engines: list[str], threads: int, rounds: int
-) -> dict[str, dict[str, Any]]:
-    feeds, recorded = case.arrays()
-    runs: dict[str, Run] = {}
-    found: dict[str, dict[str, Any]] = {}
-    for engine in engines:
-        try:
-            run = ENGINES[engine](case.model, threads)
-            results = run(feeds)
-        except Exception as error:
-            found[engine] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
-            continue
-        runs[engine] = run
-        found[engine] = {"times": [], "error": worst_error(results, list(recorded.values()))}
-    for engine, run in runs.items():
-        burst(run, feeds, BURST_SECONDS)
-        time.sleep(SECONDS_TO_SETTLE.get(engine, 0))
-    for _ in range(rounds):
-        for engine, run in runs.items():
-            found[engine]["times"].append(burst(run, feeds, BURST_SECONDS))
-            time.sleep(SECONDS_TO_SETTLE.get(engine, 0))
-    for engine, entry in found.items():
-        if engine not in runs:
-            continue
-        entry["median_s"] = statistics.median(entry["times"])
-        if engine != OURS and OURS in runs:
-            pairs = zip(entry["times"], found[OURS]["times"], strict=True)
-            entry["ratio"] = statistics.median(theirs / ours for theirs, ours in pairs)
-    return found
+def measured(
+    case: Case, threads: int, peaks: sardonyx.Peaks, args: argparse.Namespace
+) -> dict[str, Any]:
+    exact = None if args.no_exact else exact_results(case)
+    engines = side_by_side(
+        case, args.engines, threads, rounds=args.rounds, seconds=args.seconds, exact=exact
+    )
+    row: dict[str, Any] = {"case": case.name, "threads": threads, "engines": engines}
+    ours = engines.get(OURS, {})
+    if "median_s" in ours:
+        row["profile"] = profile(case, peaks, threads)
+        row["gflops"] = row["profile"]["flops"] / ours["median_s"] / 1e9
+        row["of_peak"] = row["gflops"] / peaks.gflops
+    return row
 
 
-def in_fresh_process(case: Case, engine: str, threads: int, repeats: int = 3) -> dict[str, float]:
-    script = Path(__file__).with_name("fresh.py")
-    command = [sys.executable, script, engine, case.model, case.data, str(threads)]
-    answers = []
-    for _ in range(repeats):
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-        if done.returncode:
-            return {}
-        answers.append(json.loads(done.stdout.splitlines()[-1]))
-    return {key: statistics.median(answer[key] for answer in answers) for key in answers[0]}
+def _list(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
-def row(case: str, threads: int, engine: str, entry: dict[str, Any]) -> str:
-    start = f"{case:<30} {threads:>2}  {engine:<17}"
-    if "failed" in entry:
-        return f"{start} {entry['failed'][:70]}"
-    ratio = f"{entry['ratio']:>7.2f}" if "ratio" in entry else f"{'':>7}"
-    error = f"{entry['error']:>9.1e}" if entry.get("error") is not None else f"{'':>9}"
-    fresh = ""
-    if "peak_mb" in entry:
-        fresh = f"{entry['load_s'] * 1e3:>9.1f} {entry['peak_mb']:>8.1f}"
-    return f"{start} {entry['median_s'] * 1e3:>9.3f} {ratio} {error} {fresh}".rstrip()
-
-
-def machine() -> dict[str, Any]:
-    names = ["onnxruntime", "openvino", "sardonyx", "numpy"]
-    found = {}
+def _engines(text: str) -> list[str]:
+    names = _list(text)
     for name in names:
-        try:
-            found[name] = version(name)
-        except ImportError:
-            continue
-    return {"processor": platform.processor(), "cpus": os.cpu_count(), "versions": found}
+        if name not in ENGINES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(ENGINES)}")
+    return names
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="models built before")
+    parser.add_argument("--only", type=_list, default=[], metavar="WORDS", help="of cases' names")
+    parser.add_argument("--more", action="store_true", help="the zoo's other models as well")
+    parser.add_argument("--threads", type=_list, default=["1", "2"], metavar="N,...")
+    parser.add_argument(
+        "--engines",
+        type=_engines,
+        default=[name for name in ENGINES if not ENGINES[name].approximate],
+        metavar="NAMES",
+        help=f"of {', '.join(ENGINES)}; those not installed are left out",
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.15, help="of an engine in a round")
+    parser.add_argument(
+        "--fresh", type=int, default=1, metavar="N", help="processes for load time and memory"
+    )
+    parser.add_argument("--no-fresh", action="store_const", const=0, dest="fresh")
+    parser.add_argument("--no-exact", action="store_true", help="leave out the error by float64")
+    parser.add_argument("--explain", action="store_true", help="time and roof by operator")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="a picture of the ratios")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="a page of results")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="what changed since")
+    args = parser.parse_args()
+    args.engines = [name for name in args.engines if ENGINES[name].installed()]
+    args.cases = (
+        find_cases(args.models, args.only) if args.models else zoo_cases(args.only, more=args.more)
+    )
+    if not args.cases:
+        parser.error("there are no such cases")
+    return args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=DEFAULT_FOLDER, metavar="DIR")
-    parser.add_argument("--only", default="", help="words of the cases' names, with commas")
-    parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--engines", default="sardonyx,onnxruntime,openvino")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--no-fresh", action="store_true", help="leave out load time and memory")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
-    engines = args.engines.split(",")
-    cases = find_cases(args.models, [word for word in args.only.split(",") if word])
-    if not cases:
-        parser.error(f"no cases in {args.models}: build them with make_zoo.py")
-    print(
-        f"{'case':<30} {'th':>2}  {'engine':<17} {'ms':>9} {'x ours':>7} {'error':>9} "
-        f"{'load ms':>9} {'peak MB':>8}"
-    )
-    report = []
-    for case in cases:
-        for threads in map(int, args.threads.split(",")):
-            found = interleaved(case, engines, threads, args.rounds)
-            for engine, entry in found.items():
-                if "failed" not in entry and not args.no_fresh:
-                    entry |= in_fresh_process(case, engine, threads)
-                print(row(case.name, threads, engine, entry), flush=True)
-            report.append({"case": case.name, "threads": threads, "engines": found})
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"machine": machine(), "cases": report}, indent=1))
+    args = _arguments()
+    start = time.perf_counter()
+    counts = [int(text) for text in args.threads]
+    peaks = {threads: sardonyx.measure_peaks(threads) for threads in counts}
+    results: dict[str, Any] = {
+        "machine": machine(args.engines),
+        "peaks": {n: {"gflops": p.gflops, "gbytes": p.gbytes} for n, p in peaks.items()},
+        "cases": [],
+    }
+    print(report.heading(results))
+    loaded: set[Path] = set()
+    for case in args.cases:
+        for threads in counts:
+            row = measured(case, threads, peaks[threads], args)
+            for name, entry in row["engines"].items():
+                if args.fresh and case.model not in loaded and "median_s" in entry:
+                    entry |= in_fresh_process(case, name, threads, args.fresh)
+            loaded.add(case.model)
+            results["cases"].append(row)
+            print(report.lines(row, explain=args.explain), flush=True)
+    results["seconds"] = time.perf_counter() - start
+    print(report.summary(results["cases"]))
+    if args.compare:
+        print(report.compare(json.loads(args.compare.read_text())["cases"], results["cases"]))
+    pages: dict[Path | None, Callable[[], str]] = {
+        args.json: lambda: json.dumps(results, indent=1),
+        args.html: lambda: chart.page(results),
+        args.markdown: lambda: report.markdown(results),
+    }
+    for path, text in pages.items():
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Whole models against their recorded outputs, or against onnxruntime where none are recorded.
 
-The models come from ../shared/zoo/make_zoo.py; SARDONYX_ZOO names the folder where they are built.
-Where none are, the small ones are built here.
+The models come from benchmarks/zoo; SARDONYX_ZOO names the folder where they are built, if not the
+one where benchmarks keep them. Where none are, some small ones are built here.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,12 @@ import pytest
 import sardonyx
 
 ROOT = Path(__file__).parents[1]
-FOLDER = Path(os.environ.get("SARDONYX_ZOO", ROOT.parent / "shared" / "zoo" / "models"))
-SCRIPT = ROOT.parent / "shared" / "zoo" / "make_zoo.py"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import zoo  # noqa: E402
+from cases import CACHE  # noqa: E402
+
+FOLDER = Path(os.environ.get("SARDONYX_ZOO", CACHE / "zoo"))
 CASES = sorted(FOLDER.glob("*__*.npz"))
 
 # Floats are compared relative to the largest value of the reference.
@@ -86,14 +89,11 @@ def test_zoo(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(CASES), reason="the whole zoo is there")
-@pytest.mark.skipif(not SCRIPT.exists(), reason=f"there is no {SCRIPT}")
 @pytest.mark.parametrize("name", ["sk_rf100", "sk_gbc", "sk_logreg_pipe"])
 def test_converted_models(name: str, tmp_path: Path) -> None:
     pytest.importorskip("skl2onnx")
-    environment = os.environ | {"ZOO_OUT": str(tmp_path)}
-    done = subprocess.run([sys.executable, SCRIPT, name], env=environment, capture_output=True)
-    paths = sorted(tmp_path.glob(f"{name}__*.npz"))
-    if not paths:
-        pytest.skip(f"{SCRIPT.name} made nothing: {done.stderr.decode()[-200:]}")
-    for path in paths:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    assert not zoo.build(tmp_path, [name])
+    for path in sorted(tmp_path.glob(f"{name}__*.npz")):
         _check(path)
