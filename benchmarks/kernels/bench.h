@@ -52,5 +52,6 @@ void bench_matrix_products(const Bench& bench);
 void bench_convolutions(const Bench& bench);
 void bench_elementwise(const Bench& bench);
 void bench_rows(const Bench& bench);
+void bench_recurrent(const Bench& bench);
 
 }  // namespace sdx::bench

@@ -83,4 +83,5 @@ int main(int argc, char** argv) {
   sdx::bench::bench_convolutions(bench);
   sdx::bench::bench_elementwise(bench);
   sdx::bench::bench_rows(bench);
+  sdx::bench::bench_recurrent(bench);
 }

@@ -46,6 +46,7 @@ def test_sizes(op):
         (9, 1, 40, 65),
         (3, 37, 12, 16),
         (5, 4, 3, 130),
+        (3, 70, 6, 330),
     ]:
         check(op, inputs(op, steps, batch, size, hidden), hidden)
 
