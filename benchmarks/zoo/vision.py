@@ -43,7 +43,7 @@ def resnet50_bn_legacy(out: Writer) -> None:
 @recipe("vision")
 def mobilenet_v2(out: Writer) -> None:
     seeded(102)
-    config = MobileNetV2Config(num_labels=999, tf_padding=False)  # one more is the background
+    config = MobileNetV2Config(num_labels=1000, tf_padding=False)
     network = field(MobileNetV2ForImageClassification(config), "logits")
     axes = {"input": {0: "batch"}, "logits": {0: "batch"}}
     cases = {"b1": {"input": torch.randn(1, *IMAGE)}}
