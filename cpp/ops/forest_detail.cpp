@@ -156,6 +156,7 @@ Forest<T>::Forest(const TreeModel& model) : aggregate_(model.aggregate), targets
   }
   lay_out(model);
   store_votes(model);
+  group();
 }
 
 template <class T>
@@ -202,8 +203,9 @@ void Forest<T>::lay_out(const TreeModel& model) {
         tasks.push_back({item.low, children});
         tasks.push_back({item.high, children + 1});
         owner[reference] = static_cast<uint32_t>(trees_.size());
-      } else if (owner[reference] != trees_.size()) {
-        tree.single = false;  // leaves of another tree
+      } else {
+        shares_nodes_ = true;
+        if (owner[reference] != trees_.size()) tree.single = false;  // leaves of another tree
       }
       nodes_[position] = {item.threshold, item.feature, children};
     }
@@ -258,13 +260,13 @@ void Forest<T>::add_votes(const Tree& tree, const uint32_t* ends, int64_t rows, 
   }
 }
 
-// Scores start as NaN: no vote yet.
+// Scores start as NaN: no vote yet. Those of leaf i begin at i * step.
 template <class T>
-void Forest<T>::keep_extremes(const uint32_t* ends, int64_t rows, T* scores) const {
-  for (int64_t i = 0; i < rows; ++i) {
+void Forest<T>::keep_extremes(const uint32_t* ends, int64_t count, T* scores, int64_t step) const {
+  for (int64_t i = 0; i < count; ++i) {
     const uint32_t leaf = leaf_at_[ends[i]];
     for (uint32_t v = first_vote_[leaf]; v < first_vote_[leaf + 1]; ++v) {
-      T& score = scores[i * targets_ + votes_[v].target];
+      T& score = scores[i * step + votes_[v].target];
       const T weight = votes_[v].weight;
       const bool better = aggregate_ == Aggregate::min ? weight < score : weight > score;
       if (better || std::isnan(score)) score = weight;
@@ -273,21 +275,35 @@ void Forest<T>::keep_extremes(const uint32_t* ends, int64_t rows, T* scores) con
 }
 
 template <class T>
-void Forest<T>::score(const T* x, int64_t columns, int64_t rows, T* scores) const {
+void Forest<T>::group() {
+  if constexpr (std::is_same_v<T, float>) {
+    if (shares_nodes_) return;
+    TreeGroups::Source source{nodes_, roots_, depths_, {}, weight_at_, columns_};
+    for (const Tree& tree : trees_)
+      source.targets.push_back(tree.single ? int64_t{tree.target} : -1);
+    groups_ = TreeGroups::make(source);
+    if (!groups_) return;
+    row_cost_ = groups_->row_cost();
+    nodes_ = {};
+  }
+}
+
+template <class T>
+void Forest<T>::vote(int64_t tree, int64_t trees, const uint32_t* ends, int64_t rows,
+                     T* scores) const {
+  const bool sums = aggregate_ == Aggregate::sum || aggregate_ == Aggregate::average;
+  if (!sums) return keep_extremes(ends, trees * rows, scores, trees == 1 ? targets_ : 0);
+  if (trees == 1) return add_votes(trees_[tree], ends, rows, scores);
+  for (int64_t i = 0; i < trees; ++i) add_votes(trees_[tree + i], ends + i, 1, scores);
+}
+
+template <class T>
+void Forest<T>::score_rows(const T* x, int64_t columns, int64_t rows, T* scores) const {
   constexpr int64_t kRows = 256;   // a block of features stays in the cache while trees pass
   constexpr int64_t kTrees = 256;  // walked at once where rows are few
   constexpr int64_t kFewRows = 8;
-  const bool sums = aggregate_ == Aggregate::sum || aggregate_ == Aggregate::average;
-  std::fill(scores, scores + rows * targets_, sums ? T(0) : std::numeric_limits<T>::quiet_NaN());
   kernels::TreeNodes<T> trees{nodes_.data(), roots_.data(), depths_.data(), false};
   uint32_t ends[kRows];
-  const auto vote = [&](int64_t tree, const uint32_t* where, int64_t count, T* to) {
-    if (sums) {
-      add_votes(trees_[tree], where, count, to);
-    } else {
-      keep_extremes(where, count, to);
-    }
-  };
   for (int64_t begin = 0; begin < rows; begin += kRows) {
     const int64_t count = std::min(kRows, rows - begin);
     const T* block = x + begin * columns;
@@ -295,7 +311,7 @@ void Forest<T>::score(const T* x, int64_t columns, int64_t rows, T* scores) cons
     if (count >= kFewRows) {
       for (int64_t t = 0; t < tree_count(); ++t) {
         walk_rows_(trees, t, block, columns, count, ends);
-        vote(t, ends, count, scores + begin * targets_);
+        vote(t, 1, ends, count, scores + begin * targets_);
       }
       continue;
     }
@@ -303,8 +319,25 @@ void Forest<T>::score(const T* x, int64_t columns, int64_t rows, T* scores) cons
       for (int64_t first = 0; first < tree_count(); first += kTrees) {
         const int64_t walked = std::min(kTrees, tree_count() - first);
         walk_trees_(trees, first, walked, x + row * columns, ends);
-        for (int64_t t = 0; t < walked; ++t) vote(first + t, ends + t, 1, scores + row * targets_);
+        vote(first, walked, ends, 1, scores + row * targets_);
       }
+  }
+}
+
+template <class T>
+void Forest<T>::score(const T* x, int64_t columns, int64_t rows, T* scores) const {
+  const bool sums = aggregate_ == Aggregate::sum || aggregate_ == Aggregate::average;
+  std::fill(scores, scores + rows * targets_, sums ? T(0) : std::numeric_limits<T>::quiet_NaN());
+  if constexpr (std::is_same_v<T, float>) {
+    if (groups_) {
+      groups_->score(x, columns, rows, any_nan_goes_low_, targets_, scores,
+                     [this](int64_t tree, int64_t trees, const uint32_t* ends, int64_t count,
+                            float* to) { vote(tree, trees, ends, count, to); });
+    } else {
+      score_rows(x, columns, rows, scores);
+    }
+  } else {
+    score_rows(x, columns, rows, scores);
   }
   if (aggregate_ == Aggregate::average && tree_count() > 0) {
     for (int64_t i = 0; i < rows * targets_; ++i) scores[i] /= static_cast<T>(tree_count());

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "ir/attributes.h"
 #include "kernels/tree.h"
+#include "ops/tree_groups.h"
 
 namespace sdx::ops {
 
@@ -76,14 +78,20 @@ class Forest {
 
   void lay_out(const TreeModel& model);
   void store_votes(const TreeModel& model);
+  // Lays the trees out once more for groups of rows, where they fit that.
+  void group();
+  // The votes of one tree in several rows, or of several trees in one row.
+  void vote(int64_t tree, int64_t trees, const uint32_t* ends, int64_t rows, T* scores) const;
+  void score_rows(const T* x, int64_t columns, int64_t rows, T* scores) const;
   void add_votes(const Tree& tree, const uint32_t* ends, int64_t rows, T* scores) const;
-  void keep_extremes(const uint32_t* ends, int64_t rows, T* scores) const;
+  void keep_extremes(const uint32_t* ends, int64_t count, T* scores, int64_t step) const;
 
   Aggregate aggregate_;
   int64_t targets_;
   int64_t columns_ = 0;
   double row_cost_ = 0;
   bool any_nan_goes_low_ = false;
+  bool shares_nodes_ = false;  // between trees, or within one
   std::vector<kernels::TreeNode<T>> nodes_;
   std::vector<uint32_t> roots_, depths_;
   std::vector<uint32_t> first_leaf_;  // by tree, one more at the end; into leaf_positions_
@@ -93,6 +101,7 @@ class Forest {
   std::vector<T> weight_at_;          // by node: the vote of a single voter's leaf
   std::vector<uint32_t> first_vote_;  // by leaf, one more at the end; into votes_
   std::vector<LeafVote> votes_;
+  std::unique_ptr<TreeGroups> groups_;  // in place of nodes_
   kernels::WalkRows<T>* walk_rows_;
   kernels::WalkTrees<T>* walk_trees_;
 };
