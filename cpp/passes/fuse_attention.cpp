@@ -1,4 +1,6 @@
 #include <cmath>
+#include <map>
+#include <vector>
 
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -21,7 +23,7 @@ Value* unscaled(Value* value, double& scale) {
   for (;;) {
     if (const Node* product = producer(value, "Mul")) {
       const auto operand = scalar_operand(*product);
-      if (!operand || operand->second->type().shape != value->type().shape) return value;
+      if (!operand || !same_rank(operand->second, value)) return value;
       scale *= static_cast<double>(operand->first);
       value = operand->second;
     } else if (const Node* division = producer(value, "Div")) {
@@ -35,10 +37,17 @@ Value* unscaled(Value* value, double& scale) {
   }
 }
 
+// Something added to scores or, with a condition, put in their place where they are masked out.
+struct MaskTerm {
+  Value* value = nullptr;  // floats, or the condition
+  Value* fill = nullptr;   // null: `value` is added
+  bool fills_where_true = false;
+};
+
 struct Match {
   Value *q = nullptr, *k = nullptr, *v = nullptr;  // [batch, heads, rows, size]
   Value* k_rows = nullptr;                         // instead of k: [batch, rows, heads, size]
-  Value* mask = nullptr;
+  std::vector<MaskTerm> masks;
   double scale = 1;
 };
 
@@ -94,8 +103,7 @@ Value* shared_heads(const Value* value) {
 // that cannot be told apart are taken for equal: nobody adds many rows of a mask to one of scores.
 bool is_mask(const Value* mask, const Dims& scores) {
   const Type& type = mask->type();
-  if (type.dtype != DType::float32 || !type.shape || type.shape->empty() || type.shape->size() > 4)
-    return false;
+  if (!type.shape || type.shape->empty() || type.shape->size() > 4) return false;
   const Dims& dims = *type.shape;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     const std::size_t axis = scores.size() - dims.size() + i;
@@ -112,6 +120,35 @@ bool match_scores(Value* scores, Match& match) {
   if (!product) return false;
   match.q = unscaled(product->input(0), match.scale);
   return untranspose(unscaled(product->input(1), match.scale), match);
+}
+
+// Scores that are so low beside others that adding this to any gives it.
+bool is_floor(const Value* value) {
+  const auto held = scalar(value);
+  return held && *held <= -1e30f;
+}
+
+// Scores with masks added to them, or put in their place by Where.
+bool match_masked(Value* scores, Match& match) {
+  if (match_scores(scores, match)) return true;
+  const Node* node = scores->producer();
+  const auto tries = [&](std::size_t own, MaskTerm term, DType dtype) {
+    const Dims* dims = dims_of(node->input(own), 4);
+    if (!dims || term.value->type().dtype != dtype || !is_mask(term.value, *dims)) return false;
+    Match attempt;
+    attempt.masks = match.masks;
+    attempt.masks.push_back(term);
+    if (!match_masked(node->input(own), attempt)) return false;
+    match = std::move(attempt);
+    return true;
+  };
+  if (!node || !dims_of(scores, 4)) return false;
+  if (node->is("Add"))
+    return tries(0, {node->input(1)}, DType::float32) || tries(1, {node->input(0)}, DType::float32);
+  if (!node->is("Where")) return false;
+  Value* condition = node->input(0);
+  if (is_floor(node->input(1))) return tries(2, {condition, node->input(1), true}, DType::boolean);
+  return is_floor(node->input(2)) && tries(1, {condition, node->input(2), false}, DType::boolean);
 }
 
 // The node that multiplies the probabilities with the values, past a guard that makes rows of NaN
@@ -140,20 +177,7 @@ bool match_softmax(const Node& softmax, Match& match) {
   if (!dims) return false;
   const int64_t axis = softmax.attrs().get("axis", softmax.opset() < 13 ? 1 : -1);
   if (axis != 3 && (axis != -1 || softmax.opset() < 11)) return false;
-  Value* scores = softmax.input(0);
-  if (const Node* sum = producer(scores, "Add")) {
-    for (const std::size_t i : {0, 1}) {
-      Match attempt;
-      const Dims* own = dims_of(sum->input(i), 4);
-      if (!own || !is_mask(sum->input(1 - i), *own) || !match_scores(sum->input(i), attempt))
-        continue;
-      attempt.mask = sum->input(1 - i);
-      match = attempt;
-      return true;
-    }
-    return false;
-  }
-  return match_scores(scores, match);
+  return match_masked(softmax.input(0), match);
 }
 
 // Batch and heads of all three agree, so that nothing broadcasts. Inner dimensions are those of
@@ -174,11 +198,45 @@ void share_heads(Match& match) {
   match.v = v;
 }
 
+// One mask for all terms, made once for all attentions that share them.
+class MaskMaker {
+ public:
+  explicit MaskMaker(Graph& graph) : graph_(graph) {}
+
+  Value* make(const std::vector<MaskTerm>& terms, Node* before) {
+    Value* mask = nullptr;
+    for (const MaskTerm& term : terms) {
+      Value* next = term.fill ? floats(term, before) : term.value;
+      mask = mask ? once("Add", {mask, next}, before) : next;
+    }
+    return mask;
+  }
+
+ private:
+  Value* floats(const MaskTerm& term, Node* before) {
+    if (!zero_) zero_ = graph_.add_constant("", Tensor::scalar(0.0f));
+    return term.fills_where_true ? once("Where", {term.value, term.fill, zero_}, before)
+                                 : once("Where", {term.value, zero_, term.fill}, before);
+  }
+
+  Value* once(const char* op_type, std::vector<Value*> inputs, Node* before) {
+    Value*& made = made_[inputs];
+    if (!made)
+      made = graph_.insert_before(before, {.op_type = op_type, .inputs = inputs})->output(0);
+    return made;
+  }
+
+  Graph& graph_;
+  Value* zero_ = nullptr;
+  std::map<std::vector<Value*>, Value*> made_;
+};
+
 }  // namespace
 
 // y = MatMul(Softmax(MatMul(q, k^T) * scale + mask), v) becomes y = Attention(q, k, v, mask).
 bool fuse_attention(Graph& graph) {
   bool changed = false;
+  MaskMaker masks(graph);
   for (Node* softmax : graph.nodes()) {
     if (!softmax->is("Softmax")) continue;
     Match match;
@@ -204,7 +262,7 @@ bool fuse_attention(Graph& graph) {
                   .attrs = attrs,
                   .name = product->name(),
                   .opset = 24};
-    if (match.mask) spec.inputs.push_back(match.mask);
+    if (!match.masks.empty()) spec.inputs.push_back(masks.make(match.masks, product));
     Node* fused = graph.insert_before(product, std::move(spec));
     graph.replace_uses(product->output(0), fused->output(0));
     changed = true;

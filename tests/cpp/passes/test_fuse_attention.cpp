@@ -115,6 +115,26 @@ TEST_CASE("rows that a finite mask leaves nothing of are what the sum makes of t
                   masked + "%y = Attention(%q, %k, %v, %mask) {" + kPlain + "scale = 1.0}}");
 }
 
+TEST_CASE("several masks become one, and scores put aside by Where are masked") {
+  const std::string more = ", %bias: float32[1, 2, s, t], %mask: float32[b, 1, 1, t]";
+  expect_rewrites(
+      fuse_attention,
+      head(more) + kTurn + "%m = MatMul(%q, %kt) %n = Add(%m, %bias) %s = Add(%n, %mask) " + kEnd,
+      head(more) + "%both = Add(%mask, %bias) %y = Attention(%q, %k, %v, %both) {" + kPlain +
+          "scale = 1.0}}");
+  const std::string in =
+      "(%q: float32[1, 2, 5, 4], %k: float32[1, 2, 6, 4], %v: float32[1, 2, 6, 3], %no: bool[5, 6]"
+      ") -> (%y) {%low: float32[] = constant [-3e38] %some: float32[] = constant [-10000] "
+      "%zero: float32[] = constant [0] ";
+  const std::string scores = kTurn + "%m = MatMul(%q, %kt) ";
+  const std::string end = "%y = Attention(%q, %k, %v, %mask) {" + kPlain + "scale = 1.0}}";
+  expect_rewrites(fuse_attention, in + scores + "%s = Where(%no, %low, %m) " + kEnd,
+                  in + "%mask = Where(%no, %low, %zero) " + end);
+  expect_rewrites(fuse_attention, in + scores + "%s = Where(%no, %m, %low) " + kEnd,
+                  in + "%mask = Where(%no, %zero, %low) " + end);
+  expect_untouched(fuse_attention, in + scores + "%s = Where(%no, %some, %m) " + kEnd);
+}
+
 TEST_CASE("keys and values that are repeated for groups of queries are read once") {
   const std::string in =
       "(%q: float32[1, 6, 5, 4], %k: float32[1, 2, 7, 4], %v: float32[1, 2, 7, 3]) -> (%y) {"
