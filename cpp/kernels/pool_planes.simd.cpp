@@ -42,13 +42,16 @@ SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at,
 template <template <class> class Fold>
 SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t begin,
                           std::size_t end, float* buffer) {
-  std::size_t i = begin;
-  for (; i + kF32 <= end; i += kF32)
-    store(buffer + (i - begin),
-          fold_column<Fold, VecF>(window, rows, i, [](const float* p) { return load(p); }));
-  for (; i < end; ++i)
-    buffer[i - begin] =
-        fold_column<Fold, float>(window, rows, i, [](const float* p) { return *p; });
+  for (std::size_t i = begin; i < end; i += kF32) {
+    if (i + kF32 > end && begin + kF32 <= end) i = end - kF32;  // some columns once more
+    if (i + kF32 <= end)
+      store(buffer + (i - begin),
+            fold_column<Fold, VecF>(window, rows, i, [](const float* p) { return load(p); }));
+    else
+      store(buffer + (i - begin), fold_column<Fold, VecF>(window, rows, i, [&](const float* p) {
+              return load_head(p, end - i);
+            }));
+  }
 }
 
 // kF32 floats from p on, kStride apart; may read up to the next one.
@@ -59,19 +62,21 @@ SDX_INLINE VecF load_every(const float* p) {
   return AllLanes::even(load(p), load(p + kF32));
 }
 
-// As many of `count` outputs as fill vectors, from folded columns their windows lie inside of;
-// gives back how many those are.
+// `count` outputs from folded columns their windows lie inside of; reads up to two vectors of
+// columns past the last.
 template <template <class> class Fold, int kStride>
-SDX_INLINE std::size_t pool_stretch(const WindowAxis& axis, const float* columns, std::size_t count,
-                                    float divide_by, float* y) {
-  std::size_t o = 0;
-  for (; o + kF32 <= count; o += kF32) {
+SDX_INLINE void pool_stretch(const WindowAxis& axis, const float* columns, std::size_t count,
+                             float divide_by, float* y) {
+  for (std::size_t o = 0; o < count; o += kF32) {
     Fold<VecF> fold;
     for (std::size_t t = 0; t < axis.taps; ++t)
       fold.add(load_every<kStride>(columns + o * kStride + t * axis.dilation));
-    store(y + o, Fold<VecF>::kAverage ? fold.value() / divide_by : fold.value());
+    const VecF value = Fold<VecF>::kAverage ? fold.value() / divide_by : fold.value();
+    if (o + kF32 <= count)
+      store(y + o, value);
+    else
+      store_head(y + o, value, count - o);
   }
-  return o;
 }
 
 template <template <class> class Fold>
@@ -80,7 +85,8 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
   const std::size_t reach = (axis.taps - 1) * axis.dilation;  // of a window past its first input
   const bool buffered = reach < kRowBuffer;
   const std::size_t at_once = buffered ? (kRowBuffer - 1 - reach) / axis.stride + 1 : 1;
-  float buffer[kRowBuffer + 1];
+  float buffer[kRowBuffer + 2 * kF32];
+  const float row_count = Fold<float>::kAverage ? divisor(args, pixel, 0, 2) : 1.0f;
   for (std::size_t o0 = 0; o0 < axis.output; o0 += at_once) {
     const std::size_t o1 = smaller(o0 + at_once, axis.output);
     const std::ptrdiff_t first = first_input(axis, o0);
@@ -95,10 +101,12 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
         const std::size_t last = axis.input - 1 - reach + static_cast<std::size_t>(axis.pad);
         const std::size_t count = smaller(last / axis.stride + 1, o1) - o;
         const float* columns = buffer + (static_cast<std::size_t>(first_input(axis, o)) - begin);
-        pixel.at[2] = o;
-        const float divide_by = Fold<float>::kAverage ? divisor(args, pixel) : 1.0f;
-        o += axis.stride == 1 ? pool_stretch<Fold, 1>(axis, columns, count, divide_by, y + o)
-                              : pool_stretch<Fold, 2>(axis, columns, count, divide_by, y + o);
+        const float divide_by = row_count * static_cast<float>(axis.taps);
+        if (axis.stride == 1)
+          pool_stretch<Fold, 1>(axis, columns, count, divide_by, y + o);
+        else
+          pool_stretch<Fold, 2>(axis, columns, count, divide_by, y + o);
+        o += count;
         if (o == o1) break;
       }
       pixel.at[2] = o;
@@ -110,7 +118,8 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
                           : fold_column<Fold, float>(args.window, rows, at,
                                                      [](const float* p) { return *p; }));
       }
-      y[o] = Fold<float>::kAverage ? fold.value() / divisor(args, pixel) : fold.value();
+      y[o] = Fold<float>::kAverage ? fold.value() / (row_count * divisor(args, pixel, 2, 3))
+                                   : fold.value();
     }
   }
 }

@@ -46,9 +46,11 @@ SDX_INLINE std::size_t counted_taps(const WindowAxis& axis, std::ptrdiff_t pad_e
   return range.end - range.begin;
 }
 
-SDX_INLINE float divisor(const PoolArgs& args, const Pixel& pixel) {
+// The part of the divisor that axes [begin, end) make.
+SDX_INLINE float divisor(const PoolArgs& args, const Pixel& pixel, std::size_t begin = 0,
+                         std::size_t end = 3) {
   float count = 1;
-  for (std::size_t d = 0; d < 3; ++d)
+  for (std::size_t d = begin; d < end; ++d)
     count *= static_cast<float>(
         counted_taps(args.window.axis[d], args.pad_end[d], args.count_padding, pixel.at[d]));
   return count;

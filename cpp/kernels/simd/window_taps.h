@@ -56,8 +56,12 @@ SDX_INLINE TapRange inside_taps(const WindowAxis& axis, std::size_t o) {
   const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis.dilation);
   const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(axis.input);
   const std::ptrdiff_t taps = static_cast<std::ptrdiff_t>(axis.taps);
-  std::ptrdiff_t begin = first >= 0 ? 0 : (-first + step - 1) / step;
-  std::ptrdiff_t end = first >= size ? 0 : (size - first + step - 1) / step;
+  std::ptrdiff_t begin = first >= 0 ? 0 : -first;
+  std::ptrdiff_t end = first >= size ? 0 : size - first;
+  if (step != 1) {
+    begin = (begin + step - 1) / step;
+    end = (end + step - 1) / step;
+  }
   if (end > taps) end = taps;
   if (begin > end) begin = end;
   return {static_cast<std::size_t>(begin), static_cast<std::size_t>(end)};
