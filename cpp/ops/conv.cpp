@@ -78,10 +78,7 @@ class Conv final : public Op {
   }
 
   double flops(const PrepareContext& ctx) const override {
-    const Shape& w = ctx.shape(1);
-    const double taps =
-        static_cast<double>(element_count(w)) / static_cast<double>(std::max<int64_t>(1, w[0]));
-    return 2 * taps * static_cast<double>(element_count(ctx.output_shape(0)));
+    return window_flops(ctx.shape(1), element_count(ctx.output_shape(0)));
   }
 
   Step prepare(PrepareContext& ctx) const override {

@@ -303,10 +303,7 @@ class ConvTranspose final : public Op {
   }
 
   double flops(const PrepareContext& ctx) const override {
-    const Shape& w = ctx.shape(1);
-    const double taps =
-        static_cast<double>(element_count(w)) / static_cast<double>(std::max<int64_t>(1, w[0]));
-    return 2 * taps * static_cast<double>(ctx.count(0));
+    return window_flops(ctx.shape(1), ctx.count(0));
   }
 
   Step prepare(PrepareContext& ctx) const override {

@@ -51,6 +51,10 @@ AxisWindow resolve_axis(const WindowAttributes& attrs, std::size_t axis, int64_t
 // lie pixel_step floats apart. Throws `unsupported` for more.
 kernels::Window kernel_window(const std::vector<AxisWindow>& axes, int64_t pixel_step);
 
+// Operations of weights [.., .., taps], one slice of which along the first axis meets each of
+// `count` elements.
+double window_flops(const Shape& weights, int64_t count);
+
 // Whether the attributes ask for channels-last tensors: `layout`, "NCHW" or "NHWC".
 bool is_channels_last(const Attributes& attrs);
 

@@ -132,6 +132,11 @@ kernels::Window kernel_window(const std::vector<AxisWindow>& axes, int64_t pixel
   return window;
 }
 
+double window_flops(const Shape& weights, int64_t count) {
+  const auto slices = static_cast<double>(std::max<int64_t>(1, weights[0]));
+  return 2 * static_cast<double>(element_count(weights)) / slices * static_cast<double>(count);
+}
+
 bool is_channels_last(const Attributes& attrs) {
   const std::string layout = attrs.get("layout", "NCHW");
   check(layout == "NCHW" || layout == "NHWC", "layout is '", layout, "'");
