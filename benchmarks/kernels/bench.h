@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,9 +30,12 @@ class Buffer {
 // Floats in (-2, 2), the same in every run.
 Buffer<float> random_floats(std::size_t count);
 
+// Of one call. Integer products have peaks of their own, so no share is shown for them.
 struct Work {
   double flops = 0;
   double bytes = 0;
+  bool integer = false;
+  bool cold = false;  // the bytes come from memory, however few
 };
 
 class Bench {
@@ -44,8 +48,16 @@ class Bench {
             const std::function<void()>& run) const;
 
  private:
+  // What a tier can do at most, measured when first asked for.
+  struct Roof {
+    double flops = 0;                              // a second
+    std::vector<std::pair<double, double>> bytes;  // read again and again; a second
+  };
+  double roof_seconds(kernels::Isa isa, const Work& work) const;
+
   std::vector<std::string> words_;
   double seconds_;
+  mutable std::map<kernels::Isa, Roof> roofs_;
 };
 
 void bench_matrix_products(const Bench& bench);
@@ -53,5 +65,12 @@ void bench_convolutions(const Bench& bench);
 void bench_elementwise(const Bench& bench);
 void bench_rows(const Bench& bench);
 void bench_recurrent(const Bench& bench);
+void bench_reductions(const Bench& bench);
+void bench_quantization(const Bench& bench);
+void bench_movement(const Bench& bench);
+void bench_trees(const Bench& bench);
+void bench_int4(const Bench& bench);
+void bench_winograd_phases(const Bench& bench);
+void bench_peaks(const Bench& bench);
 
 }  // namespace sdx::bench

@@ -37,10 +37,20 @@ void binary(const Bench& bench,
 void bench_elementwise(const Bench& bench) {
   using namespace kernels;
   for (const std::size_t count : kCounts) {
-    for (const auto* kernel : {&unary_relu, &unary_exp, &unary_log, &unary_tanh, &unary_erf,
-                               &unary_sigmoid, &unary_gelu, &unary_swish, &unary_sin})
+    for (const auto* kernel : {&unary_relu,         &unary_leaky_relu,  &unary_thresholded_relu,
+                               &unary_clip,         &unary_scale_shift, &unary_abs,
+                               &unary_neg,          &unary_sign,        &unary_floor,
+                               &unary_ceil,         &unary_round,       &unary_sqrt,
+                               &unary_reciprocal,   &unary_square,      &unary_exp,
+                               &unary_log,          &unary_sin,         &unary_cos,
+                               &unary_tanh,         &unary_erf,         &unary_sigmoid,
+                               &unary_gelu,         &unary_gelu_tanh,   &unary_swish,
+                               &unary_hard_sigmoid, &unary_hard_swish,  &unary_elu,
+                               &unary_celu,         &unary_selu,        &unary_softplus,
+                               &unary_softsign,     &unary_mish})
       unary(bench, *kernel, count);
-    for (const auto* kernel : {&binary_add, &binary_mul, &binary_div})
+    for (const auto* kernel : {&binary_add, &binary_sub, &binary_mul, &binary_div, &binary_max,
+                               &binary_min, &binary_prelu, &binary_pow})
       binary(bench, *kernel, count);
   }
 }

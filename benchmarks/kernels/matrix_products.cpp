@@ -17,7 +17,9 @@ struct Size {
   }
 };
 
-constexpr Size kSizes[] = {{1, 768, 768},   {16, 768, 768},  {128, 768, 768}, {128, 3072, 768},
+// Of transformers, of 1x1 and 3x3 convolutions, one that fits no tile, and one of attention.
+constexpr Size kSizes[] = {{1, 768, 768},   {3136, 64, 576}, {10, 10, 64},    {128, 128, 64},
+                           {4, 768, 768},   {16, 768, 768},  {128, 768, 768}, {128, 3072, 768},
                            {512, 512, 512}, {49, 512, 2048}, {77, 13, 333}};
 
 void float_products(const Bench& bench, const Size& size) {
@@ -52,6 +54,45 @@ void float_products(const Bench& bench, const Size& size) {
   }
 }
 
+// Products as a model calls them: every call finds weights that went out of the caches since.
+void cold_products(const Bench& bench, const Size& size) {
+  constexpr std::size_t kCopies = 96;  // 768x768 floats so often are beyond most caches
+  auto a = random_floats(size.m * size.k);
+  auto b = random_floats(size.k * size.n);
+  Buffer<float> c(size.m * size.n);
+  for (std::size_t tier = 0; tier < kernels::kIsaCount; ++tier) {
+    const auto [isa, run] = kernels::gemm_packed.variants[tier];
+    if (isa > kernels::host_isa()) break;
+    const kernels::GemmTiling tiling = kernels::gemm_tiling.variants[tier].run();
+    const std::size_t panels = kernels::panel_count(tiling, size.n);
+    const std::size_t floats = kernels::packed_b_floats(tiling, size.k, size.n);
+    Buffer<float> packed(kCopies * floats);
+    for (std::size_t copy = 0; copy < kCopies; ++copy)
+      kernels::gemm_pack_b.variants[tier].run({.k = size.k,
+                                               .n = size.n,
+                                               .b = b.data(),
+                                               .ldb = size.n,
+                                               .packed = packed.data() + copy * floats},
+                                              0, panels);
+    kernels::GemmArgs args{.m = size.m,
+                           .n = size.n,
+                           .k = size.k,
+                           .a = a.data(),
+                           .lda = size.k,
+                           .b = packed.data(),
+                           .ldb = size.n,
+                           .c = c.data(),
+                           .ldc = size.n};
+    std::size_t copy = 0;
+    Work work = size.work(4);
+    work.cold = true;
+    bench.time("gemm_packed cold", isa, size.text(), work, [&, run = run] {
+      args.b = packed.data() + copy++ % kCopies * floats;
+      run(args, {0, size.m, 0, panels});
+    });
+  }
+}
+
 void int8_products(const Bench& bench, const Size& size) {
   Buffer<uint8_t> a(size.m * size.k, 3);
   Buffer<int8_t> b(size.k * size.n, -2);
@@ -75,8 +116,10 @@ void int8_products(const Bench& bench, const Size& size) {
   args.epilogue.out = c.data();
   args.epilogue.out_stride = size.n;
   args.epilogue.column_sums = sums.data();
+  Work work = size.work(1);
+  work.integer = true;
   for (const auto& [isa, run] : kernels::int8_gemm.variants) {
-    bench.time("int8_gemm", isa, size.text(), size.work(1), [&, run = run] { run(args); });
+    bench.time("int8_gemm", isa, size.text(), work, [&, run = run] { run(args); });
   }
 }
 
@@ -84,6 +127,8 @@ void int8_products(const Bench& bench, const Size& size) {
 
 void bench_matrix_products(const Bench& bench) {
   for (const Size& size : kSizes) float_products(bench, size);
+  for (const Size& size : kSizes)
+    if (size.n == 768) cold_products(bench, size);
   for (const Size& size : kSizes) int8_products(bench, size);
 }
 

@@ -23,9 +23,22 @@ std::vector<float*> rows_of(Buffer<float>& buffer, std::size_t rows, std::size_t
   return pointers;
 }
 
+void packs(const Bench& bench, const Case& c, std::size_t hidden) {
+  const std::size_t count = c.gates * hidden * hidden;
+  auto weights = random_floats(count);
+  for (const auto& [isa, run] : kernels::recurrent_pack.variants) {
+    const auto layout = kernels::recurrent_layout.resolve(isa)(c.cell, hidden);
+    Buffer<float> packed(layout.panels * layout.panel_floats);
+    bench.time("recurrent_pack", isa, std::string(c.name) + " " + std::to_string(hidden),
+               {0, 8 * static_cast<double>(count)},
+               [&, run = run] { run(c.cell, hidden, weights.data(), packed.data()); });
+  }
+}
+
 }  // namespace
 
 void bench_recurrent(const Bench& bench) {
+  for (const Case& c : kCases) packs(bench, c, 256);
   for (const Case& c : kCases)
     for (const std::size_t hidden : kHidden)
       for (const std::size_t rows : kRows)

@@ -1,8 +1,7 @@
-// Softmax, normalisations and reductions over rows.
+// Softmax, normalisations and inner products over rows.
 #include "bench.h"
 #include "kernels/dots.h"
 #include "kernels/norm.h"
-#include "kernels/reduce.h"
 #include "kernels/softmax.h"
 
 namespace sdx::bench {
@@ -61,12 +60,6 @@ void bench_rows(const Bench& bench) {
     for (const auto* kernel : {&kernels::layer_norm_rows, &kernels::rms_norm_rows}) {
       for (const auto& [isa, run] : kernel->variants)
         bench.time(kernel->name, isa, shape.text(), work, [&, run = run] { run(args); });
-    }
-    for (const auto* kernel : {&kernels::reduce_sum_rows, &kernels::reduce_max_rows}) {
-      for (const auto& [isa, run] : kernel->variants) {
-        bench.time(kernel->name, isa, shape.text(), {shape.count(), 4 * shape.count()},
-                   [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols); });
-      }
     }
   }
 }
