@@ -104,7 +104,11 @@ AxisWindow resolve_axis(const WindowAttributes& attrs, std::size_t axis, int64_t
   const int64_t room = checked_add(input, result.pad_begin + result.pad_end) - extent;
   check(room >= -step, "a window that spans ", extent, " does not fit an input of ", input,
         " padded by ", result.pad_begin, " and ", result.pad_end);
-  if (room < 0) return result;
+  if (room < 0) {
+    // Rounded up, a window that is larger than all there is still counts once.
+    result.output = attrs.ceil_mode && room > -step && input + result.pad_begin > 0;
+    return result;
+  }
   result.output = room / step + 1;
   if (attrs.ceil_mode && room % step != 0 && result.output * step < input + result.pad_begin)
     ++result.output;

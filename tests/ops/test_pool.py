@@ -15,6 +15,8 @@ CASES = [
         (1, 2, 6, 6),
         {"kernel_shape": [2, 2], "strides": [3, 3], "ceil_mode": 1, "pads": [1, 1, 1, 1]},
     ),
+    # One window, larger than the image: how networks average over all pixels of any size.
+    ((1, 2, 7, 6), {"kernel_shape": [20, 20], "strides": [20, 20], "ceil_mode": 1}),
     ((1, 2, 12, 12), {"kernel_shape": [3, 3], "dilations": [2, 3], "pads": [1, 2, 1, 2]}),
     ((1, 2, 20), {"kernel_shape": [5], "strides": [3], "pads": [2, 2]}),
     ((1, 2, 6, 7, 8), {"kernel_shape": [2, 3, 2], "strides": [2, 2, 1]}),
