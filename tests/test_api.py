@@ -296,6 +296,20 @@ def test_profiles_print_as_tables(two: sardonyx.Model) -> None:
     assert len(profile.table(1).splitlines()) <= 4
 
 
+def test_strict_models_convolve_without_winograd() -> None:
+    x, w = randn(1, 64, 56, 56), randn(64, 64, 3, 3)
+    model = make_model("Conv", [x, w], constants=[1], attrs={"pads": [1, 1, 1, 1]})
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded[0], (3, 3), axis=(1, 2))
+    exact = np.tensordot(w.astype(np.float64), windows, ([1, 2, 3], [0, 3, 4]))
+    for precision in ("strict", "float32", "fast"):
+        made = sardonyx.load(model, precision=precision)
+        assert ("strict" in made._session.graph_text()) == (precision == "strict")
+        assert np.abs(made(x)[0] - exact).max() < 1e-5 * np.abs(exact).max()
+    with pytest.raises(ValueError, match="precision: expected"):
+        sardonyx.load(model, precision="exact")  # type: ignore[arg-type]
+
+
 def test_errors_have_their_python_kinds() -> None:
     assert issubclass(sardonyx.Error, RuntimeError)
     assert issubclass(sardonyx.InvalidArgument, ValueError)

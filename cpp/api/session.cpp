@@ -35,6 +35,7 @@ struct Engine {
     passes::PipelineOptions pipeline;
     pipeline.level = options.level;
     pipeline.skip = options.passes;
+    pipeline.strict = options.precision == Precision::strict;
     passes::run_pipeline(graph, pipeline);
     model.forget_files();
     pack_graph(graph);

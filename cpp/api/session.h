@@ -14,15 +14,17 @@
 
 namespace sdx {
 
-// strict: no reassociation across threads, no Winograd. fast: coarser number formats where they are
-// faster; until those exist, the same as float32.
+// float32: within 1e-5 of exact arithmetic for well-conditioned models. strict: convolutions
+// without Winograd's transforms besides, whose rounding is larger. fast: coarser number formats
+// where they are faster; until those exist, the same as float32. Results never depend on the number
+// of threads.
 enum class Precision { strict, float32, fast };
 
 struct Options {
   int threads = 0;  // 0: as many as the process may use
   Precision precision = Precision::float32;
-  int level = 2;        // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
-  std::string passes;   // passes to leave out: "-fuse_activation,-fold_constants"
+  int level = 2;       // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
+  std::string passes;  // passes to leave out: "-fuse_activation,-fold_constants"
   std::function<void(std::string_view)> log;  // warnings; none are written without it
 };
 
@@ -41,14 +43,14 @@ struct ValueInfo {
 };
 
 struct StepProfile {
-  std::string node;      // the node's name
+  std::string node;                // the node's name
   std::vector<std::string> nodes;  // of the file that it stands for, by name
-  std::string op;        // "Conv", "com.microsoft::Gelu"
-  std::string shapes;    // "[1, 3, 224, 224], [64, 3, 7, 7] -> [1, 64, 112, 112]"
+  std::string op;                  // "Conv", "com.microsoft::Gelu"
+  std::string shapes;              // "[1, 3, 224, 224], [64, 3, 7, 7] -> [1, 64, 112, 112]"
   int64_t calls = 0;
-  double begin = 0;      // seconds since the run began
-  double seconds = 0;    // sum over calls
-  double flops = 0;      // of one call; 0 where not counted
+  double begin = 0;    // seconds since the run began
+  double seconds = 0;  // sum over calls
+  double flops = 0;    // of one call; 0 where not counted
   // Read and written by one call: values that are computed or given, and constants.
   double value_bytes = 0, constant_bytes = 0;
 };

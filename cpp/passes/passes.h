@@ -12,6 +12,7 @@ bool fold_constants(Graph& graph);     // nodes whose inputs never change become
 bool bypass_identities(Graph& graph);  // nodes that only rename their input go
 bool erase_dead(Graph& graph);         // nodes and values that nothing uses go
 bool merge_duplicates(Graph& graph);   // nodes that compute the same thing become one
+bool forbid_winograd(Graph& graph);    // convolutions keep to sums of products
 bool fold_batch_norm(Graph& graph);    // into the weights of the convolution before
 bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
 bool fuse_silu(Graph& graph);          // x * Sigmoid(x)

@@ -79,6 +79,12 @@ void run_all(Graph& graph, const PipelineOptions& options, int from, int to) {
     for (const auto& [name, subgraph] : node->subgraphs()) run_all(*subgraph, options, from, to);
 }
 
+void make_strict(Graph& graph) {
+  forbid_winograd(graph);
+  for (const Node* node : graph.nodes())
+    for (const auto& [name, subgraph] : node->subgraphs()) make_strict(*subgraph);
+}
+
 }  // namespace
 
 std::span<const Pass> all_passes() { return kPasses; }
@@ -86,6 +92,7 @@ std::span<const Pass> all_passes() { return kPasses; }
 void run_pipeline(Graph& graph, const PipelineOptions& options) {
   check_names(options.skip);
   run_all(graph, options, 0, 0);
+  if (options.strict) make_strict(graph);
   run_all(graph, options, 1, options.level);
 }
 

@@ -24,8 +24,9 @@ std::span<const Pass> all_passes();
 
 struct PipelineOptions {
   int level = 2;
-  std::string skip;      // "-fuse_activation,-fold_constants"; level 0 passes cannot be skipped
-  bool verify = false;   // check the graph after every pass
+  std::string skip;     // "-fuse_activation,-fold_constants"; level 0 passes cannot be skipped
+  bool strict = false;  // forbid_winograd first: its rounding is larger
+  bool verify = false;  // check the graph after every pass
   // Called after every pass that changed the graph.
   std::function<void(std::string_view pass, const Graph& graph)> observe;
 };

@@ -114,8 +114,8 @@ def load(
     """Loads a model from a path, bytes, a file open for reading, or an onnx.ModelProto.
 
     threads:   at most so many threads a run; as many as the process may use when None
-    precision: "strict" keeps to the order of operations of the file, "fast" allows coarser number
-               formats where they are faster
+    precision: "strict" convolves without Winograd's transforms, whose rounding is larger; "fast"
+               allows coarser number formats where they are faster
     level:     0 runs the graph as it is, 1 rewrites it exactly, 2 fuses and lays out as well
     passes:    rewrites to leave out: "-fuse_activation"
 
