@@ -1,5 +1,6 @@
 #include <array>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "passes/epilogue.h"
 #include "passes/match.h"
@@ -22,17 +23,19 @@ class ChannelsLast {
     for (Node* node : graph_.nodes()) convert(*node);
     // Last ones first: whoever reads a twin through the old value still stands.
     for (auto it = converted_.rbegin(); it != converted_.rend(); ++it) {
-      Value* old = (*it)->output(0);
-      if (!old->users().empty() || old->is_graph_output()) {
+      for (Value* old : (*it)->outputs()) {
+        if (!old || (old->users().empty() && !old->is_graph_output())) continue;
         // Right behind the twin, whose producer comes directly before the old node.
         Node* back = graph_.insert_before(
-            *it, {.op_type = "Transpose", .inputs = {twins_.at(old)}, .attrs = permutation(old, false)});
+            *it,
+            {.op_type = "Transpose", .inputs = {twins_.at(old)}, .attrs = permutation(old, false)});
         graph_.replace_uses(old, back->output(0));
       }
       graph_.erase(*it);
     }
-    if (!converted_.empty()) graph_.erase_dead();
-    return !converted_.empty();
+    changed_ |= !converted_.empty();
+    if (changed_) graph_.erase_dead();
+    return changed_;
   }
 
  private:
@@ -42,7 +45,7 @@ class ChannelsLast {
                : 0;
   }
 
-  // To channels last: [0, 2, 3, 1]; back: [0, 3, 1, 2].
+  // To channels last: [0, 2, 3, 1]; back: [0, 3, 1, 2]; likewise for other ranks from 3 on.
   static Attributes permutation(const Value* value, bool to_last) {
     const auto rank = static_cast<int64_t>(rank_of(value));
     std::vector<int64_t> perm{0};
@@ -59,6 +62,14 @@ class ChannelsLast {
     return axis == 0 ? 0 : axis == 1 ? rank - 1 : axis - 1;
   }
 
+  // Whether all but images and channels have size 1: such a value turns without being moved.
+  static bool is_pixel(const Value* value) {
+    const std::size_t rank = rank_of(value);
+    for (std::size_t i = 2; i < rank; ++i)
+      if (!((*value->type().shape)[i] == Dim(1))) return false;
+    return rank > 2;
+  }
+
   bool has_twin(const Value* value) const { return twins_.contains(value); }
 
   // The value channels-last; made in front of `before` where no node made it.
@@ -73,8 +84,71 @@ class ChannelsLast {
   void convert(Node& node) {
     if (node.outputs().empty() || !node.output(0)) return;
     if (convert_window(node) || convert_elementwise(node) || convert_axis(node) ||
-        convert_resize(node))
+        convert_resize(node) || convert_slice(node) || convert_split(node) ||
+        convert_reshape(node) || convert_shuffle(node) || convert_depth_to_space(node) ||
+        convert_norm(node) || convert_pad(node))
       converted_.push_back(&node);
+    else
+      changed_ |= replace(node);
+  }
+
+  // Adds a node in front of `before` and gives its first output.
+  Value* add(Node* before, NodeSpec spec) {
+    return graph_.insert_before(before, std::move(spec))->output(0);
+  }
+  Value* integers(std::vector<int64_t> list) {
+    return graph_.add_constant("", Tensor::of<int64_t>(list));
+  }
+  Value* reshaped(Node* before, Value* value, std::vector<int64_t> shape) {
+    return add(before,
+               {.op_type = "Reshape", .inputs = {value, integers(std::move(shape))}, .opset = 13});
+  }
+  Value* transposed(Node* before, Value* value, std::vector<int64_t> perm) {
+    Attributes attrs;
+    attrs.set("perm", std::move(perm));
+    return add(before, {.op_type = "Transpose", .inputs = {value}, .attrs = std::move(attrs)});
+  }
+
+  // Whether the node turns channels-first into channels-last, or back.
+  static bool turns(const Node& node, bool to_last) {
+    if (!node.is("Transpose") || rank_of(node.input(0)) < 3) return false;
+    return node.attrs().ints("perm") == permutation(node.input(0), to_last).ints("perm");
+  }
+
+  // What needs no twin: transpositions of the model's own, and means of all pixels that keep no
+  // axes of them.
+  bool replace(Node& node) {
+    const bool twin_known = has_twin(node.input(0));
+    if (twin_known && turns(node, true)) {
+      graph_.replace_uses(node.output(0), twins_.at(node.input(0)));
+      return true;
+    }
+    if (turns(node, false)) {
+      twins_[node.output(0)] = node.input(0);
+      lent_.insert(node.output(0));
+    }
+    if (!twin_known) return false;
+    if ((node.is("ReduceMean") || node.is("ReduceMax") || node.is("ReduceSum")) &&
+        rank_of(node.input(0)) == 4 && node.attrs().get("keepdims", 1) == 0) {
+      const auto axes = attribute_or_input(node, "axes", 1);
+      if (!axes || axes->size() != 2) return false;
+      NodeSpec spec{.op_type = node.op_type(),
+                    .inputs = node.inputs(),
+                    .attrs = node.attrs(),
+                    .name = node.name(),
+                    .opset = node.opset()};
+      std::vector<int64_t> moved;
+      for (const int64_t axis : *axes) moved.push_back(axis_to_last(axis, 4));
+      if ((moved[0] != 1 || moved[1] != 2) && (moved[0] != 2 || moved[1] != 1)) return false;
+      spec.inputs[0] = twins_.at(node.input(0));
+      if (node.attrs().has("axes"))
+        spec.attrs.set("axes", moved);
+      else
+        spec.inputs[1] = integers(std::move(moved));
+      graph_.replace_uses(node.output(0), add(&node, std::move(spec)));
+      return true;
+    }
+    return false;
   }
 
   void join(Node& node, NodeSpec spec) {
@@ -113,7 +187,8 @@ class ChannelsLast {
       spec.attrs.set("turns_input", int64_t{1});
     else
       spec.inputs[0] = twin(node.input(0), &node);
-    if (!bytes && spec.inputs.size() > 3 && spec.inputs[3]) spec.inputs[3] = twin(node.input(3), &node);
+    if (!bytes && spec.inputs.size() > 3 && spec.inputs[3])
+      spec.inputs[3] = twin(node.input(3), &node);
     spec.attrs.set("layout", std::string("NHWC"));
     join(node, std::move(spec));
     return true;
@@ -124,25 +199,33 @@ class ChannelsLast {
   bool convert_elementwise(Node& node) {
     if (!node.traits().elementwise || node.outputs().size() != 1) return false;
     const std::size_t rank = rank_of(node.output(0));
-    if (rank != 4) return false;
-    bool any = false;
-    for (const Value* input : node.inputs()) any |= input && has_twin(input);
+    if (rank < 3) return false;
+    // A value that the model itself turned is no reason to turn another one.
+    bool any = false, own_layout = rank == 4;
+    for (const Value* input : node.inputs()) {
+      any |= input && has_twin(input) && rank_of(input) == rank;
+      own_layout &= !input || !lent_.contains(input);
+    }
     if (!any) return false;
     for (const Value* input : node.inputs()) {
-      if (!input || has_twin(input)) continue;
+      if (!input) continue;
       const std::size_t own = rank_of(input);
+      if (has_twin(input) && own == rank) continue;
+      if (!own_layout && !input->is_constant() && own != 0 && !is_pixel(input)) return false;
       const bool scalar = input->type().shape && own == 0;
       const bool one = input->is_constant() && input->constant()->count() == 1;
       if (!scalar && !one && !(input->is_constant() && own <= rank) && own != rank) return false;
     }
-    NodeSpec spec{.op_type = node.op_type(), .inputs = node.inputs(), .attrs = node.attrs(),
+    NodeSpec spec{.op_type = node.op_type(),
+                  .inputs = node.inputs(),
+                  .attrs = node.attrs(),
                   .domain = node.domain()};
     for (Value*& input : spec.inputs) {
       if (!input) continue;
       const std::size_t own = rank_of(input);
       if (own == 0 || (!has_twin(input) && input->is_constant() && input->constant()->count() == 1))
         continue;
-      if (own < rank) {
+      if (own < rank && input->is_constant()) {
         // [C, 1, 1] stands for [1, C, 1, 1].
         Shape padded(rank - own, 1);
         for (const int64_t dim : input->constant()->shape()) padded.push_back(dim);
@@ -157,15 +240,16 @@ class ChannelsLast {
   // Operators along one axis, or a list of them, named by attribute or constant input.
   bool convert_axis(Node& node) {
     const std::size_t rank = rank_of(node.input(0));
-    if (rank != 4 || !node.domain().empty()) return false;
+    if (rank < 3 || !node.domain().empty()) return false;
     if (!has_twin(node.input(0))) return false;
+    const auto own_rank = static_cast<int64_t>(rank);
     NodeSpec spec{.op_type = node.op_type(), .inputs = node.inputs(), .attrs = node.attrs()};
     const auto axis_attribute = [&](int64_t fallback) {
-      spec.attrs.set("axis", axis_to_last(node.attrs().get<int64_t>("axis", fallback), 4));
+      spec.attrs.set("axis", axis_to_last(node.attrs().get<int64_t>("axis", fallback), own_rank));
     };
     if (node.is("Concat")) {
       for (Value* input : node.inputs())
-        if (rank_of(input) != 4) return false;
+        if (rank_of(input) != rank || (rank != 4 && !has_twin(input))) return false;
       axis_attribute(1);
       for (Value*& input : spec.inputs) input = twin(input, &node);
     } else if (node.is("Softmax") || node.is("LogSoftmax")) {
@@ -180,7 +264,7 @@ class ChannelsLast {
       const auto axes = attribute_or_input(node, "axes", 1);
       if (!axes || axes->empty() || node.attrs().get("keepdims", 1) != 1) return false;
       std::vector<int64_t> moved;
-      for (const int64_t axis : *axes) moved.push_back(axis_to_last(axis, 4));
+      for (const int64_t axis : *axes) moved.push_back(axis_to_last(axis, own_rank));
       spec.inputs[0] = twin(node.input(0), &node);
       if (node.attrs().has("axes"))
         spec.attrs.set("axes", moved);
@@ -220,9 +304,149 @@ class ChannelsLast {
     return true;
   }
 
+  // Bounds by axis, the axes listed or all from the first on.
+  bool convert_slice(Node& node) {
+    const std::size_t rank = rank_of(node.input(0));
+    if (!node.is("Slice") || node.opset() < 10 || rank < 3 || !has_twin(node.input(0)))
+      return false;
+    const auto axes = node.input(3) ? attribute_or_input(node, "axes", 3) : std::nullopt;
+    if (!axes) return false;
+    NodeSpec spec{.op_type = "Slice", .inputs = node.inputs()};
+    std::vector<int64_t> moved;
+    for (const int64_t axis : *axes)
+      moved.push_back(axis_to_last(axis, static_cast<int64_t>(rank)));
+    spec.inputs[0] = twin(node.input(0), &node);
+    spec.inputs[3] = integers(std::move(moved));
+    join(node, std::move(spec));
+    return true;
+  }
+
+  bool convert_split(Node& node) {
+    const std::size_t rank = rank_of(node.input(0));
+    if (!node.is("Split") || rank < 3 || !has_twin(node.input(0))) return false;
+    NodeSpec spec{.op_type = "Split",
+                  .inputs = node.inputs(),
+                  .attrs = node.attrs(),
+                  .name = node.name(),
+                  .opset = node.opset()};
+    spec.inputs[0] = twin(node.input(0), &node);
+    spec.attrs.set("axis",
+                   axis_to_last(node.attrs().get<int64_t>("axis", 0), static_cast<int64_t>(rank)));
+    spec.outputs.clear();
+    for (const Value* output : node.outputs()) {
+      if (!output) return false;
+      spec.outputs.push_back(output->name() + "/channels_last");
+    }
+    const Node* split = graph_.insert_before(&node, std::move(spec));
+    for (std::size_t i = 0; i < node.outputs().size(); ++i)
+      twins_[node.output(i)] = split->output(i);
+    return true;
+  }
+
+  // Factors a channel, by layout.
+  bool convert_norm(Node& node) {
+    if (!node.is("NormFactors", "sardonyx") || !has_twin(node.input(0))) return false;
+    NodeSpec spec{.op_type = "NormFactors",
+                  .inputs = node.inputs(),
+                  .attrs = node.attrs(),
+                  .domain = "sardonyx",
+                  .name = node.name(),
+                  .outputs = {}};
+    spec.inputs[0] = twins_.at(node.input(0));
+    spec.attrs.set("layout", std::string("NHWC"));
+    for (const Value* output : node.outputs())
+      spec.outputs.push_back(output->name() + "/channels_last");
+    const Node* factors = graph_.insert_before(&node, std::move(spec));
+    for (std::size_t i = 0; i < node.outputs().size(); ++i)
+      twins_[node.output(i)] = factors->output(i);
+    return true;
+  }
+
+  // Items before the axes, then items after them.
+  bool convert_pad(Node& node) {
+    if (!node.is("Pad") || node.opset() < 11 || !has_twin(node.input(0)) || node.input(3) ||
+        rank_of(node.input(0)) != 4)
+      return false;
+    const auto pads = attribute_or_input(node, "pads", 1);
+    if (!pads || pads->size() != 8) return false;
+    const std::vector<int64_t>& p = *pads;
+    NodeSpec spec{.op_type = "Pad", .inputs = node.inputs(), .attrs = node.attrs()};
+    spec.inputs[0] = twins_.at(node.input(0));
+    spec.inputs[1] = integers({p[0], p[2], p[3], p[1], p[4], p[6], p[7], p[5]});
+    join(node, std::move(spec));
+    return true;
+  }
+
+  // Reshape that leaves images and channels alone: [n, c, h, w] and [n, c, h * w].
+  bool convert_reshape(Node& node) {
+    if (!node.is("Reshape") || !has_twin(node.input(0)) || !node.output(0)->type().shape)
+      return false;
+    const std::size_t rank = rank_of(node.output(0));
+    if (rank < 3 || rank_of(node.input(0)) < 3) return false;
+    const Dims &from = *node.input(0)->type().shape, &to = *node.output(0)->type().shape;
+    if (!(from[0] == to[0]) || !(from[1] == to[1]) || !to[1].is_known() || to[1].value() <= 0)
+      return false;
+    std::vector<int64_t> shape{0};
+    int open = 0;
+    for (std::size_t i = 2; i < rank; ++i) {
+      if (to[i].value_or(1) <= 0) return false;
+      open += !to[i].is_known();
+      shape.push_back(to[i].value_or(-1));
+    }
+    if (open > 1) return false;
+    shape.push_back(to[1].value());
+    twins_[node.output(0)] = reshaped(&node, twin(node.input(0), &node), std::move(shape));
+    return true;
+  }
+
+  // Channels dealt out to groups: Reshape(Transpose(Reshape(x))) by [n, g, c / g, h, w].
+  bool convert_shuffle(Node& node) {
+    const Node* transpose = node.is("Reshape") ? producer(node.input(0), "Transpose") : nullptr;
+    const Node* reshape = transpose ? producer(transpose->input(0), "Reshape") : nullptr;
+    if (!reshape || !has_twin(reshape->input(0)) || rank_of(reshape->output(0)) != 5 ||
+        transpose->attrs().ints("perm") != std::vector<int64_t>{0, 2, 1, 3, 4})
+      return false;
+    const Type &start = reshape->input(0)->type(), &end = node.output(0)->type();
+    if (!start.shape || !end.shape || start.shape->size() != 4 || !(*start.shape == *end.shape))
+      return false;
+    const Dims &image = *start.shape, &split = *reshape->output(0)->type().shape;
+    if (!image[1].is_known() || !split[1].is_known() || !split[2].is_known() ||
+        split[1].value() <= 0 || !(split[0] == image[0]) || !(split[3] == image[2]) ||
+        !(split[4] == image[3]) || split[1].value() * split[2].value() != image[1].value())
+      return false;
+    Value* groups = reshaped(&node, twins_.at(reshape->input(0)),
+                             {0, 0, 0, split[1].value(), split[2].value()});
+    twins_[node.output(0)] =
+        reshaped(&node, transposed(&node, groups, {0, 1, 2, 4, 3}), {0, 0, 0, image[1].value()});
+    return true;
+  }
+
+  bool convert_depth_to_space(Node& node) {
+    if (!node.is("DepthToSpace") || !has_twin(node.input(0)) || rank_of(node.input(0)) != 4)
+      return false;
+    const Dims &from = *node.input(0)->type().shape, &to = *node.output(0)->type().shape;
+    const int64_t block = node.attrs().get<int64_t>("blocksize", 0);
+    for (std::size_t i = 1; i < 4; ++i)
+      if (!from[i].is_known() || from[i].value() <= 0) return false;
+    const int64_t h = from[2].value(), w = from[3].value(), depth = to[1].value_or(0);
+    if (block < 2 || depth <= 0) return false;
+    // [n, h, w, block, block, depth], or with the depth before the blocks.
+    const bool depth_first = node.attrs().get("mode", "DCR") == "CRD";
+    Value* parts = reshaped(&node, twins_.at(node.input(0)),
+                            depth_first ? std::vector<int64_t>{-1, h, w, depth, block, block}
+                                        : std::vector<int64_t>{-1, h, w, block, block, depth});
+    Value* moved = transposed(&node, parts,
+                              depth_first ? std::vector<int64_t>{0, 1, 4, 2, 5, 3}
+                                          : std::vector<int64_t>{0, 1, 3, 2, 4, 5});
+    twins_[node.output(0)] = reshaped(&node, moved, {-1, h * block, w * block, depth});
+    return true;
+  }
+
   Graph& graph_;
   std::unordered_map<const Value*, Value*> twins_;
+  std::unordered_set<const Value*> lent_;  // twins that the model made itself
   std::vector<Node*> converted_;
+  bool changed_ = false;
 };
 
 }  // namespace

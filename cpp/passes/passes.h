@@ -14,8 +14,11 @@ bool erase_dead(Graph& graph);         // nodes and values that nothing uses go
 bool merge_duplicates(Graph& graph);   // nodes that compute the same thing become one
 bool forbid_winograd(Graph& graph);    // convolutions keep to sums of products
 bool fold_batch_norm(Graph& graph);    // into the weights of the convolution before
+bool expand_batch_norm(Graph& graph);  // elsewhere: a product and a sum
 bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
-bool fuse_silu(Graph& graph);          // x * Sigmoid(x)
+bool fuse_silu(Graph& graph);          // x * Sigmoid(x), x * Tanh(Softplus(x))
+bool fuse_group_norm(Graph& graph);    // its spelling with InstanceNormalization
+bool expand_group_norm(Graph& graph);  // factors, then a product and a sum
 bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
 bool fuse_attention(Graph& graph);     // products around a softmax
 bool join_past(Graph& graph);          // attention puts keys and values behind a past itself
@@ -26,5 +29,6 @@ bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products
 bool fuse_quantized(Graph& graph);     // float operators between (de)quantisation work on bytes
 bool channels_last(Graph& graph);      // NHWC inside regions of convolutions
+bool merge_transposes(Graph& graph);   // one after another becomes one
 
 }  // namespace sdx::passes

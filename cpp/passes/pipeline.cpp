@@ -18,8 +18,10 @@ constexpr Pass kPasses[] = {
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
     {"fold_batch_norm", fold_batch_norm, 2},
+    {"expand_batch_norm", expand_batch_norm, 2},
     {"fuse_gelu", fuse_gelu, 2},
     {"fuse_silu", fuse_silu, 2},
+    {"fuse_group_norm", fuse_group_norm, 2},
     {"fuse_layer_norm", fuse_layer_norm, 2},
     {"fuse_attention", fuse_attention, 2},
     {"join_past", join_past, 2},
@@ -28,9 +30,15 @@ constexpr Pass kPasses[] = {
     {"fuse_bias", fuse_bias, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
+    {"expand_group_norm", expand_group_norm, 2},
     {"expand_fused", expand_ops, 2},  // what fusions made and no kernel took up
     {"channels_last", channels_last, 2},
+    {"merge_transposes", merge_transposes, 2},
     {"fold_constants", fold_constants, 1},  // weights that a layout moved
+    {"fuse_layer_norm", fuse_layer_norm, 2},  // over channels, now the last axis
+    {"fuse_bias", fuse_bias, 2},              // where transpositions stood between
+    {"fuse_residual", fuse_residual, 2},
+    {"fuse_activation", fuse_activation, 2},
     {"erase_dead", erase_dead, 1},
 };
 

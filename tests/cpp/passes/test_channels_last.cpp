@@ -169,8 +169,135 @@ TEST_CASE("what cannot work channels-last is given channels-first") {
   };
   ends("Flatten(%c)");
   ends("DepthToSpace(%c) {blocksize = 1}");
-  ends("ReduceMean(%c) {axes = ints [2, 3], keepdims = 0}");
+  ends("Slice(%c, %from, %to)", "%from: int64[1] = constant [0] %to: int64[1] = constant [1]");
+  ends("Reshape(%c, %to)", "%to: int64[3] = constant [0, -1, 4]");
+  ends("ReduceMean(%c) {axes = ints [1, 2], keepdims = 0}");
   ends("ReduceMean(%c)");
   ends("Shape(%c)");
   ends("Expand(%c, %to)", "%to: int64[5] = constant [2, 1, 3, 4, 4]");
+}
+
+TEST_CASE("slices and parts of channels") {
+  expect_region(R"(%f: int64[2] = constant [0, 1] %e: int64[2] = constant [3, 3]
+    %a: int64[2] = constant [3, 1]
+    %y = Slice(%c, %f, %e, %a))",
+                R"(%f: int64[2] = constant [0, 1] %e: int64[2] = constant [3, 3]
+    %a: int64[2] = constant [2, 3]
+    %t = Slice(%c, %f, %e, %a))");
+  expect_region(R"(%s: int64[2] = constant [1, 2]
+    %p, %q = Split(%c, %s) {axis = 1}
+    %g = Sigmoid(%p)
+    %y = Mul(%g, %q))",
+                R"(%s: int64[2] = constant [1, 2]
+    %p, %q = Split(%c, %s) {axis = 3}
+    %g = Sigmoid(%p)
+    %t = Mul(%g, %q))");
+}
+
+TEST_CASE("channels dealt out to groups, and laid out in space") {
+  const std::string in =
+      "(%x: float32[n, 6, 4, 4]) -> (%y) {%w: float32[4, 6, 1, 1] = constant "
+      "[-5, 2, -2, 5, 1, -3, 4, 0, -4, 3, -1, -5, 2, -2, 5, 1, -3, 4, 0, -4, 3, -1, -5, 2] ";
+  const std::string conv =
+      "%xt = Transpose(%x) " + kTo + R"( %c = sardonyx::FusedConv(%xt, %w) {layout = "NHWC"} )";
+  const std::string back = " %y = Transpose(%t) " + kBack + "}";
+  expect_rewrites(channels_last, in + R"(
+    %split: int64[5] = constant [-1, 2, 2, 4, 4]
+    %whole: int64[4] = constant [0, 4, 4, 4]
+    %c = Conv(%x, %w)
+    %a = Reshape(%c, %split)
+    %b = Transpose(%a) {perm = ints [0, 2, 1, 3, 4]}
+    %y = Reshape(%b, %whole)
+  })",
+                  in + conv + R"(
+    %split: int64[5] = constant [0, 0, 0, 2, 2]
+    %whole: int64[4] = constant [0, 0, 0, 4]
+    %a = Reshape(%c, %split)
+    %b = Transpose(%a) {perm = ints [0, 1, 2, 4, 3]}
+    %t = Reshape(%b, %whole))" +
+                      back);
+  const auto spread = [&](const std::string& mode, const std::string& parts,
+                          const std::string& perm) {
+    expect_rewrites(
+        channels_last,
+        in + "%c = Conv(%x, %w) %y = DepthToSpace(%c) {blocksize = 2, mode = \"" + mode + "\"}}",
+        in + conv + "%parts: int64[6] = constant " + parts + R"(
+    %whole: int64[4] = constant [-1, 8, 8, 1]
+    %a = Reshape(%c, %parts)
+    %b = Transpose(%a) {perm = ints )" +
+            perm + R"(}
+    %t = Reshape(%b, %whole))" +
+            back);
+  };
+  spread("DCR", "[-1, 4, 4, 2, 2, 1]", "[0, 1, 3, 2, 4, 5]");
+  spread("CRD", "[-1, 4, 4, 1, 2, 2]", "[0, 1, 4, 2, 5, 3]");
+}
+
+TEST_CASE("the model's own transpositions meet those of the layout") {
+  const std::string in = "(%x: float32[n, 6, 4, 4]) -> (%y) {" + kWeights;
+  const std::string conv = "%xt = Transpose(%x) " + kTo + " %c = " + kConv;
+  const std::string row = " %scale: float32[3] = constant [1, 2, 3] ";
+  expect_rewrites(channels_last, in + row + R"(
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %l = Transpose(%c) {perm = ints [0, 2, 3, 1]}
+    %n = LayerNormalization(%l, %scale) {axis = -1}
+    %b = Transpose(%n) {perm = ints [0, 3, 1, 2]}
+    %y = Add(%b, %c)
+  })",
+                  in + row + conv + R"(
+    %n = LayerNormalization(%c, %scale) {axis = -1}
+    %t = Add(%n, %c)
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+  // Images as rows of pixels and back.
+  expect_rewrites(channels_last, in + R"(
+    %rows: int64[3] = constant [0, 3, -1]
+    %image: int64[4] = constant [0, 3, 4, 4]
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %f = Reshape(%c, %rows)
+    %p = Transpose(%f) {perm = ints [0, 2, 1]}
+    %s = Softmax(%p)
+    %q = Transpose(%s) {perm = ints [0, 2, 1]}
+    %i = Reshape(%q, %image)
+    %y = Conv(%i, %v)
+  })",
+                  in + conv + R"(
+    %rows: int64[3] = constant [0, 16, 3]
+    %image: int64[4] = constant [0, 4, 4, 3]
+    %p = Reshape(%c, %rows)
+    %s = Softmax(%p)
+    %i = Reshape(%s, %image)
+    %t = sardonyx::FusedConv(%i, %v) {layout = "NHWC"}
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+  // A turned value alone makes no region of elementwise operators beside a value that is not.
+  expect_untouched(channels_last, R"((%x: float32[n, 4, 2], %z: float32[n, 2, 4]) -> (%y) {
+    %t = Transpose(%x) {perm = ints [0, 2, 1]}
+    %y = Add(%t, %z)
+  })");
+}
+
+TEST_CASE("means of all pixels need no layout") {
+  const std::string in = "(%x: float32[n, 6, 4, 4]) -> (%y) {" + kWeights;
+  expect_rewrites(channels_last, in + R"(
+    %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
+    %y = ReduceMean(%c) {axes = ints [2, 3], keepdims = 0}
+  })",
+                  in + "%xt = Transpose(%x) " + kTo + " %c = " + kConv + R"(
+    %y = ReduceMean(%c) {axes = ints [1, 2], keepdims = 0}
+  })",
+                  13);
+}
+
+TEST_CASE("norms and margins by layout") {
+  expect_region(R"(%f, %s = sardonyx::NormFactors(%c, %u, %u) {groups = 3}
+    %m = Mul(%c, %f)
+    %y = Add(%m, %s))",
+                R"(%f, %s = sardonyx::NormFactors(%c, %u, %u) {groups = 3, layout = "NHWC"}
+    %m = Mul(%c, %f)
+    %t = Add(%m, %s))");
+  expect_region(R"(%p: int64[8] = constant [0, 1, 2, 3, 0, 0, 1, 2]
+    %y = Pad(%c, %p) {mode = "reflect"})",
+                R"(%p: int64[8] = constant [0, 2, 3, 1, 0, 1, 2, 0]
+    %t = Pad(%c, %p) {mode = "reflect"})");
 }
