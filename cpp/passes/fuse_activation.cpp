@@ -1,5 +1,3 @@
-#include <limits>
-
 #include "passes/epilogue.h"
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -11,22 +9,6 @@ struct Activation {
   std::string name;
   std::optional<float> alpha = {}, beta = {};
 };
-
-// The bounds of a Clip, whose limits are constants or left out.
-std::optional<Activation> clip(const Node& node) {
-  float high = std::numeric_limits<float>::infinity(), low = -high;
-  if (node.opset() < 11) {
-    low = node.attrs().get("min", static_cast<double>(low));
-    high = node.attrs().get("max", static_cast<double>(high));
-  }
-  for (const std::size_t i : {1, 2}) {
-    if (!node.input(i)) continue;
-    const auto bound = scalar(node.input(i));
-    if (!bound) return std::nullopt;
-    (i == 1 ? low : high) = *bound;
-  }
-  return Activation{"Clip", low, high};
-}
 
 std::optional<Activation> activation_of(const Node& node) {
   if (node.domain() == "com.microsoft") {
@@ -41,7 +23,11 @@ std::optional<Activation> activation_of(const Node& node) {
   if (!node.domain().empty()) return std::nullopt;
   for (const char* name : {"Relu", "Sigmoid", "Tanh", "HardSwish"})
     if (node.op_type() == name) return Activation{name};
-  if (node.op_type() == "Clip") return clip(node);
+  if (node.op_type() == "Clip") {
+    const auto bounds = clip_bounds(node);
+    if (!bounds) return std::nullopt;
+    return Activation{"Clip", bounds->first, bounds->second};
+  }
   if (node.op_type() == "LeakyRelu")
     return Activation{"LeakyRelu", node.attrs().get("alpha", 0.01)};
   if (node.op_type() == "HardSigmoid")

@@ -1,5 +1,7 @@
 #include "passes/match.h"
 
+#include <limits>
+
 namespace sdx::passes {
 
 Node* producer(const Value* value, std::string_view op_type, std::string_view domain) {
@@ -20,6 +22,21 @@ std::optional<float> scalar(const Value* value) {
 bool is_scalar(const Value* value, double number) {
   const auto held = scalar(value);
   return held && is_about(*held, number);
+}
+
+std::optional<std::pair<float, float>> clip_bounds(const Node& node) {
+  float high = std::numeric_limits<float>::infinity(), low = -high;
+  if (node.opset() < 11) {
+    low = node.attrs().get("min", static_cast<double>(low));
+    high = node.attrs().get("max", static_cast<double>(high));
+  }
+  for (const std::size_t i : {1, 2}) {
+    if (!node.input(i)) continue;
+    const auto bound = scalar(node.input(i));
+    if (!bound) return std::nullopt;
+    (i == 1 ? low : high) = *bound;
+  }
+  return std::make_pair(low, high);
 }
 
 bool same_rank(const Value* a, const Value* b) {

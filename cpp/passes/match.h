@@ -25,6 +25,9 @@ inline bool is_about(float held, double number) {
 }
 bool is_scalar(const Value* value, double number);
 
+// The bounds of a Clip of float32, whose limits are constants or left out.
+std::optional<std::pair<float, float>> clip_bounds(const Node& node);
+
 // Whether both ranks are known and equal. A constant of one element may still have the higher rank
 // and broadcast the other operand to it.
 bool same_rank(const Value* a, const Value* b);

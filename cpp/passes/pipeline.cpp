@@ -39,6 +39,7 @@ constexpr Pass kPasses[] = {
     {"fuse_bias", fuse_bias, 2},              // where transpositions stood between
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
+    {"fuse_elementwise", fuse_elementwise, 2},
     {"erase_dead", erase_dead, 1},
 };
 

@@ -29,8 +29,10 @@ TEST_CASE("levels, and passes left out") {
   CHECK(nodes_after({.level = 1, .skip = "", .verify = true, .observe = {}}) == 3);
   CHECK(nodes_after({.level = 2, .skip = "", .verify = true, .observe = {}}) == 1);
   CHECK(nodes_after({.level = 2, .skip = "-fuse_activation", .verify = true, .observe = {}}) == 2);
-  CHECK(nodes_after(
-            {.level = 2, .skip = "-fuse_bias, -erase_dead", .verify = true, .observe = {}}) == 3);
+  CHECK(nodes_after({.level = 2,
+                     .skip = "-fuse_bias, -fold_scale, -fuse_elementwise",
+                     .verify = true,
+                     .observe = {}}) == 3);
   CHECK_THROWS_AS(nodes_after({.level = 2, .skip = "-fuse", .verify = true, .observe = {}}),
                   sdx::Error);
   CHECK_THROWS_AS(nodes_after({.level = 2, .skip = "fuse_bias", .verify = true, .observe = {}}),
