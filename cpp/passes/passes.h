@@ -17,8 +17,10 @@ bool fold_batch_norm(Graph& graph);    // into the weights of the convolution be
 bool expand_batch_norm(Graph& graph);  // elsewhere: a product and a sum
 bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh
 bool fuse_silu(Graph& graph);          // x * Sigmoid(x), x * Tanh(Softplus(x))
+bool fuse_hard_swish(Graph& graph);    // x * Clip(x + 3, 0, 6) / 6
 bool fuse_group_norm(Graph& graph);    // its spelling with InstanceNormalization
 bool expand_group_norm(Graph& graph);  // factors, then a product and a sum
+bool fold_scale(Graph& graph);         // constants behind products into their weights
 bool fuse_layer_norm(Graph& graph);    // its spellings with ReduceMean
 bool fuse_attention(Graph& graph);     // products around a softmax
 bool join_past(Graph& graph);          // attention puts keys and values behind a past itself

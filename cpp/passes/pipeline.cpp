@@ -21,6 +21,7 @@ constexpr Pass kPasses[] = {
     {"expand_batch_norm", expand_batch_norm, 2},
     {"fuse_gelu", fuse_gelu, 2},
     {"fuse_silu", fuse_silu, 2},
+    {"fuse_hard_swish", fuse_hard_swish, 2},
     {"fuse_group_norm", fuse_group_norm, 2},
     {"fuse_layer_norm", fuse_layer_norm, 2},
     {"fuse_attention", fuse_attention, 2},
@@ -28,6 +29,7 @@ constexpr Pass kPasses[] = {
     {"flatten_heads", flatten_heads, 2},
     {"unflatten_products", unflatten_products, 2},
     {"fuse_bias", fuse_bias, 2},
+    {"fold_scale", fold_scale, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
     {"expand_group_norm", expand_group_norm, 2},
@@ -37,6 +39,7 @@ constexpr Pass kPasses[] = {
     {"fold_constants", fold_constants, 1},  // weights that a layout moved
     {"fuse_layer_norm", fuse_layer_norm, 2},  // over channels, now the last axis
     {"fuse_bias", fuse_bias, 2},              // where transpositions stood between
+    {"fold_scale", fold_scale, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
     {"fuse_elementwise", fuse_elementwise, 2},

@@ -26,3 +26,17 @@ TEST_CASE("what only looks like silu stays") {
   expect_untouched(fuse_silu, "(%x: float32[3]) -> (%y) {%s = HardSigmoid(%x) %y = Mul(%x, %s)}");
   expect_untouched(fuse_silu, "(%x: float64[3]) -> (%y) {%s = Sigmoid(%x) %y = Mul(%x, %s)}");
 }
+
+TEST_CASE("the spelling of Mish") {
+  expect_rewrites(fuse_silu, R"((%x: float32[n, 5]) -> (%y) {
+    %s = Softplus(%x)
+    %t = Tanh(%s)
+    %y = Mul(%x, %t)
+  })",
+                  "(%x: float32[n, 5]) -> (%y) {%y = Mish(%x)}");
+  expect_untouched(fuse_silu, R"((%x: float32[n, 5], %z: float32[n, 5]) -> (%y) {
+    %s = Softplus(%x)
+    %t = Tanh(%s)
+    %y = Mul(%z, %t)
+  })");
+}
