@@ -15,7 +15,6 @@ constexpr int64_t kLeastTiles = 2, kMostTiles = 8;
 constexpr int64_t kRaggedTiles = 4;  // where rows see different keys: so many share a block
 constexpr int64_t kDotRows = 8;      // up to so many rows, packing the keys does not pay
 constexpr int64_t kManyHeads = 8;
-constexpr int64_t kCloseRows = 256;  // rows of values further apart are copied for many blocks
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // A key masked by this much has no weight beside one masked by no more than kAlive.
 constexpr float kDead = -1e8f, kAlive = -1e4f;
@@ -85,10 +84,14 @@ AttentionCore::AttentionCore(const AttentionShape& shape) : s_(shape) {
   const int64_t heads = s_.batch * (stacked_ ? s_.kv_heads : s_.heads);
   const double cost = gemm_cost(block_rows_, s_.keys, s_.head_size + s_.value_size) +
                       static_cast<double>(block_rows_ * s_.keys) / 2;
-  split_ = split_work(heads * row_blocks_, cost, heads >= kManyHeads ? row_blocks_ : 1);
+  // Few chunks, since each makes the keys of its heads ready.
+  const int64_t parts =
+      std::clamp<int64_t>(kManyHeads / std::max<int64_t>(heads, 1), 1, kManyHeads);
+  const int64_t grain = std::max<int64_t>((row_blocks_ + parts - 1) / parts, 1);
+  split_ = split_work(heads * row_blocks_, cost, grain);
   if (split_.chunks > kChunks) {
-    const int64_t grain = heads >= kManyHeads ? row_blocks_ : 1;
-    split_.step = (heads * row_blocks_ / grain + kChunks - 1) / kChunks * grain;
+    const int64_t grains = (split_.items + grain - 1) / grain;
+    split_.step = (grains + kChunks - 1) / kChunks * grain;
     split_.chunks = (split_.items + split_.step - 1) / split_.step;
   }
   if (s_.mask != MaskKind::none && s_.scores == ScoreOutput::none && s_.keys < (int64_t{1} << 31)) {
@@ -98,7 +101,7 @@ AttentionCore::AttentionCore(const AttentionShape& shape) : s_(shape) {
     span_floats_ = round_up(checked_mul(span_batches_ * span_heads_ * span_queries_, 2), 16);
   }
   if (packed_) packed_floats_ = round_up(gemm_.packed_floats(s_.head_size, s_.keys), 16);
-  if (row_blocks_ > 1 && s_.v.row > kCloseRows && s_.value_size <= kCloseRows)
+  if (row_blocks_ > 1 && s_.v.row > s_.value_size)
     value_floats_ = round_up(checked_mul(s_.keys, s_.value_size), 16);
   const int64_t most_keys = round_up(s_.keys, static_cast<int64_t>(gemm_.tiling.columns));
   score_floats_ = round_up(checked_mul(block_rows_, most_keys), 16);
@@ -201,7 +204,8 @@ void AttentionCore::run(const Frame& f, const AttentionData& data, float* scratc
   });
 }
 
-// What all blocks of a head share: its keys packed, its values side by side.
+// What all blocks of a head share: its keys packed, and its values side by side: rows that lie a
+// power of two apart would drive each other out of the cache.
 void AttentionCore::make_ready(const AttentionData& data, const Block& block,
                                const Buffers& buffers) const {
   const int64_t kv_head = block.head / s_.group();
