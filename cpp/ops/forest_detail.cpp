@@ -146,7 +146,8 @@ bool has_nan(const T* x, int64_t count) {
 }  // namespace
 
 template <class T>
-Forest<T>::Forest(const TreeModel& model) : aggregate_(model.aggregate), targets_(model.targets) {
+Forest<T>::Forest(TreeModel model)
+    : sets_(model), aggregate_(model.aggregate), targets_(model.targets) {
   if constexpr (std::is_same_v<T, float>) {
     walk_rows_ = kernels::walk_rows_f32.resolve();
     walk_trees_ = kernels::walk_trees_f32.resolve();
@@ -157,6 +158,7 @@ Forest<T>::Forest(const TreeModel& model) : aggregate_(model.aggregate), targets
   lay_out(model);
   store_votes(model);
   group();
+  columns_ = sets_.columns();
 }
 
 template <class T>
@@ -325,19 +327,31 @@ void Forest<T>::score_rows(const T* x, int64_t columns, int64_t rows, T* scores)
 }
 
 template <class T>
+void Forest<T>::score_known(const T* x, int64_t columns, int64_t rows, T* scores) const {
+  if constexpr (std::is_same_v<T, float>) {
+    if (groups_)
+      return groups_->score(x, columns, rows, any_nan_goes_low_, targets_, scores,
+                            [this](int64_t tree, int64_t trees, const uint32_t* ends, int64_t count,
+                                   float* to) { vote(tree, trees, ends, count, to); });
+  }
+  score_rows(x, columns, rows, scores);
+}
+
+template <class T>
 void Forest<T>::score(const T* x, int64_t columns, int64_t rows, T* scores) const {
   const bool sums = aggregate_ == Aggregate::sum || aggregate_ == Aggregate::average;
   std::fill(scores, scores + rows * targets_, sums ? T(0) : std::numeric_limits<T>::quiet_NaN());
-  if constexpr (std::is_same_v<T, float>) {
-    if (groups_) {
-      groups_->score(x, columns, rows, any_nan_goes_low_, targets_, scores,
-                     [this](int64_t tree, int64_t trees, const uint32_t* ends, int64_t count,
-                            float* to) { vote(tree, trees, ends, count, to); });
-    } else {
-      score_rows(x, columns, rows, scores);
-    }
+  if (sets_.empty()) {
+    score_known(x, columns, rows, scores);
   } else {
-    score_rows(x, columns, rows, scores);
+    constexpr int64_t kExtended = 0x20000 / sizeof(T);  // elements: a part of the cache
+    alignas(64) T extended[kExtended];
+    const int64_t block = kExtended / sets_.width();
+    for (int64_t begin = 0; begin < rows; begin += block) {
+      const int64_t count = std::min(block, rows - begin);
+      sets_.extend(x + begin * columns, columns, count, extended);
+      score_known(extended, sets_.width(), count, scores + begin * targets_);
+    }
   }
   if (aggregate_ == Aggregate::average && tree_count() > 0) {
     for (int64_t i = 0; i < rows * targets_; ++i) scores[i] /= static_cast<T>(tree_count());

@@ -9,6 +9,7 @@
 #include "ir/attributes.h"
 #include "kernels/tree.h"
 #include "ops/tree_groups.h"
+#include "ops/tree_sets.h"
 
 namespace sdx::ops {
 
@@ -54,7 +55,7 @@ TreeModel read_trees(const Attributes& attrs);
 template <class T>
 class Forest {
  public:
-  explicit Forest(const TreeModel& model);
+  explicit Forest(TreeModel model);
 
   int64_t targets() const { return targets_; }
   int64_t tree_count() const { return static_cast<int64_t>(roots_.size()); }
@@ -82,10 +83,13 @@ class Forest {
   void group();
   // The votes of one tree in several rows, or of several trees in one row.
   void vote(int64_t tree, int64_t trees, const uint32_t* ends, int64_t rows, T* scores) const;
+  // Adds up votes, or keeps the extremes, of rows whose columns the trees know.
+  void score_known(const T* x, int64_t columns, int64_t rows, T* scores) const;
   void score_rows(const T* x, int64_t columns, int64_t rows, T* scores) const;
   void add_votes(const Tree& tree, const uint32_t* ends, int64_t rows, T* scores) const;
   void keep_extremes(const uint32_t* ends, int64_t count, T* scores, int64_t step) const;
 
+  SetColumns<T> sets_;
   Aggregate aggregate_;
   int64_t targets_;
   int64_t columns_ = 0;

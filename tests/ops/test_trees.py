@@ -113,6 +113,68 @@ def test_regressor_of_random_trees(
         )
 
 
+def chains_of_tests(rng: np.random.Generator, trees: int) -> dict[str, Any]:
+    """Trees that ask one feature for one value after the other, as for categories."""
+    rows = []
+    votes = []
+    for tree in range(trees):
+        length = int(rng.integers(1, 8))
+        values = rng.choice([*range(12), 12, 70, 1023, 1024, -1, 2.5, -0.0, 2.0**100], length)
+        # The tests are nodes 0 .. length - 1, then come the place of all of them and its leaves.
+        for node, value in enumerate(values):
+            missing = int(rng.random() < 0.05)
+            after = node + 1 if node + 1 < length else length + 1
+            rows.append((tree, node, tree % 3, "BRANCH_EQ", float(value), length, after, missing))
+        rows.append((tree, length, 3, "BRANCH_LEQ", 0.0, length + 2, length + 3, 0))
+        for leaf in (length + 1, length + 2, length + 3):
+            rows.append((tree, leaf, 0, "LEAF", 0.0, 0, 0, 0))
+            votes.append((tree, leaf, 0, float(np.float32(rng.normal()))))
+    names = ["treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids"]
+    names.append("missing_value_tracks_true")
+    model: dict[str, Any] = {f"nodes_{n}": [row[i] for row in rows] for i, n in enumerate(names)}
+    for i, name in enumerate(("treeids", "nodeids", "ids", "weights")):
+        model[f"target_{name}"] = [vote[i] for vote in votes]
+    return model
+
+
+@pytest.mark.parametrize(("trees", "rows"), [(1, 3), (40, 1), (40, 70), (500, 40), (9000, 3)])
+def test_regressor_of_tests_for_categories(trees: int, rows: int) -> None:
+    rng = np.random.default_rng([trees, rows])
+    model = chains_of_tests(rng, trees)
+    for dtype in (np.float32, np.float64, np.int64):
+        x = rng.choice([*range(13), 70, 1023, 1024, 1025, -1, 2**30], (rows, 5)).astype(dtype)
+        if x.dtype.kind == "f":
+            odd = [np.nan, np.inf, -np.inf, -0.0, 2.5, np.nextafter(dtype(3), dtype(4)), 2.0**100]
+            x = np.where(rng.random(x.shape) < 0.3, rng.choice(odd, x.shape), x).astype(dtype)
+        expected = walk(x.astype(np.float64), model, 1, "target").sum(axis=1)
+        check_op(
+            "TreeEnsembleRegressor",
+            x,
+            domain=ML,
+            opset=3,
+            ref=expected.astype(np.float32),
+            length=trees,
+            n_targets=1,
+            **model,
+        )
+
+
+def test_tests_for_categories_that_form_a_cycle() -> None:
+    model = chains_of_tests(np.random.default_rng(1), 1)
+    model |= {"nodes_modes": ["BRANCH_EQ"] * 3, "nodes_values": [0.0, 1.0, 2.0]}
+    model |= {f"nodes_{n}": [0] * 3 for n in ("treeids", "featureids", "truenodeids")}
+    model |= {"nodes_nodeids": [0, 1, 2], "nodes_missing_value_tracks_true": [0] * 3}
+    for after in ([1, 2, 0], [1, 2, 1], [1, 2, 2]):
+        expect_error(
+            "TreeEnsembleRegressor",
+            np.zeros((1, 1), np.float32),
+            domain=ML,
+            opset=3,
+            match="cycle",
+            **model | {"nodes_falsenodeids": after, "target_nodeids": [0] * 3},
+        )
+
+
 def test_double_thresholds_are_compared_as_doubles() -> None:
     third = np.array([1 / 3, np.nextafter(1 / 3, 1), np.float64(np.float32(1 / 3))])
     stump = {
