@@ -42,12 +42,33 @@ std::string text_of(py::handle value) {
   return text_of(bytes);
 }
 
+// NumPy's fixed-width texts, where all of them are ASCII and lie one after another: no Python
+// object is made of them.
+bool copy_ascii(const py::array& array, Tensor& to) {
+  if (array.dtype().kind() != 'U' || !is_plain(array)) return false;
+  const auto* codes = static_cast<const char32_t*>(array.data());
+  const auto width = static_cast<std::size_t>(array.itemsize()) / sizeof(char32_t);
+  const std::size_t count = static_cast<std::size_t>(to.count()) * width;
+  char32_t all = 0;
+  for (std::size_t i = 0; i < count; ++i) all |= codes[i];
+  if (all > 0x7f) return false;
+  for (int64_t i = 0; i < to.count(); ++i, codes += width) {
+    std::size_t size = width;
+    while (size > 0 && codes[size - 1] == 0) --size;
+    std::string& text = to.data<std::string>()[i];
+    text.resize(size);
+    for (std::size_t c = 0; c < size; ++c) text[c] = static_cast<char>(codes[c]);
+  }
+  return true;
+}
+
 Tensor strings_from(const py::array& array) {
+  Tensor texts = Tensor::allocate(DType::string, shape_of(array));
+  if (copy_ascii(array, texts)) return texts;
   const py::array objects = numpy().attr("require")(array, "O", "C");
-  Tensor tensor = Tensor::allocate(DType::string, shape_of(objects));
   const auto* items = static_cast<PyObject* const*>(objects.data());
-  for (int64_t i = 0; i < tensor.count(); ++i) tensor.data<std::string>()[i] = text_of(items[i]);
-  return tensor;
+  for (int64_t i = 0; i < texts.count(); ++i) texts.data<std::string>()[i] = text_of(items[i]);
+  return texts;
 }
 
 // Arrays keep narrow types in the low bits of a byte and may hold anything above them: integers are

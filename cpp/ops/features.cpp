@@ -42,25 +42,37 @@ class Scaler final : public Op {
     const int64_t columns = column_count(ctx.shape(0)), count = ctx.count(0);
     check_per_column("offset", offset_.size(), columns);
     check_per_column("scale", scale_.size(), columns);
+    const int64_t rows = columns > 0 ? count / columns : 0;
     return dispatch(NumberFeatures{}, ctx.dtype(0), [&]<class T>() -> Step {
-      using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
-      return [this, columns, count](Frame& f) {
+      return [this, columns, rows](Frame& f) {
         const T* x = f.in<T>(0);
         float* y = f.out<float>(0);
-        const std::size_t offset_step = offset_.size() > 1, scale_step = scale_.size() > 1;
-        f.parallel_for(split_work(count, 1.0), [&](Range r) {
-          int64_t column = columns > 0 ? r.begin % columns : 0;
-          for (int64_t i = r.begin; i < r.end; ++i) {
-            y[i] = static_cast<float>((static_cast<Compute>(x[i]) - offset_[column * offset_step]) *
-                                      scale_[column * scale_step]);
-            if (++column == columns) column = 0;
-          }
+        f.parallel_for(split_work(rows, static_cast<double>(columns)), [&](Range r) {
+          for (int64_t row = r.begin; row < r.end; ++row)
+            scale_row(x + row * columns, columns, y + row * columns);
         });
       };
     });
   }
 
  private:
+  template <class T>
+  void scale_row(const T* x, int64_t columns, float* y) const {
+    using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    const float *offset = offset_.data(), *scale = scale_.data();
+    const auto apply = [](T value, float by, float times) {
+      return static_cast<float>((static_cast<Compute>(value) - by) * times);
+    };
+    if (offset_.size() > 1 && scale_.size() > 1) {
+      for (int64_t i = 0; i < columns; ++i) y[i] = apply(x[i], offset[i], scale[i]);
+    } else if (offset_.size() > 1) {
+      for (int64_t i = 0; i < columns; ++i) y[i] = apply(x[i], offset[i], *scale);
+    } else {
+      const int64_t step = scale_.size() > 1;
+      for (int64_t i = 0; i < columns; ++i) y[i] = apply(x[i], *offset, scale[i * step]);
+    }
+  }
+
   std::vector<float> offset_, scale_;
 };
 
