@@ -42,10 +42,15 @@ class Gather final : public Op {
         T* y = f.out<T>(0);
         const double cost = 2.0 + move_cost<T>() * static_cast<double>(data.inner);
         f.parallel_for(split_work(data.outer * picks, cost), [&](Range r) {
+          if (r.begin == r.end) return;
+          int64_t outer = r.begin / picks, at = r.begin % picks;
           for (int64_t i = r.begin; i < r.end; ++i) {
-            const int64_t pick = checked_index(indices[i % picks], data.size, axis);
-            copy_run(x + (i / picks * data.size + pick) * data.inner, y + i * data.inner,
-                     data.inner);
+            const int64_t pick = checked_index(indices[at], data.size, axis);
+            copy_run(x + (outer * data.size + pick) * data.inner, y + i * data.inner, data.inner);
+            if (++at == picks) {
+              at = 0;
+              ++outer;
+            }
           }
         });
       };

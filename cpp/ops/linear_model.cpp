@@ -3,11 +3,30 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/dots.h"
+#include "kernels/unary.h"
 #include "ops/classifier.h"
 #include "ops/feature_dot.h"
 
 namespace sdx::ops {
 namespace {
+
+constexpr int64_t kBlock = 64;  // rows scored together: their features stay in the cache
+
+// Transforms the scores of `rows` rows of a regressor or classifier in place.
+template <class T>
+void transform_block(PostTransform transform, T* scores, int64_t rows, int64_t targets) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (transform == PostTransform::logistic) {
+      kernels::unary_sigmoid.resolve()(scores, scores, static_cast<std::size_t>(rows * targets), 0,
+                                       0);
+      return;
+    }
+  }
+  if (transform == PostTransform::none) return;
+  for (int64_t row = 0; row < rows; ++row)
+    transform_targets(transform, scores + row * targets, targets);
+}
 
 // Coefficients [targets, columns] and intercepts [targets] or none.
 class LinearModel {
@@ -32,7 +51,7 @@ class LinearModel {
     return dims.rows;
   }
 
-  // A step that calls finish(frame, row, scores of the row) for all rows.
+  // A step that calls finish(frame, rows, their scores) for blocks of rows.
   template <class Finish>
   Step score_step(PrepareContext& ctx, Finish finish) const {
     if (ctx.dtype(0) == DType::float64) return typed_step<double>(ctx, finish);
@@ -49,21 +68,50 @@ class LinearModel {
   Step typed_step(PrepareContext& ctx, Finish finish) const {
     const RowShape shape = row_shape(ctx.shape(0));
     check_columns(shape.columns);
-    const Features<T> features(ctx, 0, checked_mul(shape.rows, targets_));
-    return [this, features, rows = shape.rows, finish](Frame& f) {
+    const int64_t items = checked_mul(shape.rows, targets_);
+    const Features<T> features(ctx, 0, checked_mul(items, 2));  // scores, by targets and by rows
+    return [this, features, rows = shape.rows, items, finish](Frame& f) {
       T* scores = f.scratch<T>();
-      const double cost = 0.3 * static_cast<double>(columns_ * targets_) + 10;
+      const double cost = 0.1 * static_cast<double>(columns_ * targets_) + 10;
       f.parallel_for(split_work(rows, cost), [&](Range r) {
         const T* x = features.rows(f, r, columns_);
-        for (int64_t row = r.begin; row < r.end; ++row, x += columns_) {
-          T* row_scores = scores + row * targets_;
-          for (int64_t t = 0; t < targets_; ++t)
-            row_scores[t] = feature_dot(x, coefficients_.data() + t * columns_, columns_) +
-                            (intercepts_.empty() ? 0 : intercepts_[t]);
-          finish(f, row, row_scores);
+        for (int64_t begin = r.begin; begin < r.end; begin += kBlock) {
+          const int64_t count = std::min(kBlock, r.end - begin);
+          T* block = scores + begin * targets_;
+          T* by_target = block + items;
+          score_block(x + (begin - r.begin) * columns_, count, by_target);
+          for (int64_t t = 0; t < targets_; ++t) {
+            const T intercept = intercepts_.empty() ? T(0) : static_cast<T>(intercepts_[t]);
+            for (int64_t row = 0; row < count; ++row)
+              block[row * targets_ + t] = by_target[t * count + row] + intercept;
+          }
+          finish(f, Range{begin, begin + count}, block);
         }
       });
     };
+  }
+
+  // Writes to[targets, rows].
+  template <class T>
+  void score_block(const T* x, int64_t rows, T* to) const {
+    if constexpr (std::is_same_v<T, float>) {
+      const auto columns = static_cast<std::size_t>(columns_),
+                 count = static_cast<std::size_t>(rows);
+      kernels::dot_rows.resolve()({.m = static_cast<std::size_t>(targets_),
+                                   .n = count,
+                                   .depth = columns,
+                                   .a = coefficients_.data(),
+                                   .lda = columns,
+                                   .b = x,
+                                   .ldb = columns,
+                                   .c = to,
+                                   .ldc = count});
+    } else {
+      for (int64_t t = 0; t < targets_; ++t)
+        for (int64_t row = 0; row < rows; ++row)
+          to[t * rows + row] =
+              feature_dot(x + row * columns_, coefficients_.data() + t * columns_, columns_);
+    }
   }
 
   std::vector<float> coefficients_, intercepts_;
@@ -82,10 +130,11 @@ class LinearRegressor final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override {
-    return model_.score_step(ctx, [this](Frame& f, int64_t row, auto* scores) {
-      transform_targets(transform_, scores, model_.targets());
-      float* out = f.out<float>(0) + row * model_.targets();
-      for (int64_t t = 0; t < model_.targets(); ++t) out[t] = static_cast<float>(scores[t]);
+    return model_.score_step(ctx, [this](Frame& f, Range rows, auto* scores) {
+      const int64_t targets = model_.targets();
+      transform_block(transform_, scores, rows.size(), targets);
+      float* out = f.out<float>(0) + rows.begin * targets;
+      for (int64_t i = 0; i < rows.size() * targets; ++i) out[i] = static_cast<float>(scores[i]);
     });
   }
 
@@ -113,25 +162,32 @@ class LinearClassifier final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override {
-    return model_.score_step(ctx, [this](Frame& f, int64_t row, auto* scores) {
+    return model_.score_step(ctx, [this](Frame& f, Range rows, auto* scores) {
       using T = std::remove_pointer_t<decltype(scores)>;
-      const int64_t targets = model_.targets();
-      if (targets == 1) {
-        labels_.write_binary(f, 0, row, scores[0] > 0);
-      } else {
-        labels_.write(f, 0, row, best_class(scores, targets));
+      const int64_t targets = model_.targets(), count = rows.size();
+      if (f.wants_output(0)) {
+        for (int64_t row = 0; row < count; ++row) {
+          const T* of_row = scores + row * targets;
+          if (targets == 1) {
+            labels_.write_binary(f, 0, rows.begin + row, of_row[0] > 0);
+          } else {
+            labels_.write(f, 0, rows.begin + row, best_class(of_row, targets));
+          }
+        }
       }
       if (!f.wants_output(1)) return;
-      float* out = f.out<float>(1) + row * columns_out();
+      float* out = f.out<float>(1) + rows.begin * columns_out();
       if (split_) {
-        T pair[2];
-        split_score(transform_, true, scores[0], pair);
-        out[0] = static_cast<float>(pair[0]);
-        out[1] = static_cast<float>(pair[1]);
+        for (int64_t row = 0; row < count; ++row) {
+          T pair[2];
+          split_score(transform_, true, scores[row], pair);
+          out[2 * row] = static_cast<float>(pair[0]);
+          out[2 * row + 1] = static_cast<float>(pair[1]);
+        }
         return;
       }
-      transform_targets(transform_, scores, targets);
-      for (int64_t t = 0; t < targets; ++t) out[t] = static_cast<float>(scores[t]);
+      transform_block(transform_, scores, count, targets);
+      for (int64_t i = 0; i < count * targets; ++i) out[i] = static_cast<float>(scores[i]);
     });
   }
 

@@ -33,6 +33,15 @@ def test_string_normalizer(action: str) -> None:
     expect_error("StringNormalizer", WORDS.reshape(2, 4), match="expected shape")
 
 
+@pytest.mark.parametrize(
+    "text", ["plain", "ä", "\U0001f600", "a\0b", "\0a", "a string too long to lie inline"]
+)
+def test_arrays_of_fixed_width_texts(text: str) -> None:
+    words = np.array([[text, "", "tail"], ["x" * 31, text, "y"]])
+    for given in (words, words[:, ::2], words.T, words.astype(">U31"), words[:0]):
+        check_op("StringConcat", given, given, ref=np.char.add(given.astype("=U31"), given))
+
+
 def test_string_concat() -> None:
     column = np.array([["x"], ["a string too long to lie inline"]])
     check_op("StringConcat", WORDS, WORDS, ref=np.char.add(WORDS, WORDS))
