@@ -212,7 +212,7 @@ namespace {
 
 std::string describe_shapes(const plan::Plan& plan, const plan::PlannedStep& step) {
   std::ostringstream text;
-  const auto list = [&](const std::vector<uint32_t>& values) {
+  const auto list = [&](std::span<const uint32_t> values) {
     bool first = true;
     for (const uint32_t id : values) {
       if (id == Frame::kNoValue) continue;
@@ -245,9 +245,9 @@ std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
   for (std::size_t s = 0; s < plan->steps.size(); ++s) {
     const plan::PlannedStep& step = plan->steps[s];
     if (!step.run) continue;
-    profiles.push_back({.node = step.name,
+    profiles.push_back({.node = step.name(),
                         .nodes = names[step.node->serial()],
-                        .op = step.op,
+                        .op = step.op(),
                         .shapes = describe_shapes(*plan, step),
                         .calls = 1,
                         .begin = times.begin[s],
@@ -322,7 +322,7 @@ PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_
     summary.steps += step.run != nullptr;
     summary.dynamic_steps += step.dynamic;
   }
-  summary.text = plan->to_string();
+  summary.text = plan->to_string(*impl_->engine->model.graph);
   return summary;
 }
 

@@ -65,7 +65,7 @@ Dim Dim::unknown() {
 bool Dim::is_unknown() const { return expr_ && expr_->unknown; }
 
 int64_t Dim::value() const {
-  check(!expr_, "dimension ", to_string(), " is not known");
+  if (expr_) fail(ErrorKind::invalid_model, "dimension ", to_string(), " is not known");
   return value_;
 }
 

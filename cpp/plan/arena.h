@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <vector>
 
 namespace sdx::plan {
 
@@ -15,7 +15,10 @@ class Arena {
   int64_t size() const { return size_; }
 
  private:
-  std::map<int64_t, int64_t> free_;  // offset -> bytes, never adjacent
+  struct Block {
+    int64_t offset, bytes;
+  };
+  std::vector<Block> free_;  // by offset, never adjacent; few
   int64_t size_ = 0;
 };
 

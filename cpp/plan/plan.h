@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "base/frame.h"
+#include "base/inline_vector.h"
 
 namespace sdx {
 class Graph;
 class Node;
-}
+}  // namespace sdx
 
 namespace sdx::plan {
 
@@ -23,8 +24,8 @@ enum class Place : uint8_t {
   input,     // the caller's memory
   arena,     // at an offset in the run's arena
   output,    // the result buffer of a graph output
-  owned,     // a tensor made when its step starts (strings), or by the step (shapes known only then)
-  alias,     // bytes of another value, bound when the run starts or by an aliasing step
+  owned,  // a tensor made when its step starts (strings), or by the step (shapes known only then)
+  alias,  // bytes of another value, bound when the run starts or by an aliasing step
 };
 
 struct PlannedValue {
@@ -38,16 +39,20 @@ struct PlannedValue {
 };
 
 struct PlannedStep {
-  Step run;                        // empty: outputs[0] aliases inputs[0] at `offset` bytes
-  std::vector<uint32_t> inputs, outputs;
+  Step run;  // empty: outputs[0] aliases inputs[0] at `offset` bytes
+  InlineVector<uint32_t, 6> inputs;
+  InlineVector<uint32_t, 2> outputs;
   std::vector<uint32_t> allocate;  // owned values of known layout that the executor makes first
   std::vector<uint32_t> release;   // owned values that nothing reads after this step
   int64_t offset = 0;
-  bool dynamic = false;            // prepared anew in every run
+  bool dynamic = false;  // prepared anew in every run
   double flops = 0;
   double value_bytes = 0, constant_bytes = 0;  // that one run moves
-  const Node* node = nullptr;
-  std::string name, op;            // of the node
+  const Node* node = nullptr;                  // which it computes
+
+  // Of the node: its name, its operator with the domain.
+  const std::string& name() const;
+  std::string op() const;
 };
 
 // Results that must be copied at the end: constants, inputs, values that are several outputs.
@@ -61,23 +66,22 @@ struct Plan {
   std::vector<Layout> layouts;       // by value
   std::vector<PlannedValue> values;  // by value
   std::vector<PlannedStep> steps;
-  std::vector<uint32_t> inputs;      // values of the graph's inputs
-  std::vector<uint32_t> outputs;     // values of the graph's outputs
+  std::vector<uint32_t> inputs;         // values of the graph's inputs
+  std::vector<uint32_t> outputs;        // values of the graph's outputs
   std::vector<uint32_t> result_values;  // computed right in a result's memory
   std::vector<uint32_t> bound_aliases;  // of inputs and outputs: bound when a run starts
   std::vector<OutputCopy> copies;
-  std::vector<Tensor> constants;     // made by shape arithmetic; kept alive here
-  int64_t arena_bytes = 0;           // values, then scratch
+  std::vector<Tensor> constants;  // made by shape arithmetic; kept alive here
+  int64_t arena_bytes = 0;        // values, then scratch
   int64_t scratch_offset = 0;
-  int64_t value_bytes = 0;           // what arena values would take without sharing
+  int64_t value_bytes = 0;  // what arena values would take without sharing
 
-  // Which value, which bytes, which steps.
-  std::string to_string() const;
-  std::vector<std::string> value_names;
+  // Which value, which bytes, which steps, by the names in `graph`, which was planned.
+  std::string to_string(const Graph& graph) const;
 };
 
 // Plans `graph` (compacted, packed) for inputs laid out like this; an input without known layout is
-// no tensor. Errors name the node.
+// no tensor. Errors name the node. The graph must outlive the plan.
 std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs);
 
 }  // namespace sdx::plan

@@ -34,16 +34,17 @@ class Planner {
     plan_->layouts.resize(values.size());
     plan_->values.resize(values.size());
     for (const Value* value : values) {
-      plan_->value_names.push_back(value->name());
       if (value->producer() || value->is_graph_input()) continue;
       add_constant(*value);
     }
-    for (std::size_t i = 0; i < graph.inputs().size(); ++i) add_input(*graph.inputs()[i], inputs[i]);
+    for (std::size_t i = 0; i < graph.inputs().size(); ++i)
+      add_input(*graph.inputs()[i], inputs[i]);
   }
 
   std::unique_ptr<Plan> run() {
     const std::vector<Node*> nodes = graph_.nodes();
     plan_->steps.reserve(nodes.size());
+    planned_nodes_.reserve(nodes.size());
     for (const Node* node : nodes) {
       try {
         add_node(*node);
@@ -79,28 +80,29 @@ class Planner {
     plan_->inputs.push_back(id);
     plan_->layouts[id] = layout;
     plan_->values[id].place = Place::input;
-    facts_[id] = layout.known
-                     ? &own_facts_.emplace_back(
-                           Facts::of(Type::tensor(layout.dtype, to_dims(layout.shape))))
-                     : &own_facts_.emplace_back(Facts::of(value.type()));
+    facts_[id] =
+        layout.known
+            ? &own_facts_.emplace_back(Facts::of(Type::tensor(layout.dtype, to_dims(layout.shape))))
+            : &own_facts_.emplace_back(Facts::of(value.type()));
   }
 
   void add_node(const Node& node) {
     inputs_.clear();
     for (const Value* input : node.inputs())
       inputs_.push_back(input ? facts_[input->index()] : nullptr);
-    std::vector<Facts> outputs(node.outputs().size());
-    InferContext ctx(node, inputs_, outputs, /*at_load=*/false);
+    outputs_.clear();
+    outputs_.resize(node.outputs().size());
+    InferContext ctx(node, inputs_, outputs_, /*at_load=*/false);
     node.op().infer(ctx);
 
     bool contents_known = true, dynamic = ctx.deferred() || !node.subgraphs().empty();
     for (std::size_t i = 0; i < node.inputs().size(); ++i)
       if (const Value* input = node.input(i)) dynamic |= !plan_->layouts[input->index()].known;
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const Value* value = node.output(i);
       if (!value) continue;
       const uint32_t id = value->index();
-      Facts& facts = own_facts_.emplace_back(std::move(outputs[i]));
+      Facts& facts = own_facts_.emplace_back(std::move(outputs_[i]));
       facts_[id] = &facts;
       Layout& layout = plan_->layouts[id];
       layout.dtype = facts.type.dtype;
@@ -108,8 +110,8 @@ class Planner {
         if (const auto shape = facts.type.known_shape()) {
           layout.shape = *shape;
           layout.known = true;
-          plan_->values[id].bytes = checked_mul(element_count(*shape),
-                                                static_cast<int64_t>(item_size(layout.dtype)));
+          plan_->values[id].bytes =
+              checked_mul(element_count(*shape), static_cast<int64_t>(item_size(layout.dtype)));
         }
       }
       dynamic |= !layout.known;
@@ -126,15 +128,16 @@ class Planner {
   }
 
   void add_static(const Node& node) {
-    std::vector<const Layout*> inputs, outputs;
-    std::vector<const Tensor*> constants;
+    input_layouts_.clear();
+    output_layouts_.clear();
+    constants_.clear();
     for (const Value* input : node.inputs()) {
-      inputs.push_back(input ? &plan_->layouts[input->index()] : nullptr);
-      constants.push_back(input ? constant_of(input->index()) : nullptr);
+      input_layouts_.push_back(input ? &plan_->layouts[input->index()] : nullptr);
+      constants_.push_back(input ? constant_of(input->index()) : nullptr);
     }
     for (const Value* output : node.outputs())
-      outputs.push_back(output ? &plan_->layouts[output->index()] : nullptr);
-    PrepareContext ctx(node, inputs, constants, outputs);
+      output_layouts_.push_back(output ? &plan_->layouts[output->index()] : nullptr);
+    PrepareContext ctx(node, input_layouts_, constants_, output_layouts_);
     if (add_views(node, ctx)) return;
     Step step = node.op().prepare(ctx);
     const double flops = node.op().flops(ctx) + ctx.counted_flops();
@@ -150,44 +153,44 @@ class Planner {
   // Outputs that are bytes of inputs need no computation, if all are.
   bool add_views(const Node& node, const PrepareContext& ctx) {
     if (node.outputs().empty()) return false;
-    std::vector<View> views;
+    views_.clear();
     for (std::size_t i = 0; i < node.outputs().size(); ++i) {
       if (!node.output(i)) {
-        views.push_back({-1, 0});
+        views_.push_back({-1, 0});
         continue;
       }
       if (plan_->layouts[node.output(i)->index()].dtype == DType::string) return false;
       if (i == 0 && (node.traits().view || node.op().is_identity())) {
-        views.push_back({0, 0});
+        views_.push_back({0, 0});
       } else if (const auto view = node.op().view(ctx, static_cast<int>(i))) {
-        views.push_back(*view);
+        views_.push_back(*view);
       } else {
         return false;
       }
     }
-    for (std::size_t i = 0; i < views.size(); ++i) {
-      if (views[i].input < 0) continue;
-      const uint32_t from = value_id(node.input(static_cast<std::size_t>(views[i].input)));
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      const View& view = views_[i];
+      if (view.input < 0) continue;
+      const uint32_t from = value_id(node.input(static_cast<std::size_t>(view.input)));
       const uint32_t to = node.output(i)->index();
       PlannedValue& value = plan_->values[to];
       const PlannedValue& source = plan_->values[from];
       if (source.place == Place::constant) {
         value.place = Place::constant;
-        value.constant = static_cast<const std::byte*>(source.constant) + views[i].offset;
+        value.constant = static_cast<const std::byte*>(source.constant) + view.offset;
         continue;
       }
       value.place = Place::alias;
       const bool through = source.place == Place::alias;
       value.alias_of = through ? source.alias_of : from;
-      value.offset = views[i].offset + (through ? source.offset : 0);
+      value.offset = view.offset + (through ? source.offset : 0);
       const Place root = plan_->values[value.alias_of].place;
       if (root == Place::owned) {
         PlannedStep& step = plan_->steps.emplace_back();
         step.inputs = {value.alias_of};
         step.outputs = {to};
         step.offset = value.offset;
-        step.name = node.name();
-        step.op = node.op_type();
+        step.node = &node;
         planned_nodes_.push_back(nullptr);
       }
     }
@@ -199,8 +202,6 @@ class Planner {
     planned_nodes_.push_back(nullptr);
     step.run = std::move(run);
     step.node = &node;
-    step.name = node.name();
-    step.op = node.domain().empty() ? node.op_type() : node.domain() + "::" + node.op_type();
     for (const Value* input : node.inputs()) step.inputs.push_back(value_id(input));
     for (const Value* output : node.outputs()) {
       step.outputs.push_back(output ? output->index() : kNone);
@@ -283,12 +284,13 @@ class Planner {
 
   void place_values() {
     Arena arena;
-    std::vector<std::vector<uint32_t>> dying(plan_->steps.size());
-    for (uint32_t id = 0; id < plan_->values.size(); ++id) {
+    // The values that die with a step, as chains: the step's first, then each one's next.
+    std::vector<uint32_t> dying(plan_->steps.size(), kNone), next(plan_->values.size(), kNone);
+    for (auto id = static_cast<uint32_t>(plan_->values.size()); id-- > 0;) {
       const PlannedValue& value = plan_->values[id];
       if (value.last_step >= plan_->steps.size()) continue;
       if (value.place == Place::arena || value.place == Place::owned)
-        dying[value.last_step].push_back(id);
+        next[id] = std::exchange(dying[value.last_step], id);
     }
     for (uint32_t s = 0; s < plan_->steps.size(); ++s) {
       PlannedStep& step = plan_->steps[s];
@@ -302,7 +304,7 @@ class Planner {
         else
           value.offset = arena.allocate(value.bytes);
       }
-      for (const uint32_t id : dying[s]) {
+      for (uint32_t id = dying[s]; id != kNone; id = next[id]) {
         const PlannedValue& value = plan_->values[id];
         if (value.place == Place::owned)
           step.release.push_back(id);
@@ -346,7 +348,12 @@ class Planner {
   std::unique_ptr<Plan> plan_;
   std::vector<const Facts*> facts_;  // by value
   std::deque<Facts> own_facts_;
+  // Of the node at hand, kept for their memory.
   std::vector<const Facts*> inputs_;
+  std::vector<Facts> outputs_;
+  std::vector<const Layout*> input_layouts_, output_layouts_;
+  std::vector<const Tensor*> constants_;
+  std::vector<View> views_;
   std::vector<const Node*> planned_nodes_;  // by step; null where nothing may be shared
   std::vector<uint32_t> owned_outputs_;
   int64_t scratch_ = 0;
@@ -367,25 +374,32 @@ std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inpu
   return plan;
 }
 
-std::string Plan::to_string() const {
+const std::string& PlannedStep::name() const { return node->name(); }
+
+std::string PlannedStep::op() const {
+  return node->domain().empty() ? node->op_type() : node->domain() + "::" + node->op_type();
+}
+
+std::string Plan::to_string(const Graph& graph) const {
+  const std::vector<Value*> named = graph.values();
   std::ostringstream out;
   out << "arena " << arena_bytes << " bytes (" << value_bytes << " without sharing), "
       << steps.size() << " steps\n";
   for (std::size_t i = 0; i < values.size(); ++i) {
     const PlannedValue& value = values[i];
     if (value.place == Place::nowhere || value.place == Place::constant) continue;
-    out << "  " << value_names[i] << ": " << layouts[i].dtype;
+    out << "  " << named[i]->name() << ": " << layouts[i].dtype;
     if (layouts[i].known) out << layouts[i].shape;
     out << ' ' << place_name(value.place);
     if (value.place == Place::arena)
       out << " [" << value.offset << ", " << value.offset + value.bytes << ") steps "
           << value.first_step << ".." << value.last_step;
     if (value.place == Place::alias)
-      out << " of " << value_names[value.alias_of] << " at byte " << value.offset;
+      out << " of " << named[value.alias_of]->name() << " at byte " << value.offset;
     out << '\n';
   }
   for (std::size_t s = 0; s < steps.size(); ++s)
-    out << "  step " << s << ": " << steps[s].op << " '" << steps[s].name << "'"
+    out << "  step " << s << ": " << steps[s].op() << " '" << steps[s].name() << "'"
         << (steps[s].dynamic ? " (dynamic)" : "") << '\n';
   return out.str();
 }

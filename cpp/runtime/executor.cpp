@@ -24,9 +24,13 @@ struct Executor::Context {
   // Points every value whose place does not change from run to run.
   void bind(const Plan& plan) {
     if (arena_bytes < plan.arena_bytes) {
+      // Sizes that grow once will go on growing: room for them costs nothing until it is touched.
+      int64_t wanted = plan.arena_bytes;
+      if (arena && wanted < INT64_MAX / 2) wanted += wanted / 4;
       arena.reset();
-      arena = allocate_large(static_cast<std::size_t>(plan.arena_bytes));
-      arena_bytes = plan.arena_bytes;
+      arena_bytes = 0;
+      arena = allocate_large(static_cast<std::size_t>(wanted));
+      arena_bytes = wanted;
     }
     data.assign(plan.values.size(), nullptr);
     datums.clear();
@@ -201,7 +205,7 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
       try {
         run_step(step, plan, data, datums, scratch, state);
       } catch (...) {
-        rethrow_at("node '" + step.name + "' (" + step.op + ")");
+        rethrow_at("node '" + step.name() + "' (" + step.op() + ")");
       }
       if (!times) continue;
       times->begin[s] = seconds_between(run_start, start);
