@@ -41,10 +41,11 @@ struct OutputPool::InBlock {
   }
 };
 
-// Eighths of a power of two: results that grow a little from run to run find their old blocks.
+// Quarters of a power of two: results that grow a little from run to run find their old blocks, and
+// what a block has too much is never touched.
 std::size_t OutputPool::capacity_for(std::size_t bytes) {
   if (bytes < kSmallestKept || bytes > SIZE_MAX / 4) return 0;
-  const std::size_t step = std::bit_floor(bytes) / 8;
+  const std::size_t step = std::bit_floor(bytes) / 4;
   return (bytes + step - 1) / step * step;
 }
 
