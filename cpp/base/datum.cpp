@@ -1,6 +1,20 @@
 #include "base/datum.h"
 
+#include <algorithm>
+
 namespace sdx {
+namespace {
+
+bool all_owned(const Datum& datum) {
+  if (datum.is_tensor()) return datum.tensor().owns();
+  if (datum.is_map()) return datum.map().keys.owns() && datum.map().values.owns();
+  if (datum.is_sparse()) return datum.sparse().values.owns() && datum.sparse().indices.owns();
+  if (!datum.is_sequence()) return true;
+  const std::vector<Datum>& items = datum.sequence().items;
+  return std::all_of(items.begin(), items.end(), all_owned);
+}
+
+}  // namespace
 
 Datum::Datum(Sequence sequence) : held_(std::make_shared<const Sequence>(std::move(sequence))) {}
 Datum::Datum(Map map) : held_(std::make_shared<const Map>(std::move(map))) {}
@@ -38,6 +52,7 @@ const SparseTensor& Datum::sparse() const {
 }
 
 Datum Datum::owned() const {
+  if (all_owned(*this)) return *this;  // what is held is never written to
   if (is_tensor()) return tensor().owned();
   if (is_sequence()) {
     Sequence copy{sequence().dtype, {}};

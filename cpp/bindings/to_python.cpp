@@ -24,22 +24,28 @@ py::object strings(const Tensor& tensor) {
   return array;
 }
 
+py::object item_of(const Tensor& tensor, int64_t i) {
+  switch (tensor.dtype()) {
+    case DType::float32:
+      return py::float_(tensor.data<float>()[i]);
+    case DType::int64:
+      return py::int_(tensor.data<int64_t>()[i]);
+    default:
+      return text(tensor.data<std::string>()[i]);
+  }
+}
+
+bool has_plain_items(const Tensor& tensor) {
+  return tensor.dtype() == DType::float32 || tensor.dtype() == DType::int64 ||
+         tensor.dtype() == DType::string;
+}
+
 // A vector's elements as Python numbers or strings.
 py::list to_list(const Tensor& tensor) {
-  if (tensor.dtype() != DType::float32 && tensor.dtype() != DType::int64 &&
-      tensor.dtype() != DType::string)
-    return to_array(tensor).attr("tolist")();
+  if (!has_plain_items(tensor)) return to_array(tensor).attr("tolist")();
   py::list list(tensor.count());
-  for (int64_t i = 0; i < tensor.count(); ++i) {
-    py::object item;
-    if (tensor.dtype() == DType::float32)
-      item = py::float_(tensor.data<float>()[i]);
-    else if (tensor.dtype() == DType::int64)
-      item = py::int_(tensor.data<int64_t>()[i]);
-    else
-      item = text(tensor.data<std::string>()[i]);
-    PyList_SET_ITEM(list.ptr(), i, item.release().ptr());
-  }
+  for (int64_t i = 0; i < tensor.count(); ++i)
+    PyList_SET_ITEM(list.ptr(), i, item_of(tensor, i).release().ptr());
   return list;
 }
 
@@ -52,12 +58,14 @@ struct Keys {
 py::object to_dict(const Map& map, Keys& keys) {
   if (!keys.tensor.raw() || keys.tensor.raw() != map.keys.raw())
     keys = {map.keys, to_list(map.keys)};
-  const py::list values = to_list(map.values);
+  const bool plain = has_plain_items(map.values);
+  const py::list values = plain ? py::list() : to_list(map.values);
   py::dict dict;
-  for (py::ssize_t i = 0; i < PyList_GET_SIZE(values.ptr()); ++i)
-    if (PyDict_SetItem(dict.ptr(), PyList_GET_ITEM(keys.list.ptr(), i),
-                       PyList_GET_ITEM(values.ptr(), i)) != 0)
+  for (int64_t i = 0; i < map.values.count(); ++i) {
+    const py::object value = plain ? item_of(map.values, i) : py::object(values[i]);
+    if (PyDict_SetItem(dict.ptr(), PyList_GET_ITEM(keys.list.ptr(), i), value.ptr()) != 0)
       throw py::error_already_set();
+  }
   return dict;
 }
 
