@@ -36,6 +36,20 @@ def _has_doctest() -> bool:
     return any((Path(p) / "doctest" / "doctest.h").exists() for p in (*places, *extra) if p)
 
 
+def _configure(command: list[str], folder: Path) -> None:
+    """Configures; starts anew where the folder remembers tools that are gone."""
+    ninja = shutil.which("ninja")
+    fresh = not (folder / "CMakeCache.txt").exists()
+    generator = ["-G", "Ninja"] if ninja and fresh else []
+    if ninja and (fresh or (folder / "build.ninja").exists()):
+        generator.append(f"-DCMAKE_MAKE_PROGRAM={ninja}")
+    if not fresh and subprocess.run([*command, *generator], capture_output=True).returncode:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        return _configure(command, folder)
+    _run(*command, *generator)
+
+
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -71,12 +85,10 @@ def build_tests() -> tuple[Path, Path]:
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={sys.executable}"]
     if prebuilt:
         options.append(f"-DSDX_PREBUILT={prebuilt}")
-    if not (folder / "CMakeCache.txt").exists() and shutil.which("ninja"):
-        options += ["-G", "Ninja"]
     if shutil.which("ccache"):
         options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     source = ROOT / "tests" / "cpp" if prebuilt else ROOT
-    _run(cmake, "-S", str(source), "-B", str(folder), *options)
+    _configure([cmake, "-S", str(source), "-B", str(folder), *options], folder)
     jobs = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", jobs)
     return folder / "sardonyx_tests", prebuilt or folder
