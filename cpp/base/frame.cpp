@@ -3,12 +3,13 @@
 namespace sdx {
 
 Split split_work(int64_t items, double cost, int64_t grain) {
-  constexpr double kChunkNanoseconds = 20000;
+  constexpr double kChunkNanoseconds = 6000;
   constexpr int64_t kMaxChunks = 256;
   Split split{items, 1};
   const double total = static_cast<double>(items) * cost;
   if (total < 2 * kChunkNanoseconds || items <= grain) return split;
-  const auto wanted = static_cast<int64_t>(total / kChunkNanoseconds);
+  // A multiple of four shares out evenly among two and four threads.
+  const int64_t wanted = (static_cast<int64_t>(total / kChunkNanoseconds) + 3) / 4 * 4;
   split.chunks = std::min({wanted, kMaxChunks, (items + grain - 1) / grain});
   if (grain > 1) {
     const int64_t grains = (items + grain - 1) / grain;

@@ -29,7 +29,7 @@ struct Split {
   }
 };
 
-// Cuts `items` so that a chunk costs about 20 us; `cost` is nanoseconds an item on one core. Work
+// Cuts `items` so that a chunk costs about 6 us; `cost` is nanoseconds an item on one core. Work
 // below twice that stays whole, on the caller's thread. Chunks begin at multiples of `grain`.
 Split split_work(int64_t items, double cost, int64_t grain = 1);
 

@@ -7,10 +7,12 @@ namespace sdx::ops {
 namespace {
 
 constexpr double kFlopsPerNs = 100;
-constexpr double kBlockNs = 40e3;
+constexpr double kBlockNs = 10e3;
 // A few rows cost as much as reading B does.
 constexpr double kFreeRows = 5;
-constexpr int64_t kLeastTiles = 8, kLeastCopyTiles = 32;
+constexpr int64_t kLeastTiles = 4, kLeastCopyTiles = 32;
+// Shares that keep a few threads evenly busy, and a B that stays in cache while all rows pass.
+constexpr int64_t kEnoughShares = 8, kCachedFloats = 65536;
 // What a block of rows of A may take of the second-level cache while panels of B pass by, and the
 // depth the kernel takes at a time.
 constexpr int64_t kRowBlockFloats = 131072, kDepthBlock = 1024;
@@ -51,12 +53,13 @@ GemmGrid gemm_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t 
   const int64_t wanted = wanted_blocks(m, n, k, kMostChunks);
   const int64_t panels = std::max<int64_t>(grid.panels, 1);
   // As many rows a block as stay in cache: each block reads its panels anew. More blocks only where
-  // there are too few panels to share out, and then not too small ones.
+  // there are too few panels to share out or they are all in cache, and then not too small ones.
   const int64_t most_rows =
       std::max(kRowBlockFloats / std::clamp<int64_t>(k, 1, kDepthBlock), grid.row_step);
+  const int64_t shares = k * n <= kCachedFloats ? wanted : std::min(wanted, kEnoughShares);
   grid.row_blocks =
       std::max((m + most_rows - 1) / most_rows,
-               std::min((wanted + panels - 1) / panels, grid.row_tiles() / kLeastTiles));
+               std::min((shares + panels - 1) / panels, grid.row_tiles() / kLeastTiles));
   grid.row_blocks = std::clamp<int64_t>(grid.row_blocks, 1, std::max<int64_t>(grid.row_tiles(), 1));
   grid.panel_blocks =
       std::clamp<int64_t>((wanted + grid.row_blocks - 1) / grid.row_blocks, 1, panels);
