@@ -22,6 +22,18 @@ constexpr Size kSizes[] = {{1, 768, 768},   {3136, 64, 576}, {10, 10, 64},    {1
                            {4, 768, 768},   {16, 768, 768},  {128, 768, 768}, {128, 3072, 768},
                            {512, 512, 512}, {49, 512, 2048}, {77, 13, 333}};
 
+kernels::GemmArgs arguments(const Size& size, const float* a, const float* b, float* c) {
+  return {.m = size.m,
+          .n = size.n,
+          .k = size.k,
+          .a = a,
+          .lda = size.k,
+          .b = b,
+          .ldb = size.n,
+          .c = c,
+          .ldc = size.n};
+}
+
 void float_products(const Bench& bench, const Size& size) {
   auto a = random_floats(size.m * size.k);
   auto b = random_floats(size.k * size.n);
@@ -34,15 +46,7 @@ void float_products(const Bench& bench, const Size& size) {
     const kernels::PackB pack{
         .k = size.k, .n = size.n, .b = b.data(), .ldb = size.n, .packed = packed.data()};
     kernels::gemm_pack_b.variants[tier].run(pack, 0, panels);
-    kernels::GemmArgs args{.m = size.m,
-                           .n = size.n,
-                           .k = size.k,
-                           .a = a.data(),
-                           .lda = size.k,
-                           .b = packed.data(),
-                           .ldb = size.n,
-                           .c = c.data(),
-                           .ldc = size.n};
+    kernels::GemmArgs args = arguments(size, a.data(), packed.data(), c.data());
     const kernels::GemmRange all{0, size.m, 0, panels};
     const auto [isa, run] = kernels::gemm_packed.variants[tier];
     bench.time("gemm_packed", isa, size.text(), size.work(4), [&, run = run] { run(args, all); });
@@ -74,15 +78,7 @@ void cold_products(const Bench& bench, const Size& size) {
                                                .ldb = size.n,
                                                .packed = packed.data() + copy * floats},
                                               0, panels);
-    kernels::GemmArgs args{.m = size.m,
-                           .n = size.n,
-                           .k = size.k,
-                           .a = a.data(),
-                           .lda = size.k,
-                           .b = packed.data(),
-                           .ldb = size.n,
-                           .c = c.data(),
-                           .ldc = size.n};
+    kernels::GemmArgs args = arguments(size, a.data(), packed.data(), c.data());
     std::size_t copy = 0;
     Work work = size.work(4);
     work.cold = true;

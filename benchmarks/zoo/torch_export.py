@@ -75,35 +75,33 @@ def export(
     names = list(first)
     args = tuple(value.clone() for value in first.values())
     with torch.no_grad():
+        options: dict[str, Any]
         if exporter == "dynamo":
             shapes = tuple(dict((axes or {}).get(name, {})) or None for name in names)
             if isinstance(module, Wrapped):
                 shapes = (shapes,)  # it takes all its arguments as one
-            torch.onnx.export(
-                module,
-                args,
-                writer.model,
-                input_names=names,
-                output_names=list(outputs),
-                opset_version=opset,
-                dynamic_shapes=shapes if axes else None,
-                dynamo=True,
-                verbose=False,
-            )
+            options = {
+                "opset_version": opset,
+                "dynamic_shapes": shapes if axes else None,
+                "verbose": False,
+            }
         else:
             mode = torch.onnx.TrainingMode
-            torch.onnx.export(
-                module,
-                args,
-                writer.model,
-                input_names=names,
-                output_names=list(outputs),
-                opset_version=opset or 17,
-                dynamic_axes={name: dict(dims) for name, dims in (axes or {}).items()},
-                training=mode.PRESERVE if keep_batch_norm else mode.EVAL,
-                do_constant_folding=not keep_batch_norm,
-                dynamo=False,
-            )
+            options = {
+                "opset_version": opset or 17,
+                "dynamic_axes": {name: dict(dims) for name, dims in (axes or {}).items()},
+                "training": mode.PRESERVE if keep_batch_norm else mode.EVAL,
+                "do_constant_folding": not keep_batch_norm,
+            }
+        torch.onnx.export(
+            module,
+            args,
+            writer.model,
+            input_names=names,
+            output_names=list(outputs),
+            dynamo=exporter == "dynamo",
+            **options,
+        )
         for case, feeds in cases.items():
             results = module(*(value.clone() for value in feeds.values()))
             recorded = dict(zip(outputs, (r.numpy() for r in flat(results)), strict=True))

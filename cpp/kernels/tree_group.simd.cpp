@@ -1,5 +1,6 @@
 #include "kernels/tree_group.h"
 
+#include "kernels/simd/lockstep.h"
 #include "kernels/simd/threshold.h"
 
 namespace sdx::kernels {
@@ -8,10 +9,6 @@ namespace {
 
 // Lanes of a group that are filled: rows up to a multiple of this.
 constexpr std::size_t kLaneStep = 16;
-// Walks in lockstep, so that one waits for memory while others step.
-constexpr std::size_t kWalks = 16;
-// Steps between two looks whether all walks stand on leaves.
-constexpr uint32_t kStride = 4;
 
 // The leaves where the rows of kVectors vectors end in one tree, counted from its first.
 template <std::size_t kVectors>
@@ -89,52 +86,16 @@ SDX_INLINE uint32_t advance(const SlotNode* nodes, uint32_t at, const float* x, 
   return at + static_cast<uint32_t>(bits >> 16) + high;
 }
 
-// Walk l starts at ends[l] and reads lane l, or the first where kOneRow.
-template <bool kNan, bool kOneRow, std::size_t kCount>
-SDX_INLINE void walk(const SlotNode* nodes, const float* x, uint32_t depth, uint32_t* ends) {
-  uint32_t at[kCount];
-  for (std::size_t l = 0; l < kCount; ++l) at[l] = ends[l];
-  uint32_t step = 0;
-  for (; step + kStride <= depth; step += kStride) {
-    for (uint32_t s = 0; s + 1 < kStride; ++s) {
-#pragma GCC unroll 16
-      for (std::size_t l = 0; l < kCount; ++l)
-        at[l] = advance<kNan>(nodes, at[l], x, kOneRow ? 0 : l);
-    }
-    uint32_t moved = 0;
-#pragma GCC unroll 16
-    for (std::size_t l = 0; l < kCount; ++l) {
-      const uint32_t next = advance<kNan>(nodes, at[l], x, kOneRow ? 0 : l);
-      moved |= next ^ at[l];
-      at[l] = next;
-    }
-    if (!moved) break;
-  }
-  if (step + kStride > depth)
-    for (; step < depth; ++step) {
-#pragma GCC unroll 16
-      for (std::size_t l = 0; l < kCount; ++l)
-        at[l] = advance<kNan>(nodes, at[l], x, kOneRow ? 0 : l);
-    }
-  for (std::size_t l = 0; l < kCount; ++l) ends[l] = at[l];
-}
-
-// Calls f, as often as it fits, with numbers of walks that add up to `count`.
-template <class F>
-SDX_INLINE void in_blocks(std::size_t count, F f) {
-  std::size_t i = 0;
-  for (; i + kWalks <= count; i += kWalks) f.template operator()<kWalks>(i);
-  for (; i + 4 <= count; i += 4) f.template operator()<4>(i);
-  for (; i < count; ++i) f.template operator()<1>(i);
-}
-
 template <bool kNan>
 void rows_down(const SlotNodes& trees, std::size_t tree, const float* x, std::size_t rows,
                uint32_t* ends) {
   for (std::size_t i = 0; i < rows; ++i) ends[i] = trees.roots[tree];
   in_blocks(
       rows, [&]<std::size_t kCount>(std::size_t i) __attribute__((always_inline)) {
-        walk<kNan, false, kCount>(trees.nodes, x + i, trees.depths[tree], ends + i);
+        walk_lockstep<kCount>(
+            trees.depths[tree], ends + i,
+            [ nodes = trees.nodes, x = x + i ](uint32_t at, std::size_t l)
+                __attribute__((always_inline)) { return advance<kNan>(nodes, at, x, l); });
       });
 }
 
@@ -144,10 +105,10 @@ void trees_down(const SlotNodes& trees, std::size_t tree, std::size_t count, con
   for (std::size_t i = 0; i < count; ++i) ends[i] = trees.roots[tree + i];
   in_blocks(
       count, [&]<std::size_t kCount>(std::size_t i) __attribute__((always_inline)) {
-        const uint32_t* depths = trees.depths + tree + i;
-        uint32_t depth = 0;
-        for (std::size_t l = 0; l < kCount; ++l) depth = depths[l] > depth ? depths[l] : depth;
-        walk<kNan, true, kCount>(trees.nodes, x, depth, ends + i);
+        walk_lockstep<kCount>(
+            deepest(trees.depths + tree + i, kCount), ends + i,
+            [ =, nodes = trees.nodes ](uint32_t at, std::size_t)
+                __attribute__((always_inline)) { return advance<kNan>(nodes, at, x, 0); });
       });
 }
 
