@@ -49,22 +49,33 @@ std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Datum> 
   if (found) return found;
   std::vector<Layout> layouts;
   for (const Datum& input : inputs)
-    layouts.push_back(input.is_tensor() ? Layout{input.tensor().dtype(), input.tensor().shape(), true}
-                                        : Layout{});
+    layouts.push_back(input.is_tensor()
+                          ? Layout{input.tensor().dtype(), input.tensor().shape(), true}
+                          : Layout{});
   return plan_for(std::span<const Layout>(layouts));
 }
 
-std::vector<Datum> GraphProgram::run_into(std::span<const Datum> inputs, std::span<const Tensor> into,
-                                          const RunState& state) {
+std::vector<Datum> GraphProgram::run_into(std::span<const Datum> inputs,
+                                          std::span<const Tensor> into, const RunState& state,
+                                          std::span<const int64_t> rooms) {
   const auto plan = plan_for(inputs);
   for (std::size_t i = 0; i < into.size(); ++i) {
     const Layout& layout = plan->layouts[plan->outputs[i]];
     if (!into[i].raw() || !layout.known) continue;
     check_argument(into[i].dtype() == layout.dtype && into[i].shape() == layout.shape,
                    "the array given for output '", graph_.output_names()[i], "' is ",
-                   into[i].dtype(), into[i].shape(), ", the result is ", layout.dtype, layout.shape);
+                   into[i].dtype(), into[i].shape(), ", the result is ", layout.dtype,
+                   layout.shape);
   }
-  return executor_.run(*plan, inputs, into, state);
+  for (std::size_t i = 0; i < rooms.size(); ++i) {
+    if (rooms[i] == 0 || !into[i].raw()) continue;
+    const Shape& shape = into[i].shape();
+    const int64_t rows = shape.size() < 2 ? 0 : shape[shape.size() - 2];
+    check_argument(rooms[i] == rows || (rooms[i] > rows && plan->takes_over(i, into[i], inputs)),
+                   "output '", graph_.output_names()[i], "' of ", rows, " rows cannot lie ",
+                   rooms[i], " rows apart");
+  }
+  return executor_.run(*plan, inputs, into, state, rooms);
 }
 
 std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum> inputs,
@@ -73,7 +84,7 @@ std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum>
   auto plan = plan_for(inputs);
   times.begin.assign(plan->steps.size(), 0.0);
   times.seconds.assign(plan->steps.size(), 0.0);
-  executor_.run(*plan, inputs, {}, state, &times);
+  executor_.run(*plan, inputs, {}, state, {}, &times);
   return plan;
 }
 

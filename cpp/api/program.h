@@ -21,7 +21,7 @@ class GraphProgram final : public Program {
   }
   // As Executor::run.
   std::vector<Datum> run_into(std::span<const Datum> inputs, std::span<const Tensor> into,
-                              const RunState& state);
+                              const RunState& state, std::span<const int64_t> rooms = {});
   // Runs with times by step; hands out the plan they belong to.
   std::shared_ptr<const plan::Plan> run_timed(std::span<const Datum> inputs, const RunState& state,
                                               runtime::StepTimes& times);

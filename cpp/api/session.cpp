@@ -1,6 +1,7 @@
 #include "api/session.h"
 
 #include "api/program.h"
+#include "ir/cache.h"
 #include "ir/pack.h"
 #include "ir/text.h"
 #include "onnx/reader.h"
@@ -11,7 +12,8 @@ namespace sdx {
 namespace {
 
 ValueInfo describe(const onnx::Declared& declared) {
-  constexpr const char* kKinds[] = {"unknown", "tensor", "sparse_tensor", "sequence", "map", "optional"};
+  constexpr const char* kKinds[] = {"unknown",  "tensor", "sparse_tensor",
+                                    "sequence", "map",    "optional"};
   ValueInfo info;
   info.name = declared.name;
   info.kind = kKinds[static_cast<int>(declared.type.kind)];
@@ -29,6 +31,7 @@ ValueInfo describe(const onnx::Declared& declared) {
 struct Engine {
   onnx::Model model;
   std::unique_ptr<GraphProgram> program;
+  std::vector<std::string> caches;  // by output: the input it continues, or ""
 
   Engine(onnx::Model read, const Options& options) : model(std::move(read)) {
     Graph& graph = *model.graph;
@@ -41,6 +44,8 @@ struct Engine {
     pack_graph(graph);
     model.forget_files();
     program = std::make_unique<GraphProgram>(graph);
+    for (const int input : cache_inputs(graph))
+      caches.push_back(input < 0 ? "" : graph.inputs()[static_cast<std::size_t>(input)]->name());
   }
 };
 
@@ -55,7 +60,8 @@ void check_feed(const Type& type, const std::string& name, const Datum& datum) {
   const Type& wanted = type.kind == Type::Kind::optional && type.element ? *type.element : type;
   switch (wanted.kind) {
     case Type::Kind::tensor: {
-      check_argument(datum.is_tensor(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      check_argument(datum.is_tensor(), "input '", name, "': expected ", wanted, ", got a ",
+                     datum.kind());
       const Tensor& tensor = datum.tensor();
       check_argument(wanted.dtype == DType::undefined || tensor.dtype() == wanted.dtype, "input '",
                      name, "': expected element type ", wanted.dtype, ", got ", tensor.dtype());
@@ -68,13 +74,28 @@ void check_feed(const Type& type, const std::string& name, const Datum& datum) {
       return;
     }
     case Type::Kind::sequence:
-      check_argument(datum.is_sequence(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      check_argument(datum.is_sequence(), "input '", name, "': expected ", wanted, ", got a ",
+                     datum.kind());
       return;
     case Type::Kind::map:
-      check_argument(datum.is_map(), "input '", name, "': expected ", wanted, ", got a ", datum.kind());
+      check_argument(datum.is_map(), "input '", name, "': expected ", wanted, ", got a ",
+                     datum.kind());
       return;
     default:
       return;
+  }
+}
+
+// Steps may write a result before they have read every feed.
+void check_apart(const Engine& engine, std::span<const Feed> feeds, std::span<const Tensor> into) {
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    if (!into[i].raw()) continue;
+    for (const Feed& feed : feeds) {
+      if (!feed.value.is_tensor() || !overlap(into[i], feed.value.tensor())) continue;
+      check_argument(feed.name == engine.caches[i] && feed.value.tensor().raw() == into[i].raw(),
+                     "output '", engine.model.outputs[i].name, "' cannot be written over input '",
+                     feed.name, "'");
+    }
   }
 }
 
@@ -181,16 +202,19 @@ Session Session::load_bytes(std::span<const std::byte> bytes, const Options& opt
 
 const std::vector<ValueInfo>& Session::inputs() const { return impl_->inputs; }
 const std::vector<ValueInfo>& Session::outputs() const { return impl_->outputs; }
+const std::vector<std::string>& Session::caches() const { return impl_->engine->caches; }
 const std::map<std::string, std::string>& Session::metadata() const {
   return impl_->engine->model.metadata;
 }
 
 std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std::string> outputs,
-                                std::span<Tensor> into, const std::atomic<bool>* cancel) {
+                                std::span<Tensor> into, const std::atomic<bool>* cancel,
+                                std::span<const int64_t> rooms) {
   Engine& engine = impl_->engine_for(feeds);
   const std::vector<Datum> arranged = impl_->arrange(engine, feeds);
   const RunState state = impl_->state(cancel);
-  if (outputs.empty()) return engine.program->run_into(arranged, into, state);
+  if (outputs.empty()) check_apart(engine, feeds, into);
+  if (outputs.empty()) return engine.program->run_into(arranged, into, state, rooms);
 
   std::vector<std::size_t> chosen;
   for (const std::string& name : outputs) {
@@ -201,8 +225,13 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
     chosen.push_back(i);
   }
   std::vector<Tensor> all_into(into.empty() ? 0 : impl_->outputs.size());
-  for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) all_into[chosen[i]] = into[i];
-  const std::vector<Datum> results = engine.program->run_into(arranged, all_into, state);
+  std::vector<int64_t> all_rooms(all_into.size());
+  for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) {
+    all_into[chosen[i]] = into[i];
+    if (i < rooms.size()) all_rooms[chosen[i]] = rooms[i];
+  }
+  check_apart(engine, feeds, all_into);
+  const std::vector<Datum> results = engine.program->run_into(arranged, all_into, state, all_rooms);
   std::vector<Datum> selected;
   for (const std::size_t i : chosen) selected.push_back(results[i]);
   return selected;
@@ -328,6 +357,12 @@ PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_
 
 std::string Session::graph_text() const { return to_text(*impl_->engine->model.graph); }
 int Session::threads() const { return impl_->pool->threads(); }
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  const auto* a_begin = static_cast<const std::byte*>(a.raw());
+  const auto* b_begin = static_cast<const std::byte*>(b.raw());
+  return std::less<>{}(a_begin, b_begin + b.bytes()) && std::less<>{}(b_begin, a_begin + a.bytes());
+}
 
 const char* version() { return SDX_VERSION; }
 const char* instruction_set() { return ops::instruction_set(); }

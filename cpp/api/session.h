@@ -83,6 +83,9 @@ struct Feed {
   Datum value;
 };
 
+// Whether any of their bytes are the same.
+bool overlap(const Tensor& a, const Tensor& b);
+
 class Session {
  public:
   // Throws Error: invalid_argument where the file cannot be read, invalid_model, unsupported.
@@ -97,6 +100,9 @@ class Session {
 
   const std::vector<ValueInfo>& inputs() const;
   const std::vector<ValueInfo>& outputs() const;
+  // By output: the input whose rows it holds with new ones behind them, and whose memory it may
+  // take over; "" where there is none. Float32 caches of attention, that nothing else reads.
+  const std::vector<std::string>& caches() const;
   // metadata_props plus producer_name, producer_version, domain, model_version, graph_name,
   // doc_string, ir_version and opset_import where present.
   const std::map<std::string, std::string>& metadata() const;
@@ -104,10 +110,15 @@ class Session {
   // Runs the model. Feeds are read in place during the call. Results come in the order of `outputs`
   // (names; empty: all outputs in the model's order) and own their memory, except that result i
   // is written into `into[i]` where that is a tensor of exactly its element type and shape.
+  // These lie apart from the feeds, but for a result that continues an input (see `caches`): where
+  // both begin at one address, only new rows are written. The rows of two heads, [..., rows, width]
+  // of the input and of the result, are then `rooms[i]` rows apart in their memory (0 or left out:
+  // as many as the result has).
   // Safe to call from many threads at once. `cancel`, set to true by anybody, ends the run with an
   // error.
   std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> outputs = {},
-                         std::span<Tensor> into = {}, const std::atomic<bool>* cancel = nullptr);
+                         std::span<Tensor> into = {}, const std::atomic<bool>* cancel = nullptr,
+                         std::span<const int64_t> rooms = {});
 
   // Runs once with times by step, in order of execution. Steps of subgraphs are counted with the
   // node that owns them.

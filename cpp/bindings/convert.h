@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,15 @@ py::object to_python(Datum datum);
 
 // A view of an array's memory where that is native, contiguous and writeable; else an empty tensor.
 Tensor writeable_view(const py::array& array);
+
+// A past and its present in one buffer, [..., rows, width] whose heads are `room` rows apart.
+struct SharedCache {
+  Tensor past, present;
+  int64_t room = 0;
+};
+// Of arrays that are the first rows of every head of one buffer, as `cache[:, :, :n]` and
+// `cache[:, :, :m]` are; nothing unless they are.
+std::optional<SharedCache> shared_cache(py::handle past, py::handle present);
 
 // An array over the memory of an object with __dlpack__.
 py::array array_of_dlpack(py::handle value);

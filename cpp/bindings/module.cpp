@@ -6,8 +6,8 @@
 
 #include <charconv>
 
-#include "base/error.h"
 #include "api/peaks.h"
+#include "base/error.h"
 #include "bindings/session.h"
 
 namespace sdx::bindings {
@@ -195,16 +195,25 @@ void bind_session(py::module_& module) {
           py::arg("log") = py::none())
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
+      .def_property_readonly("caches",
+                             [](BoundSession& s) {
+                               std::map<std::string, std::string> caches;
+                               for (std::size_t i = 0; i < s.session().outputs().size(); ++i)
+                                 if (const std::string& input = s.session().caches()[i];
+                                     !input.empty())
+                                   caches[s.session().outputs()[i].name] = input;
+                               return caches;
+                             })
       .def_property_readonly("metadata", [](BoundSession& s) { return s.session().metadata(); })
       .def_property_readonly("threads", [](BoundSession& s) { return s.session().threads(); })
       .def("call", &BoundSession::call, py::arg("args"), py::arg("named"),
            py::arg("out") = py::none(),
            "Inputs by position and by name; one output as itself, several as a tuple.")
       .def("run",
-           py::overload_cast<const py::object&, const Arrays&, const py::object&>(
+           py::overload_cast<const py::object&, const Arrays&, const py::object&, bool>(
                &BoundSession::run),
            py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
-           "The outputs of these names (None: all) as a list.")
+           py::arg("in_place") = false, "The outputs of these names (None: all) as a list.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
       .def(
           "trim", [](BoundSession& s) { s.session().trim(); },

@@ -28,18 +28,12 @@ std::vector<py::object> destinations(const py::object& out) {
   return found;
 }
 
-bool overlaps(const Tensor& a, const Tensor& b) {
-  const auto* a_begin = static_cast<const std::byte*>(a.raw());
-  const auto* b_begin = static_cast<const std::byte*>(b.raw());
-  return std::less<>{}(a_begin, b_begin + b.bytes()) && std::less<>{}(b_begin, a_begin + a.bytes());
-}
-
 // Steps may write an output before they have read every input, so memory that is fed is written to
-// after the run.
+// after the run; but for caches.
 bool is_fed(const Tensor& tensor, std::span<const Feed> feeds) {
   for (const Feed& feed : feeds) {
     if (!feed.value.is_tensor() && !feed.value.empty()) return true;  // not looked into
-    if (feed.value.is_tensor() && overlaps(tensor, feed.value.tensor())) return true;
+    if (feed.value.is_tensor() && overlap(tensor, feed.value.tensor())) return true;
   }
   return false;
 }
@@ -70,14 +64,50 @@ BoundSession::BoundSession(Session session) : session_(std::move(session)) {
   }
 }
 
-void BoundSession::add(Feeds& feeds, std::string_view name, const Declared* declared,
+BoundSession::Request BoundSession::request(std::vector<std::string> outputs,
+                                            const py::object& out) const {
+  Request request;
+  request.outputs = std::move(outputs);
+  request.wanted = destinations(out);
+  const std::size_t expected =
+      request.outputs.empty() ? session_.outputs().size() : request.outputs.size();
+  check_argument(request.wanted.empty() || request.wanted.size() == expected, "out: expected ",
+                 expected, " arrays, got ", request.wanted.size());
+  request.into.resize(request.wanted.size());
+  request.rooms.resize(request.wanted.size());
+  return request;
+}
+
+// Feeds the past of a cache that lies at the beginning of the array its present goes into.
+bool BoundSession::add_cache(Request& request, std::string_view name, py::handle value) const {
+  for (std::size_t i = 0; i < request.wanted.size(); ++i) {
+    if (request.wanted[i].is_none()) continue;
+    const auto& all = session_.outputs();
+    std::size_t output = i;
+    if (!request.outputs.empty())
+      for (output = 0; output < all.size() && all[output].name != request.outputs[i]; ++output) {
+      }
+    if (output >= all.size() || session_.caches()[output] != name) continue;
+    const auto cache = shared_cache(value, request.wanted[i]);
+    if (!cache) return false;
+    request.feeds.push_back({name, cache->past});
+    request.keep.push_back(py::reinterpret_borrow<py::object>(value));
+    request.into[i] = cache->present;
+    request.rooms[i] = cache->room;
+    return true;
+  }
+  return false;
+}
+
+void BoundSession::add(Request& request, std::string_view name, const Declared* declared,
                        py::handle value) {
   if (!declared) {  // the session refuses it and lists the names it knows
-    feeds.feeds.push_back({name, Datum()});
+    request.feeds.push_back({name, Datum()});
     return;
   }
+  if (add_cache(request, name, value)) return;
   try {
-    feeds.feeds.push_back({name, to_datum(value, *declared, feeds.keep)});
+    request.feeds.push_back({name, to_datum(value, *declared, request.keep)});
   } catch (const Error&) {
     rethrow_at("input '" + std::string(name) + "'");
   } catch (const py::error_already_set& error) {
@@ -86,37 +116,37 @@ void BoundSession::add(Feeds& feeds, std::string_view name, const Declared* decl
   }
 }
 
-void BoundSession::add(Feeds& feeds, py::handle name, py::handle value) {
+void BoundSession::add(Request& request, py::handle name, py::handle value) {
   const std::string_view text = view_of(name);
-  feeds.keep.push_back(py::reinterpret_borrow<py::object>(name));
+  request.keep.push_back(py::reinterpret_borrow<py::object>(name));
   const auto found = positions_.find(text);
-  add(feeds, text, found == positions_.end() ? nullptr : &declared_[found->second], value);
+  add(request, text, found == positions_.end() ? nullptr : &declared_[found->second], value);
 }
 
-std::vector<py::object> BoundSession::run(const Feeds& feeds, std::span<const std::string> outputs,
-                                          const py::object& out) {
-  const std::vector<py::object> wanted = destinations(out);
-  const std::size_t expected = outputs.empty() ? session_.outputs().size() : outputs.size();
-  check_argument(wanted.empty() || wanted.size() == expected, "out: expected ", expected,
-                 " arrays, got ", wanted.size());
-  std::vector<Tensor> into(wanted.size());
+std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
+  const auto& wanted = request.wanted;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i].is_none()) continue;
     const auto array = py::reinterpret_borrow<py::array>(wanted[i]);
     check_argument(array.writeable(), "out[", i, "]: the array is read-only");
-    into[i] = writeable_view(array);
-    if (is_fed(into[i], feeds.feeds)) into[i] = Tensor();
+    if (request.into[i].raw()) continue;  // a cache
+    Tensor memory = writeable_view(array);
+    const bool fed = is_fed(memory, request.feeds);
+    check_argument(!in_place || (memory.raw() && !fed), "out[", i, "]: the array ",
+                   fed ? "is fed, and the output cannot be written over that input"
+                       : "is not contiguous, or of another byte order");
+    if (!fed) request.into[i] = std::move(memory);
   }
   std::vector<Datum> results;
   {
     const py::gil_scoped_release release;
-    results = session_.run(feeds.feeds, outputs, into);
+    results = session_.run(request.feeds, request.outputs, request.into, nullptr, request.rooms);
   }
   std::vector<py::object> values;
   values.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
     values.push_back(wanted.empty() ? to_python(std::move(results[i]))
-                                    : finish(std::move(results[i]), wanted[i], into[i], i));
+                                    : finish(std::move(results[i]), wanted[i], request.into[i], i));
   }
   return values;
 }
@@ -125,19 +155,19 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
   const std::vector<ValueInfo>& inputs = session_.inputs();
   check_argument(args.size() <= inputs.size(), "the model has ", inputs.size(), " inputs, got ",
                  args.size(), " by position");
-  Feeds feeds;
-  feeds.feeds.reserve(inputs.size());
-  feeds.keep.reserve(inputs.size() + named.size());
+  Request request = this->request({}, out);
+  request.feeds.reserve(inputs.size());
+  request.keep.reserve(inputs.size() + named.size());
   for (std::size_t i = 0; i < args.size(); ++i) {
-    add(feeds, inputs[i].name, &declared_[i], PyTuple_GET_ITEM(args.ptr(), i));
+    add(request, inputs[i].name, &declared_[i], PyTuple_GET_ITEM(args.ptr(), i));
   }
   for (const auto& [name, value] : named) {
     const auto found = positions_.find(view_of(name));
     check_argument(found == positions_.end() || found->second >= args.size(), "input '",
                    view_of(name), "' is given by position and by name");
-    add(feeds, name, value);
+    add(request, name, value);
   }
-  std::vector<py::object> values = run(feeds, {}, out);
+  std::vector<py::object> values = run(request, false);
   if (values.size() == 1) return std::move(values[0]);
   py::tuple tuple(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) tuple[i] = std::move(values[i]);
@@ -145,7 +175,7 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 }
 
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
-                                               const py::object& out) {
+                                               const py::object& out, bool in_place) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
   if (!outputs.is_none()) {
@@ -154,17 +184,17 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
     for (const py::handle name : outputs) names.emplace_back(view_of(name));
     if (names.empty()) return list;
   }
-  Feeds gathered;
-  for (const auto& [name, value] : feeds) add(gathered, name, value);
-  for (py::object& value : run(gathered, names, out)) list.append(std::move(value));
+  Request request = this->request(std::move(names), out);
+  for (const auto& [name, value] : feeds) add(request, name, value);
+  for (py::object& value : run(request, in_place)) list.append(std::move(value));
   return list;
 }
 
 std::vector<StepProfile> BoundSession::profile(const Arrays& feeds) {
-  Feeds gathered;
-  for (const auto& [name, value] : feeds) add(gathered, name, value);
+  Request request;
+  for (const auto& [name, value] : feeds) add(request, name, value);
   const py::gil_scoped_release release;
-  return session_.profile(gathered.feeds);
+  return session_.profile(request.feeds);
 }
 
 }  // namespace sdx::bindings

@@ -23,22 +23,29 @@ class BoundSession {
   // array, or a sequence of arrays and Nones.
   py::object call(const Positional& args, const Arrays& named, const py::object& out);
   // The outputs of these names (None: all) as a list.
+  // With `in_place`, arrays of `out` that cannot be written to during the run are refused.
   py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
-                                   const py::object& out);
+                                   const py::object& out, bool in_place);
   std::vector<StepProfile> profile(const Arrays& feeds);
 
   Session& session() { return session_; }
 
  private:
-  struct Feeds {
+  // What one run reads and writes.
+  struct Request {
     std::vector<Feed> feeds;
-    std::vector<py::object> keep;  // what the feeds' memory and names belong to
+    std::vector<py::object> keep;      // what the feeds' memory and names belong to
+    std::vector<std::string> outputs;  // names; empty: all
+    std::vector<py::object> wanted;    // what results go into, or None; empty: new arrays
+    std::vector<Tensor> into;          // their memory where it can be written to during the run
+    std::vector<int64_t> rooms;        // of caches among them
   };
 
-  void add(Feeds& feeds, std::string_view name, const Declared* declared, py::handle value);
-  void add(Feeds& feeds, py::handle name, py::handle value);
-  std::vector<py::object> run(const Feeds& feeds, std::span<const std::string> outputs,
-                              const py::object& out);
+  Request request(std::vector<std::string> outputs, const py::object& out) const;
+  void add(Request& request, std::string_view name, const Declared* declared, py::handle value);
+  void add(Request& request, py::handle name, py::handle value);
+  bool add_cache(Request& request, std::string_view name, py::handle value) const;
+  std::vector<py::object> run(Request& request, bool in_place);
 
   Session session_;
   std::vector<Declared> declared_;

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "ir/cache.h"
 #include "ops/attention_core.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
@@ -22,7 +23,7 @@ struct Heads {
   D batch, heads, rows, width;
 };
 
-class Attention final : public Op {
+class Attention final : public Op, public KeepsCache {
  public:
   explicit Attention(const OpInit& init)
       : q_heads_(init.attrs.get("q_num_heads", 0)),
@@ -82,6 +83,10 @@ class Attention final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override;
+
+  int past_of(int output) const override {
+    return output == 1 ? kPastKey : output == 2 ? kPastValue : -1;
+  }
 
  private:
   static void check_all_floats_but_mask(const InferContext& ctx) {
@@ -211,17 +216,22 @@ Step Attention::prepare(PrepareContext& ctx) const {
                        .mask = f.in<std::byte>(kMask),
                        .y = f.out<float>(0),
                        .scores = f.out<float>(3)};
-    const auto join = [&](int input, int output, const HeadLayout& at, int64_t width,
-                          int64_t spare) {
-      float* to = f.out<float>(output);
-      if (!to && !joined) return f.in<float>(input);
+    const auto join = [&](int input, const HeadLayout& at, int64_t width, int64_t spare,
+                          int64_t& room) {
+      const int past = input + kPastKey - kKey;
+      const float* fresh = f.in<float>(input);
+      float* to = f.out<float>(input);  // key and value come out as they go in
+      if (!to && !joined) return fresh;
+      const int64_t shared = shared_room(f, past, input);
       if (!to) to = scratch + spare;
-      append_rows(f, s.batch, s.kv_heads, past_rows, fresh_rows, width,
-                  f.in<float>(input + kPastKey - kKey), f.in<float>(input), at, to);
-      return joined ? static_cast<const float*>(to) : f.in<float>(input);
+      append_rows(f, {s.batch, s.kv_heads, past_rows, fresh_rows, width, at}, f.in<float>(past),
+                  fresh, to, shared);
+      if (!joined) return fresh;
+      room = shared;
+      return static_cast<const float*>(to);
     };
-    data.k = join(kKey, 1, fresh_k, s.head_size, k_at);
-    data.v = join(kValue, 2, fresh_v, s.value_size, v_at);
+    data.k = join(kKey, fresh_k, s.head_size, k_at, data.key_room);
+    data.v = join(kValue, fresh_v, s.value_size, v_at, data.value_room);
     auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
     const int64_t* valid = f.in<int64_t>(kValidKeys);
     for (int64_t b = 0; b < s.batch; ++b) {

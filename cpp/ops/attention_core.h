@@ -67,6 +67,8 @@ struct KeyRange {
 
 struct AttentionData {
   const float *q = nullptr, *k = nullptr, *v = nullptr;
+  // Rows from one head to the next of keys and values that have room behind them; 0: as laid out.
+  int64_t key_room = 0, value_room = 0;
   const void* mask = nullptr;
   const float* bias = nullptr;
   const KeyRange* ranges = nullptr;  // one a batch
@@ -93,6 +95,8 @@ class AttentionCore {
   void make_ready(const AttentionData& data, const Block& block, const Buffers& buffers) const;
   void run_block(const AttentionData& data, const Block& block, const Buffers& buffers) const;
   void multiply_keys(const AttentionData& data, const Block& block, const Buffers& buffers) const;
+  const float* keys_at(const AttentionData& data, const Block& block) const;
+  const float* values_at(const AttentionData& data, const Block& block) const;
   int64_t score_stride(const Block& block) const;
   // Scores become weights, and `factors` what each row of weighted values is multiplied by.
   void finish_rows(const AttentionData& data, const Block& block, const Buffers& buffers) const;
@@ -121,10 +125,19 @@ class AttentionCore {
   kernels::UnaryF32* tanh_ = kernels::unary_tanh.resolve();
 };
 
-// Appends `fresh` (rows of any layout) behind `past` ([batch, heads, past, width], or null) into
-// dense [batch, heads, past + rows, width].
-void append_rows(const Frame& f, int64_t batch, int64_t heads, int64_t past_rows, int64_t rows,
-                 int64_t width, const float* past, const float* fresh, const HeadLayout& layout,
-                 float* to);
+// Rows put behind their past.
+struct AppendedRows {
+  int64_t batch = 0, heads = 0, past_rows = 0, rows = 0, width = 0;
+  HeadLayout layout;  // of the rows
+};
+
+// Into [batch, heads, past + rows, width]. Where `past` lies there already, the new rows alone are
+// written; `room` is then how many rows apart the heads are. 0: they are dense.
+void append_rows(const Frame& f, const AppendedRows& a, const float* past, const float* fresh,
+                 float* to, int64_t room);
+
+// How many rows apart heads are in the buffer that an output of a running step shares with the
+// input it continues; 0 where they share none.
+int64_t shared_room(const Frame& f, int past, int output);
 
 }  // namespace sdx::ops

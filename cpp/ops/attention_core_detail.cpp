@@ -208,27 +208,26 @@ void AttentionCore::run(const Frame& f, const AttentionData& data, float* scratc
 // power of two apart would drive each other out of the cache.
 void AttentionCore::make_ready(const AttentionData& data, const Block& block,
                                const Buffers& buffers) const {
-  const int64_t kv_head = block.head / s_.group();
   if (packed_)
     gemm_.pack_b({.k = size(s_.head_size),
                   .n = size(s_.keys),
-                  .b = data.k + block.batch * s_.k.batch + kv_head * s_.k.head,
+                  .b = keys_at(data, block),
                   .ldb = size(s_.k.row),
                   .transposed = true,
                   .packed = buffers.keys},
                  0, size(gemm_.panels(s_.keys)));
   if (value_floats_ == 0) return;
-  const float* v = data.v + block.batch * s_.v.batch + kv_head * s_.v.head;
+  const float* v = values_at(data, block);
   for (int64_t key = 0; key < s_.keys; ++key)
     std::copy_n(v + key * s_.v.row, s_.value_size, buffers.values + key * s_.value_size);
 }
 
 void AttentionCore::multiply_keys(const AttentionData& data, const Block& block,
                                   const Buffers& buffers) const {
-  const int64_t keys = block.keys(), kv_head = block.head / s_.group();
+  const int64_t keys = block.keys();
   const float* q =
       data.q + block.batch * s_.q.batch + block.head * s_.q.head + block.first * s_.q.row;
-  const float* k = data.k + block.batch * s_.k.batch + kv_head * s_.k.head;
+  const float* k = keys_at(data, block);
   const int64_t q_row = stacked_ ? s_.q.head : s_.q.row;
   if (!packed_)
     return dots_({.m = size(block.rows),
@@ -257,9 +256,9 @@ void AttentionCore::multiply_keys(const AttentionData& data, const Block& block,
 
 void AttentionCore::run_block(const AttentionData& data, const Block& block,
                               const Buffers& buffers) const {
-  const int64_t keys = block.keys(), kv_head = block.head / s_.group();
+  const int64_t keys = block.keys();
   const bool close = value_floats_ > 0;
-  const float* v = close ? buffers.values : data.v + block.batch * s_.v.batch + kv_head * s_.v.head;
+  const float* v = close ? buffers.values : values_at(data, block);
   const int64_t v_row = close ? s_.value_size : s_.v.row;
   multiply_keys(data, block, buffers);
   finish_rows(data, block, buffers);
@@ -278,6 +277,20 @@ void AttentionCore::run_block(const AttentionData& data, const Block& block,
   for (int64_t row = 0; row < block.rows; ++row)
     if (buffers.factors[row] != 1)
       scale_shift_(y + row * y_row, y + row * y_row, size(s_.value_size), buffers.factors[row], 0);
+}
+
+const float* AttentionCore::keys_at(const AttentionData& data, const Block& block) const {
+  const int64_t head = block.head / s_.group();
+  if (data.key_room > 0)
+    return data.k + (block.batch * s_.kv_heads + head) * data.key_room * s_.head_size;
+  return data.k + block.batch * s_.k.batch + head * s_.k.head;
+}
+
+const float* AttentionCore::values_at(const AttentionData& data, const Block& block) const {
+  const int64_t head = block.head / s_.group();
+  if (data.value_room > 0)
+    return data.v + (block.batch * s_.kv_heads + head) * data.value_room * s_.value_size;
+  return data.v + block.batch * s_.v.batch + head * s_.v.head;
 }
 
 // Floats from one row of scores to the next.
@@ -409,21 +422,29 @@ float AttentionCore::finish_row(const AttentionData& data, const Block& block, i
   return factor;
 }
 
-void append_rows(const Frame& f, int64_t batch, int64_t heads, int64_t past_rows, int64_t rows,
-                 int64_t width, const float* past, const float* fresh, const HeadLayout& layout,
-                 float* to) {
-  const int64_t all = past_rows + rows;
-  f.parallel_for(split_work(batch * heads, 0.3 * static_cast<double>(all * width) + 10),
-                 [&](Range r) {
-                   for (int64_t i = r.begin; i < r.end; ++i) {
-                     float* out = to + i * all * width;
-                     if (past_rows > 0)
-                       std::copy_n(past + i * past_rows * width, past_rows * width, out);
-                     const float* in = fresh + i / heads * layout.batch + i % heads * layout.head;
-                     for (int64_t row = 0; row < rows; ++row)
-                       std::copy_n(in + row * layout.row, width, out + (past_rows + row) * width);
-                   }
-                 });
+void append_rows(const Frame& f, const AppendedRows& a, const float* past, const float* fresh,
+                 float* to, int64_t room) {
+  const int64_t all = a.past_rows + a.rows, head_rows = room > 0 ? room : all;
+  const bool in_place = room > 0;
+  const double cost = 0.3 * static_cast<double>((in_place ? a.rows : all) * a.width) + 10;
+  f.parallel_for(split_work(a.batch * a.heads, cost), [&](Range r) {
+    for (int64_t i = r.begin; i < r.end; ++i) {
+      float* out = to + i * head_rows * a.width;
+      if (a.past_rows > 0 && !in_place)
+        std::copy_n(past + i * a.past_rows * a.width, a.past_rows * a.width, out);
+      const float* in = fresh + i / a.heads * a.layout.batch + i % a.heads * a.layout.head;
+      out += a.past_rows * a.width;
+      for (int64_t row = 0; row < a.rows; ++row)
+        std::copy_n(in + row * a.layout.row, a.width, out + row * a.width);
+    }
+  });
+}
+
+int64_t shared_room(const Frame& f, int past, int output) {
+  const float* to = f.out<float>(output);
+  if (!to || f.in<float>(past) != to) return 0;
+  const Shape& buffer = f.input_tensor(past).shape();
+  return buffer[buffer.size() - 2];
 }
 
 }  // namespace sdx::ops

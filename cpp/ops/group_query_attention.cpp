@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "ir/cache.h"
 #include "kernels/norm.h"
 #include "ops/attention_core.h"
 #include "ops/checks.h"
@@ -26,7 +27,7 @@ struct Sizes {
   bool packed = false;  // queries, keys and values side by side in input 0
 };
 
-class GroupQueryAttention final : public Op {
+class GroupQueryAttention final : public Op, public KeepsCache {
  public:
   explicit GroupQueryAttention(const OpInit& init)
       : heads_(init.attrs.require<int64_t>("num_heads")),
@@ -83,6 +84,11 @@ class GroupQueryAttention final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override;
+
+  // In a shared buffer, rows behind the valid ones stay what they were; else they become zeros.
+  int past_of(int output) const override {
+    return output == 1 ? kPastKey : output == 2 ? kPastValue : -1;
+  }
 
  private:
   Sizes sizes(PrepareContext& ctx) const;
@@ -171,7 +177,8 @@ struct Preparation {
   }
 
   // One of keys and values.
-  void extend(const Frame& f, const KeyRange* ranges, bool keys, float* present) const {
+  void extend(const Frame& f, const KeyRange* ranges, bool keys, float* present,
+              int64_t room) const {
     const float* past = f.in<float>(keys ? kPastKey : kPastValue);
     const float* fresh = f.in<float>(kKey + (keys ? 0 : 1));
     int64_t step = s.kv_heads * s.width;
@@ -179,13 +186,16 @@ struct Preparation {
       step = row_floats();
       fresh = f.in<float>(kQuery) + (s.heads + (keys ? 0 : s.kv_heads)) * s.width;
     }
-    const double cost = 0.3 * static_cast<double>(s.present_rows * s.width) + 10;
+    const bool in_place = room > 0;
+    const int64_t head_rows = in_place ? room : s.present_rows;
+    const double cost = 0.3 * static_cast<double>((in_place ? s.rows : head_rows) * s.width) + 10;
     f.parallel_for(split_work(s.batch * s.kv_heads, cost), [&](Range r) {
       for (int64_t i = r.begin; i < r.end; ++i) {
         const int64_t batch = i / s.kv_heads, head = i % s.kv_heads;
         const int64_t before = ranges[batch].position;
-        float* to = present + i * s.present_rows * s.width;
-        if (before > 0) std::copy_n(past + i * s.past_rows * s.width, before * s.width, to);
+        float* to = present + i * head_rows * s.width;
+        if (before > 0 && !in_place)
+          std::copy_n(past + i * s.past_rows * s.width, before * s.width, to);
         for (int64_t row = 0; row < s.rows; ++row) {
           const float* from = fresh + (batch * s.rows + row) * step + head * s.width;
           float* out = to + (before + row) * s.width;
@@ -194,7 +204,8 @@ struct Preparation {
           else
             std::copy_n(from, s.width, out);
         }
-        std::fill(to + (before + s.rows) * s.width, to + s.present_rows * s.width, 0.0f);
+        if (!in_place)
+          std::fill(to + (before + s.rows) * s.width, to + s.present_rows * s.width, 0.0f);
       }
     });
   }
@@ -281,6 +292,8 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
     AttentionData data{.q = f.in<float>(kQuery),
                        .k = f.out<float>(1),
                        .v = f.out<float>(2),
+                       .key_room = shared_room(f, kPastKey, 1),
+                       .value_room = shared_room(f, kPastValue, 2),
                        .mask = f.in<float>(kBias),
                        .ranges = ranges,
                        .sinks = f.in<float>(kSink),
@@ -289,8 +302,8 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
       ready.queries(f, ranges, scratch + queries_at);
       data.q = scratch + queries_at;
     }
-    ready.extend(f, ranges, true, f.out<float>(1));
-    ready.extend(f, ranges, false, f.out<float>(2));
+    ready.extend(f, ranges, true, f.out<float>(1), data.key_room);
+    ready.extend(f, ranges, false, f.out<float>(2), data.value_room);
     if (smooth && !data.sinks) {
       std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
       data.sinks = scratch + sinks_at;

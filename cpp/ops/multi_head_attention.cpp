@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "ir/cache.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/past_attention.h"
@@ -52,7 +53,7 @@ const float* Part::ready(const Frame& f, int64_t batch, int64_t heads, const flo
   return to;
 }
 
-class MultiHeadAttention final : public Op {
+class MultiHeadAttention final : public Op, public KeepsCache {
  public:
   explicit MultiHeadAttention(const OpInit& init)
       : heads_(init.attrs.require<int64_t>("num_heads")),
@@ -109,6 +110,10 @@ class MultiHeadAttention final : public Op {
   }
 
   Step prepare(PrepareContext& ctx) const override;
+
+  int past_of(int output) const override {
+    return output == 1 ? kPastKey : output == 2 ? kPastValue : -1;
+  }
 
  private:
   struct Parts {
@@ -213,14 +218,18 @@ Step MultiHeadAttention::prepare(PrepareContext& ctx) const {
   plan.request(ctx);
   return in_float32(ctx, [=](Frame& f) {
     const float* bias = f.in<float>(kBias);
-    attention.run(
-        f,
-        {.q = p.q.ready(f, batch, n, bias),
-         .k = p.k.ready(f, batch, n, bias),
-         .v = p.v.ready(f, batch, n, bias),
-         .y = f.out<float>(0),
-         .scores = f.out<float>(3)},
-        {f.in<float>(kPastKey), f.in<float>(kPastValue), f.out<float>(1), f.out<float>(2)});
+    attention.run(f,
+                  {.q = p.q.ready(f, batch, n, bias),
+                   .k = p.k.ready(f, batch, n, bias),
+                   .v = p.v.ready(f, batch, n, bias),
+                   .y = f.out<float>(0),
+                   .scores = f.out<float>(3)},
+                  {.past_keys = f.in<float>(kPastKey),
+                   .past_values = f.in<float>(kPastValue),
+                   .keys = f.out<float>(1),
+                   .values = f.out<float>(2),
+                   .key_room = shared_room(f, kPastKey, 1),
+                   .value_room = shared_room(f, kPastValue, 2)});
   });
 }
 

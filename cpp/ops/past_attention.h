@@ -46,6 +46,8 @@ class PastAttention {
   struct Cache {
     const float *past_keys = nullptr, *past_values = nullptr;
     float *keys = nullptr, *values = nullptr;  // outputs, or null
+    // Of those that share a buffer with their past: how many rows apart heads are.
+    int64_t key_room = 0, value_room = 0;
   };
 
   // `s` is complete but for keys, their layouts and the masks.
@@ -55,7 +57,7 @@ class PastAttention {
 
  private:
   const float* join(const Frame& f, int64_t width, const float* past, const float* fresh,
-                    const HeadLayout& layout, float* kept, int64_t spare_at) const;
+                    const HeadLayout& layout, float* kept, int64_t room, int64_t spare_at) const;
 
   Options options_;
   PaddingMask padding_;

@@ -107,22 +107,27 @@ PastAttention::PastAttention(PrepareContext& ctx, ScratchPlan& plan, AttentionSh
 
 const float* PastAttention::join(const Frame& f, int64_t width, const float* past,
                                  const float* fresh, const HeadLayout& layout, float* kept,
-                                 int64_t spare_at) const {
+                                 int64_t room, int64_t spare_at) const {
   const bool joined = options_.past > 0;
   if (!kept && !joined) return fresh;
   float* to = kept ? kept : f.scratch<float>() + spare_at;
   const AttentionShape& s = core_.shape();
-  append_rows(f, s.batch, s.kv_heads, options_.past, options_.fresh, width, past, fresh, layout,
-              to);
+  append_rows(f, {s.batch, s.kv_heads, options_.past, options_.fresh, width, layout}, past, fresh,
+              to, room);
   return joined ? to : fresh;
 }
 
 void PastAttention::run(const Frame& f, AttentionData data, const Cache& cache) const {
   const AttentionShape& s = core_.shape();
   float* scratch = f.scratch<float>();
-  data.k = join(f, s.head_size, cache.past_keys, data.k, options_.fresh_keys, cache.keys, keys_at_);
+  data.k = join(f, s.head_size, cache.past_keys, data.k, options_.fresh_keys, cache.keys,
+                cache.key_room, keys_at_);
   data.v = join(f, s.value_size, cache.past_values, data.v, options_.fresh_values, cache.values,
-                values_at_);
+                cache.value_room, values_at_);
+  if (options_.past > 0) {
+    data.key_room = cache.key_room;
+    data.value_room = cache.value_room;
+  }
   auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at_);
   std::fill_n(ranges, s.batch, KeyRange{0, s.keys, options_.past});
   data.ranges = ranges;

@@ -68,6 +68,7 @@ struct Plan {
   std::vector<PlannedStep> steps;
   std::vector<uint32_t> inputs;         // values of the graph's inputs
   std::vector<uint32_t> outputs;        // values of the graph's outputs
+  std::vector<int> caches;              // by output: the input whose memory it may take over, or -1
   std::vector<uint32_t> result_values;  // computed right in a result's memory
   std::vector<uint32_t> bound_aliases;  // of inputs and outputs: bound when a run starts
   std::vector<OutputCopy> copies;
@@ -76,6 +77,8 @@ struct Plan {
   int64_t scratch_offset = 0;
   int64_t value_bytes = 0;  // what arena values would take without sharing
 
+  // Whether result i, given as `into`, is written in the memory of the input it continues.
+  bool takes_over(std::size_t i, const Tensor& into, std::span<const Datum> given) const;
   // Which value, which bytes, which steps, by the names in `graph`, which was planned.
   std::string to_string(const Graph& graph) const;
 };

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/checked.h"
+#include "ir/cache.h"
 #include "ir/evaluate.h"
 #include "ir/graph.h"
 #include "plan/arena.h"
@@ -237,6 +238,7 @@ class Planner {
   }
 
   void place_outputs() {
+    plan_->caches = cache_inputs(graph_);
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
       const uint32_t id = value_id(graph_.outputs()[i]);
       plan_->outputs.push_back(id);
@@ -247,6 +249,7 @@ class Planner {
         value.output = output;
         continue;
       }
+      plan_->caches[i] = -1;
       if (value.place == Place::alias) {
         // The last Reshape of a model: let its source be computed right in the result.
         PlannedValue& root = plan_->values[value.alias_of];
@@ -378,6 +381,12 @@ const std::string& PlannedStep::name() const { return node->name(); }
 
 std::string PlannedStep::op() const {
   return node->domain().empty() ? node->op_type() : node->domain() + "::" + node->op_type();
+}
+
+bool Plan::takes_over(std::size_t i, const Tensor& into, std::span<const Datum> given) const {
+  if (caches[i] < 0) return false;
+  const Datum& past = given[static_cast<std::size_t>(caches[i])];
+  return past.is_tensor() && into.raw() && past.tensor().raw() == into.raw();
 }
 
 std::string Plan::to_string(const Graph& graph) const {

@@ -142,6 +142,13 @@ void bind_inputs(const Plan& plan, std::span<const Datum> inputs, std::vector<vo
   }
 }
 
+// The buffer of a cache whose heads are `room` rows apart.
+Tensor whole_buffer(const Tensor& rows, int64_t room) {
+  Shape shape = rows.shape();
+  if (room > 0) shape[shape.size() - 2] = room;
+  return Tensor::view(rows.dtype(), shape, rows.raw());
+}
+
 void check_cancel(const RunState& state) {
   if (state.cancel && state.cancel->load(std::memory_order_relaxed))
     fail(ErrorKind::invalid_argument, "the run was cancelled");
@@ -171,7 +178,7 @@ void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& dat
 
 std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs,
                                  std::span<const Tensor> into, const RunState& state,
-                                 StepTimes* times) {
+                                 std::span<const int64_t> rooms, StepTimes* times) {
   const Lease context(*this, plan);
   auto& data = context->data;
   auto& datums = context->datums;
@@ -184,6 +191,9 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
     const Layout& layout = plan.layouts[id];
     if (i < into.size() && into[i].raw()) {
       results[i] = into[i];
+      if (plan.takes_over(i, into[i], inputs))
+        datums[plan.inputs[static_cast<std::size_t>(plan.caches[i])]] =
+            whole_buffer(into[i], i < rooms.size() ? rooms[i] : 0);
     } else if (layout.known && plan.values[id].place != Place::owned) {
       results[i] = new_result(layout);
       result_bytes += OutputPool::capacity_for(results[i].tensor().bytes());

@@ -26,10 +26,11 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   // Runs `plan`. Inputs lie as the plan was made for. Result i is written into `into[i]` where that
-  // is a tensor (of exactly the planned type and shape), else into new memory.
+  // is a tensor (of exactly the planned type and shape), else into new memory. Where the input of
+  // `plan.caches` begins there too, heads of both are `rooms[i]` rows apart (0: as planned).
   std::vector<Datum> run(const plan::Plan& plan, std::span<const Datum> inputs,
                          std::span<const Tensor> into, const RunState& state,
-                         StepTimes* times = nullptr);
+                         std::span<const int64_t> rooms = {}, StepTimes* times = nullptr);
 
   // Frees what no run and no result is using.
   void release_memory();

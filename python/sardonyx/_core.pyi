@@ -173,13 +173,16 @@ class Session:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...
-    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None) -> list[typing.Any]:
+    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False) -> list[typing.Any]:
         """
         The outputs of these names (None: all) as a list.
         """
     def summary(self) -> ModelSummary:
         ...
     def trim(self) -> None:
+        ...
+    @property
+    def caches(self) -> dict[str, str]:
         ...
     @property
     def inputs(self) -> list[Value]:

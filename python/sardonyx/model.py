@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -42,7 +42,10 @@ class Model:
         self._call = session.call
 
     def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
-        """Runs the model; `out` takes an array, or a list of them, to write the results into."""
+        """Runs the model; `out` takes an array, or a list of them, to write the results into.
+
+        A cache may grow where it lies: see `caches`.
+        """
         return self._call(args, named, out)
 
     def run(
@@ -50,6 +53,22 @@ class Model:
     ) -> list[Any]:
         """The outputs of these names, or all of them, as a list."""
         return self._session.run(outputs, feeds if isinstance(feeds, dict) else dict(feeds), out)
+
+    def bind(
+        self, feeds: Mapping[str, Any], out: Mapping[str, Any]
+    ) -> Callable[[], dict[str, Any]]:
+        """A call without arguments that reads `feeds` and writes `out` where they lie then.
+
+        It returns the outputs named in `out`, and refuses arrays it would have to write to by a
+        copy: ones that are fed too, but for `caches`, and ones that are not contiguous.
+        """
+        given, names, arrays = dict(feeds), list(out), list(out.values())
+
+        def run() -> dict[str, Any]:
+            results = self._session.run(names, given, arrays, in_place=True)
+            return dict(zip(names, results, strict=True))
+
+        return run
 
     def profile(
         self, feeds: Mapping[str, Any], *, runs: int = 1, peaks: Peaks | None = None
@@ -82,6 +101,17 @@ class Model:
     def outputs(self) -> list[Value]:
         """The outputs with name, dtype and shape, in the model's order."""
         return self._session.outputs
+
+    @property
+    def caches(self) -> dict[str, str]:
+        """Outputs that continue an input, and may take over its memory: present by past.
+
+        With one buffer for both nothing but the new rows is written. Where a cache grows by rows,
+        the arrays are views of a longer buffer:
+
+            model.run(None, {"past": buffer[:, :, :n], ...}, out=[None, buffer[:, :, : n + 1]])
+        """
+        return self._session.caches
 
     @property
     def metadata(self) -> dict[str, str]:
