@@ -12,6 +12,7 @@ namespace sdx::ops {
 struct ConvertOptions {
   bool saturate = true;
   SmallFloatMode mode = SmallFloatMode::up;
+  bool nan_is_largest = false;  // where the type has no NaN, instead of a zero
 };
 
 // A loop over n items that do not overlap, and nanoseconds an item.

@@ -107,8 +107,12 @@ struct Narrow {
 
   void write(const double* from, void* to, std::size_t n) const {
     auto* codes = static_cast<uint8_t*>(to);
-    for (std::size_t i = 0; i < n; ++i)
-      codes[i] = to_small_float(from[i], dtype, options.saturate, options.mode);
+    const bool nan_is_largest = options.nan_is_largest && dtype == DType::float4e2m1;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double x =
+          nan_is_largest && std::isnan(from[i]) ? std::numeric_limits<double>::infinity() : from[i];
+      codes[i] = to_small_float(x, dtype, options.saturate, options.mode);
+    }
   }
 
   // Bytes cut to the type's bits, as integers that overflow are.

@@ -13,9 +13,10 @@ class Dropout final : public Op {
   explicit Dropout(const OpInit& init)
       : has_switch_(init.opset >= 12 && init.input_count > 2),
         mask_is_bool_(init.opset >= 10),
-        keys_(init.attrs.has("seed")
-                  ? std::optional<uint64_t>(static_cast<uint64_t>(init.attrs.get("seed", 0)))
-                  : std::nullopt) {}
+        keys_(std::nullopt) {
+    if (init.attrs.has("seed"))
+      stream_ = std::make_unique<SeededStream>(static_cast<uint64_t>(init.attrs.get("seed", 0)));
+  }
 
   bool is_identity() const override { return !has_switch_; }
 
@@ -60,20 +61,23 @@ class Dropout final : public Op {
     const int64_t count = ctx.count(0);
     const DType ratio_type = ctx.has_input(1) ? ctx.dtype(1) : DType::undefined;
     const bool has_switch = has_switch_ && ctx.has_input(2);
-    return [=, keys = &keys_, split = split_work(count, 2, kElementGrain)](Frame& f) {
+    return [=, keys = &keys_, stream = stream_.get(),
+            split = split_work(count, 2, kElementGrain)](Frame& f) {
       const bool training = has_switch && *f.in<bool>(2);
       const double ratio = training ? ratio_of(f, ratio_type) : 0;
       const double scale = 1 / (1 - ratio);
+      const T* x = f.in<T>(0);
+      T* y = f.out<T>(0);
+      Mask* mask = f.out<Mask>(1);
+      const auto decide = [&](int64_t i, double chance) {
+        const bool keep = ratio == 0 || chance >= ratio;
+        if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : T(x[i] * scale);
+        if (mask) mask[i] = Mask(keep);
+      };
+      if (training && stream) return stream->draw(count, decide);
       const uint64_t key = training ? keys->next() : 0;
       f.parallel_for(split, [&](Range r) {
-        const T* x = f.in<T>(0);
-        T* y = f.out<T>(0);
-        Mask* mask = f.out<Mask>(1);
-        for (int64_t i = r.begin; i < r.end; ++i) {
-          const bool keep = ratio == 0 || random_unit(key, i) >= ratio;
-          if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : T(x[i] * scale);
-          if (mask) mask[i] = Mask(keep);
-        }
+        for (int64_t i = r.begin; i < r.end; ++i) decide(i, random_unit(key, i));
       });
     };
   }
@@ -89,6 +93,7 @@ class Dropout final : public Op {
 
   bool has_switch_, mask_is_bool_;
   mutable KeySequence keys_;
+  std::unique_ptr<SeededStream> stream_;  // where the model gives a seed
 };
 
 }  // namespace

@@ -305,11 +305,16 @@ class LRN final : public Op {
   float alpha_, beta_, bias_;
 };
 
-// (x - mean) / deviation over some axes.
+// (x - mean) / deviation over some axes. Before opset 9, when it was experimental, attributes told
+// whether to average over channels too and whether to divide.
 class MeanVarianceNorm final : public Op {
  public:
-  explicit MeanVarianceNorm(const OpInit& init) : axes_(init.attrs.ints("axes")) {
-    if (!init.attrs.has("axes")) axes_ = {0, 2, 3};
+  explicit MeanVarianceNorm(const OpInit& init)
+      : axes_(init.attrs.ints("axes")),
+        divides_(init.opset >= 9 || init.attrs.get("normalize_variance", 1) != 0) {
+    if (init.attrs.has("axes")) return;
+    const bool across = init.opset < 9 && init.attrs.get("across_channels", 0) != 0;
+    axes_ = across ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{0, 2, 3};
   }
 
   void infer(InferContext& ctx) const override {
@@ -328,7 +333,7 @@ class MeanVarianceNorm final : public Op {
     const Shape strides = broadcast_strides(kept, x);
     ctx.request_scratch(round_up(checked_mul(means, 2 * sizeof(double)), kAlignment));
     return float_step(ctx, [&]<class T>() -> Step {
-      return [=, shape = Shape(x)](Frame& f) {
+      return [=, divides = divides_, shape = Shape(x)](Frame& f) {
         if (count == 0) return;
         double* mean = f.scratch<double>();
         double* variance = mean + means;
@@ -353,8 +358,8 @@ class MeanVarianceNorm final : public Op {
         });
         each([&](int64_t i, int64_t at) {
           constexpr double kEpsilon = 1e-9;  // the standard's, beside the deviation
-          y[i] = static_cast<T>((static_cast<double>(from[i]) - mean[at]) /
-                                (std::sqrt(variance[at]) + kEpsilon));
+          const double deviation = divides ? std::sqrt(variance[at]) + kEpsilon : 1;
+          y[i] = static_cast<T>((static_cast<double>(from[i]) - mean[at]) / deviation);
         });
       };
     });
@@ -362,6 +367,7 @@ class MeanVarianceNorm final : public Op {
 
  private:
   std::vector<int64_t> axes_;
+  bool divides_;
 };
 
 }  // namespace
@@ -371,7 +377,7 @@ void register_norm(OpRegistry& ops) {
   ops.add<GroupNorm>("InstanceNormalization", {.since = 1});
   ops.add<GroupNorm>("GroupNormalization", {.since = 18});
   ops.add<LRN>("LRN", {.since = 1});
-  ops.add<MeanVarianceNorm>("MeanVarianceNormalization", {.since = 9});
+  ops.add<MeanVarianceNorm>("MeanVarianceNormalization", {.since = 1});
 }
 
 }  // namespace sdx::ops

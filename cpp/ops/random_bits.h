@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <random>
 
@@ -21,6 +22,28 @@ inline uint64_t random_bits(uint64_t key, uint64_t counter) {
 inline double random_unit(uint64_t key, int64_t counter) {
   return static_cast<double>(random_bits(key, static_cast<uint64_t>(counter)) >> 11) * 0x1p-53;
 }
+
+// The stream that the standard's own evaluator draws from for a seed: NumPy's first generator,
+// which is the Mersenne Twister (Matsumoto and Nishimura, 1998), two words a number. Runs continue
+// it.
+class SeededStream {
+ public:
+  explicit SeededStream(uint64_t seed) : engine_(static_cast<uint32_t>(seed)) {}
+
+  // n numbers in [0, 1) that no other call gets.
+  template <class F>
+  void draw(int64_t n, F&& take) {
+    const std::lock_guard lock(mutex_);
+    for (int64_t i = 0; i < n; ++i) {
+      const uint32_t high = engine_() >> 5, low = engine_() >> 6;
+      take(i, (high * 67108864.0 + low) * 0x1p-53);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::mt19937 engine_;
+};
 
 // The keys of one node's runs, one after the other. Without a seed every one has its own.
 class KeySequence {

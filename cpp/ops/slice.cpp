@@ -1,4 +1,4 @@
-// Slice.
+// Slice, and the experimental DynamicSlice of files before opset 10: the same without steps.
 #include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/movement.h"
@@ -53,11 +53,14 @@ AxisSlice resolve(const Dim& size, const Dim& start, const Dim& end, const Dim& 
 class Slice final : public Op {
  public:
   explicit Slice(const OpInit& init)
-      : starts_(init, "starts", init.opset < 10 ? -1 : 1),
-        ends_(init, "ends", init.opset < 10 ? -1 : 2),
-        axes_(init, "axes", init.opset < 10 ? -1 : 3),
-        steps_(init, "steps", init.opset < 10 ? -1 : 4) {
-    check(init.opset >= 10 || (init.attrs.has("starts") && init.attrs.has("ends")),
+      : Slice(init, init.opset >= 10 || init.type == "DynamicSlice") {}
+
+  Slice(const OpInit& init, bool from_inputs)
+      : starts_(init, "starts", from_inputs ? 1 : -1),
+        ends_(init, "ends", from_inputs ? 2 : -1),
+        axes_(init, "axes", from_inputs ? 3 : -1),
+        steps_(init, "steps", from_inputs ? 4 : -1) {
+    check(from_inputs || (init.attrs.has("starts") && init.attrs.has("ends")),
           "attributes 'starts' and 'ends' are needed");
   }
 
@@ -156,6 +159,9 @@ class Slice final : public Op {
 
 }  // namespace
 
-void register_slice(OpRegistry& ops) { ops.add<Slice>("Slice", {}); }
+void register_slice(OpRegistry& ops) {
+  ops.add<Slice>("Slice", {});
+  ops.add<Slice>("DynamicSlice", {});
+}
 
 }  // namespace sdx::ops

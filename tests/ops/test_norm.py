@@ -245,3 +245,21 @@ def test_norms_that_do_not_fit():
     expect_error("GroupNormalization", x, randn(4), randn(4), match="in 3 groups", num_groups=3)
     expect_error("GroupNormalization", x, randn(4), randn(4), match="num_groups is 0", num_groups=0)
     expect_error("LRN", x, match="size is 0", size=0)
+
+
+@pytest.mark.parametrize("across", [0, 1])
+@pytest.mark.parametrize("divide", [0, 1])
+def test_experimental_mean_variance_norm(across, divide):
+    """Before opset 9 attributes chose the axes and whether to divide."""
+    x = randn(2, 3, 4, 5)
+    axes = (1, 2, 3) if across else (0, 2, 3)
+    centred = x - x.mean(axes, keepdims=True)
+    expected = centred / (x.std(axes, keepdims=True) + 1e-9) if divide else centred
+    check_op(
+        "MeanVarianceNormalization",
+        x,
+        ref=expected,
+        opset=8,
+        across_channels=across,
+        normalize_variance=divide,
+    )

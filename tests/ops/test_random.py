@@ -69,3 +69,17 @@ def test_refuses():
     expect_error("RandomNormal", match="'shape' is missing")
     expect_error("Bernoulli", ints(1), match="expected probabilities")
     expect_error("Multinomial", np.zeros((2, 0), np.float32), match="no classes")
+
+
+def test_dropout_draws_as_the_reference():
+    """A seed names NumPy's stream, as the standard's own tests have it; the next run goes on."""
+    x = np.arange(1, 41, dtype=np.float32).reshape(5, 8)
+    inputs = [x, np.float32(0.75), np.bool_(True)]
+    values = [np.asarray(value) for value in inputs]
+    model = sardonyx.load(make_model("Dropout", values, outputs=2, attrs={"seed": 5}))
+    stream = np.random.RandomState(5)
+    for _ in range(2):
+        keep = stream.uniform(size=x.shape) >= 0.75
+        y, mask = model.run(None, {f"x{i}": value for i, value in enumerate(values)})
+        np.testing.assert_array_equal(mask, keep)
+        np.testing.assert_array_equal(y, np.where(keep, x * 4, 0))

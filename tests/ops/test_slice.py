@@ -99,3 +99,13 @@ def test_concat_refuses():
     expect_error("Concat", randn(2, 3), randn(3), axis=0, match="ranks differ")
     expect_error("Concat", randn(2, 3), axis=2, match="axis 2 is out of range")
     expect_error("Concat", randn(2), randn(2).astype(np.int64), axis=0, match="types differ")
+
+
+def test_dynamic_slice():
+    """An experiment of opset 1 to 9 that files still contain: Slice with its bounds as inputs."""
+    x = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    check_op("DynamicSlice", x, np.array([1, -2]), np.array([9, -1]), ref=x[1:9, -2:-1], opset=9)
+    axes = np.array([2, 0])
+    check_op(
+        "DynamicSlice", x, np.array([1, 0]), np.array([3, 2]), axes, ref=x[:2, :, 1:3], opset=9
+    )
