@@ -61,12 +61,10 @@ class BatchNorm final : public Op {
   explicit BatchNorm(const OpInit& init)
       : epsilon_(init.attrs.get("epsilon", 1e-5)),
         momentum_(init.attrs.get("momentum", 0.9)),
-        training_(init.opset >= 14 && init.attrs.get("training_mode", 0) != 0),
-        per_element_(init.opset < 9 && init.attrs.get("spatial", 1) == 0) {
-    if (init.opset < 14 && init.output_count > 1 && init.attrs.get("is_test", 0) == 0)
-      fail(ErrorKind::unsupported, "training by BatchNormalization of opset ", init.opset,
-           " is not supported");
-  }
+        // Old versions train where the node has more outputs than one.
+        training_(init.opset >= 14 ? init.attrs.get("training_mode", 0) != 0
+                                   : init.output_count > 1 && init.attrs.get("is_test", 0) == 0),
+        per_element_(init.opset < 9 && init.attrs.get("spatial", 1) == 0) {}
 
   void infer(InferContext& ctx) const override {
     check_all_floats(ctx);
@@ -103,12 +101,12 @@ class BatchNorm final : public Op {
       for (int i = 1; i < 5; ++i)
         dtypes[i] = is_half_float(ctx.dtype(i)) && ctx.dtype(0) != DType::float64 ? DType::float32
                                                                                   : ctx.dtype(i);
-      std::array<DType, 3> running{};
-      for (int i = 1; i < 3 && training_; ++i)
+      std::array<DType, 5> moments{};
+      for (int i = 1; i < 5 && training_; ++i)
         if (ctx.wants_output(i)) {
           check(ctx.dtype(0) != DType::float64 || !is_half_float(ctx.output_dtype(i)),
-                "running moments of ", ctx.output_dtype(i), " for a float64 input");
-          running[i] = is_half_float(ctx.output_dtype(i)) ? DType::float32 : ctx.output_dtype(i);
+                "moments of ", ctx.output_dtype(i), " for a float64 input");
+          moments[i] = is_half_float(ctx.output_dtype(i)) ? DType::float32 : ctx.output_dtype(i);
         }
       return [=, epsilon = static_cast<double>(epsilon_), momentum = static_cast<double>(momentum_),
               training = training_](Frame& f) {
@@ -118,7 +116,7 @@ class BatchNorm final : public Op {
           read_doubles(dtypes[i], f.in<std::byte>(i), channels, parameters[i]);
         }
         const T* from = f.in<T>(0);
-        if (training) train(f, from, images, channels, inner, momentum, parameters, running);
+        if (training) train(f, from, images, channels, inner, momentum, parameters, moments);
         T* y = f.out<T>(0);
         const double cost = kCost * static_cast<double>(inner) + 4;
         f.parallel_for(split_work(images * channels, cost), [&](Range r) {
@@ -134,11 +132,12 @@ class BatchNorm final : public Op {
   }
 
  private:
-  // Replaces mean and variance by those of the batch and writes the running ones.
+  // Replaces mean and variance by those of the batch; writes the running ones and, for outputs 3 and
+  // 4, the batch's own.
   template <class T>
   static void train(const Frame& f, const T* x, int64_t images, int64_t channels, int64_t inner,
                     double momentum, double* const* parameters,
-                    const std::array<DType, 3>& running) {
+                    const std::array<DType, 5>& dtypes) {
     const auto count = static_cast<double>(images * inner);
     for (int64_t c = 0; c < channels; ++c) {
       double sum = 0, squares = 0;
@@ -151,15 +150,18 @@ class BatchNorm final : public Op {
       const double mean = sum / count;
       each([&](double v) { squares += (v - mean) * (v - mean); });
       const double moments[2] = {mean, squares / count};
+      const auto write = [&](int output, double value) {
+        if (!f.wants_output(output)) return;
+        if (dtypes[output] == DType::float64)
+          f.out<double>(output)[c] = value;
+        else
+          f.out<float>(output)[c] = static_cast<float>(value);
+      };
       for (int k = 0; k < 2; ++k) {
         const double old = parameters[3 + k][c];
         parameters[3 + k][c] = moments[k];
-        if (!f.wants_output(1 + k)) continue;
-        const double mixed = old * momentum + moments[k] * (1 - momentum);
-        if (running[1 + k] == DType::float64)
-          f.out<double>(1 + k)[c] = mixed;
-        else
-          f.out<float>(1 + k)[c] = static_cast<float>(mixed);
+        write(1 + k, old * momentum + moments[k] * (1 - momentum));
+        write(3 + k, moments[k]);
       }
     }
   }

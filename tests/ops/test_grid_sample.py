@@ -1,4 +1,4 @@
-"""GridSample, AffineGrid, NonMaxSuppression, RoiAlign."""
+"""GridSample, AffineGrid, NonMaxSuppression, RoiAlign, MaxRoiPool."""
 
 import itertools
 
@@ -76,3 +76,48 @@ def test_roi_align():
     expect_error("RoiAlign", x, rois, ints(0, 1, 2, 0), match="index 2 is out of range")
     wide = np.float32([[0, 0, 1e9, 1]])
     expect_error("RoiAlign", x, wide, ints(0), match="a region from 0 to 1e")
+
+
+def max_roi_pool(x, rois, pooled_shape, spatial_scale=1.0):
+    """The loops of Fast R-CNN's layer."""
+    height, width = x.shape[2:]
+    y = np.zeros((len(rois), x.shape[1], *pooled_shape), x.dtype)
+    for n, (batch, *corners) in enumerate(rois.astype(np.float64)):
+        x1, y1, x2, y2 = (int(c * spatial_scale + np.copysign(0.5, c)) for c in corners)
+        rows = max(y2 - y1 + 1, 1) / pooled_shape[0]
+        columns = max(x2 - x1 + 1, 1) / pooled_shape[1]
+        for i, j in np.ndindex(*pooled_shape):
+            top, bottom = (
+                min(max(int(e) + y1, 0), height) for e in (i * rows, np.ceil((i + 1) * rows))
+            )
+            left, right = (
+                min(max(int(e) + x1, 0), width) for e in (j * columns, np.ceil((j + 1) * columns))
+            )
+            if top < bottom and left < right:
+                y[n, :, i, j] = x[int(batch), :, top:bottom, left:right].max((1, 2))
+    return y
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("opset", [1, 22])
+def test_max_roi_pool(dtype, opset):
+    x = randn(2, 3, 12, 14, dtype=dtype)
+    rois = np.array(
+        [[0, 1, 2, 9, 10], [1, 0, 0, 3, 20], [1, 5, 5, 5, 5], [0, 8, 8, 2, 2], [0, -4, -3, 30, 2]],
+        dtype,
+    )
+    for scale in (1.0, 0.5):
+        options = {"pooled_shape": [3, 2], "spatial_scale": scale}
+        expected = max_roi_pool(x, rois, **options)
+        check_op("MaxRoiPool", x, rois, ref=expected, opset=opset, **options)
+    if dtype == np.float32:
+        check_op("MaxRoiPool", x, rois, ref="ort", opset=1, **options)
+    check_op("MaxRoiPool", x, rois[:0], ref=expected[:0], opset=opset, **options)
+
+
+def test_max_roi_pool_errors():
+    x, rois = randn(1, 2, 4, 4), np.float32([[1, 0, 0, 2, 2]])
+    expect_error("MaxRoiPool", x, rois, match="index 1 is out of range", pooled_shape=[2, 2])
+    expect_error("MaxRoiPool", x, rois * np.nan, match="region with nan", pooled_shape=[2, 2])
+    expect_error("MaxRoiPool", x, rois[:, 1:], match=r"expected \[N, 5\]", pooled_shape=[2, 2])
+    expect_error("MaxRoiPool", x, rois, match="pooled_shape is", pooled_shape=[2])

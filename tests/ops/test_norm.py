@@ -208,6 +208,25 @@ def test_batch_norm_in_training():
     )
 
 
+@pytest.mark.parametrize("opset", [1, 6, 7, 9])
+def test_old_batch_norm_in_training(opset):
+    """Before opset 14 more outputs than one ask for training; the last two are the batch's own."""
+    x, scale, bias = randn(4, 3, 5, 5), randn(3), randn(3, seed=1)
+    mean, var = randn(3, seed=2), np.abs(randn(3, seed=3))
+    wide = x.astype(np.float64)
+    now, spread = wide.mean((0, 2, 3)), wide.var((0, 2, 3))
+    y = (wide - channels(now, 4)) / np.sqrt(channels(spread, 4) + f32(1e-5))
+    y = y * channels(scale, 4) + channels(bias, 4)
+    running = mean * 0.8 + now * 0.2, var * 0.8 + spread * 0.2
+    inputs = x, scale, bias, mean, var
+    options = {"opset": opset, "momentum": 0.8}
+    check_op("BatchNormalization", *inputs, outputs=5, ref=(y, *running, now, spread), **options)
+    if opset < 7:
+        y = (wide - channels(mean, 4)) / np.sqrt(channels(var, 4) + f32(1e-5))
+        y = y * channels(scale, 4) + channels(bias, 4)
+        check_op("BatchNormalization", *inputs, ref=y, is_test=1, **options)
+
+
 def test_batch_norm_by_element():
     x = randn(2, 3, 4)
     parts = [np.abs(randn(3, 4, seed=i)).reshape(-1) for i in range(4)]
