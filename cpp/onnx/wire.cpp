@@ -8,7 +8,7 @@ namespace {
 // Groups nest only in files made to hurt: ONNX has none.
 constexpr int kMaxGroups = 32;
 
-uint64_t take_varint(std::string_view& bytes) {
+uint64_t take_long_varint(std::string_view& bytes) {
   uint64_t value = 0;
   for (std::size_t i = 0; i < 10; ++i) {
     check(i < bytes.size(), "malformed protobuf: a number is cut off at the end");
@@ -20,6 +20,14 @@ uint64_t take_varint(std::string_view& bytes) {
     }
   }
   fail(ErrorKind::invalid_model, "malformed protobuf: a number has more than 10 bytes");
+}
+
+// Long lists come one small number after the other.
+inline uint64_t take_varint(std::string_view& bytes) {
+  if (bytes.empty() || static_cast<uint8_t>(bytes[0]) >= 0x80) return take_long_varint(bytes);
+  const auto value = static_cast<uint8_t>(bytes[0]);
+  bytes.remove_prefix(1);
+  return value;
 }
 
 template <class T>
@@ -41,6 +49,14 @@ uint64_t take_number(std::string_view& bytes, WireType type) {
 }
 
 bool Cursor::next() {
+  // A number in a field numbered below 16, with nothing that must be checked.
+  if (!rest_.empty() && (rest_[0] & 0x87) == 0 && rest_[0] != 0) {
+    field_ = static_cast<uint32_t>(rest_[0]) >> 3;
+    type_ = WireType::varint;
+    rest_.remove_prefix(1);
+    number_ = take_varint(rest_);
+    return true;
+  }
   int open_groups = 0;
   while (!rest_.empty()) {
     const uint64_t tag = take_varint(rest_);

@@ -178,6 +178,9 @@ void Forest<T>::lay_out(const TreeModel& model) {
     uint32_t position;
   };
   std::vector<Task> tasks;
+  nodes_.reserve(2 * items.size() + model.roots.size());
+  leaf_at_.reserve(nodes_.capacity());
+  leaf_positions_.reserve(model.leaf_count());
   for (const int64_t root : model.roots) {
     Tree tree{true, 0};
     roots_.push_back(static_cast<uint32_t>(nodes_.size()));
@@ -227,7 +230,7 @@ void Forest<T>::store_votes(const TreeModel& model) {
     tree.single &= sums;
     bool voted = false;
     for (uint32_t i = first_leaf_[t]; i < first_leaf_[t + 1]; ++i) {
-      const auto& votes = model.leaves[leaf_at_[leaf_positions_[i]]];
+      const std::span<const Vote> votes = model.votes_of(leaf_at_[leaf_positions_[i]]);
       if (votes.empty()) continue;
       if (votes.size() > 1 || (voted && votes[0].target != tree.target)) tree.single = false;
       tree.target = votes[0].target;
@@ -238,9 +241,10 @@ void Forest<T>::store_votes(const TreeModel& model) {
   if (std::all_of(trees_.begin(), trees_.end(), [](const Tree& tree) { return tree.single; })) {
     leaf_at_ = {};
   } else {
-    for (const auto& leaf : model.leaves) {
+    votes_.reserve(model.votes.size());
+    for (std::size_t leaf = 0; leaf < model.leaf_count(); ++leaf) {
       first_vote_.push_back(static_cast<uint32_t>(votes_.size()));
-      for (const Vote& vote : leaf)
+      for (const Vote& vote : model.votes_of(leaf))
         if (!sums || vote.weight != 0) votes_.push_back({vote.target, static_cast<T>(vote.weight)});
     }
     first_vote_.push_back(static_cast<uint32_t>(votes_.size()));

@@ -39,10 +39,16 @@ struct TreeModel {
   int64_t targets = 1;
   Aggregate aggregate = Aggregate::sum;
   std::vector<Split> splits;
-  std::vector<int64_t> roots;  // splits, or ~leaf
-  std::vector<std::vector<Vote>> leaves;
+  std::vector<int64_t> roots;           // splits, or ~leaf
+  std::vector<std::size_t> first_vote;  // by leaf, one more at the end; into votes
+  std::vector<Vote> votes;
   std::vector<double> members;  // of the sets that splits test
   std::vector<double> base_values;
+
+  std::size_t leaf_count() const { return first_vote.empty() ? 0 : first_vote.size() - 1; }
+  std::span<const Vote> votes_of(std::size_t leaf) const {
+    return std::span(votes).subspan(first_vote[leaf], first_vote[leaf + 1] - first_vote[leaf]);
+  }
 };
 
 // TreeEnsembleRegressor and -Classifier: `prefix` is "target" or "class", the head of the names of

@@ -1,9 +1,9 @@
 // Reads tree ensembles from attributes, checking every link.
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
+#include <numeric>
 #include <string>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "ops/tree_model.h"
@@ -46,31 +46,114 @@ void check_count(std::string_view name, std::size_t count, std::size_t expected)
   check(count == expected, "attribute '", name, "' has ", count, " entries instead of ", expected);
 }
 
+// A list among the attributes as it lies there; none where it is absent.
+template <class T>
+const std::vector<T>& list(const Attributes& attrs, std::string_view name) {
+  static const std::vector<T> kNone;
+  const auto* found = attrs.find<std::vector<T>>(name);
+  return found ? *found : kNone;
+}
+
 // The nodes of classic ensembles by tree and node id.
 class NodeIndex {
  public:
-  NodeIndex(const std::vector<int64_t>& trees, const std::vector<int64_t>& nodes) {
-    index_.reserve(trees.size());
-    for (std::size_t i = 0; i < trees.size(); ++i)
-      check(index_.emplace(Key{trees[i], nodes[i]}, i).second, "tree ", trees[i], " has node ",
-            nodes[i], " twice");
+  NodeIndex(const std::vector<int64_t>& trees, const std::vector<int64_t>& nodes)
+      : trees_(trees), nodes_(nodes) {
+    for (std::size_t i = 0; i < trees.size(); ++i) {
+      if (runs_.empty() || runs_.back().tree != trees[i]) runs_.push_back({trees[i], i, 0});
+      dense_ &= nodes[i] == static_cast<int64_t>(runs_.back().count++);
+    }
+    std::stable_sort(runs_.begin(), runs_.end(),
+                     [](const Run& a, const Run& b) { return a.tree < b.tree; });
+    dense_ &= std::adjacent_find(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+                return a.tree == b.tree;
+              }) == runs_.end();
+    if (!dense_) sort_nodes();
   }
-  std::size_t at(int64_t tree, int64_t node) const {
-    const auto found = index_.find(Key{tree, node});
-    check(found != index_.end(), "tree ", tree, " has no node ", node);
-    return found->second;
+
+  // The first node of every tree, in the order in which trees first come.
+  std::vector<std::size_t> roots() const {
+    std::vector<std::size_t> firsts;
+    for (std::size_t i = 0; i < runs_.size(); ++i)
+      if (i == 0 || runs_[i].tree != runs_[i - 1].tree) firsts.push_back(runs_[i].first);
+    std::sort(firsts.begin(), firsts.end());
+    return firsts;
+  }
+
+  std::size_t at(int64_t tree, int64_t node) {
+    if (!dense_) return search(tree, node);
+    if (run_ >= runs_.size() || runs_[run_].tree != tree)
+      run_ = static_cast<std::size_t>(
+          std::lower_bound(runs_.begin(), runs_.end(), tree,
+                           [](const Run& run, int64_t id) { return run.tree < id; }) -
+          runs_.begin());
+    check(run_ < runs_.size() && runs_[run_].tree == tree && node >= 0 &&
+              static_cast<std::size_t>(node) < runs_[run_].count,
+          "tree ", tree, " has no node ", node);
+    return runs_[run_].first + static_cast<std::size_t>(node);
   }
 
  private:
-  using Key = std::pair<int64_t, int64_t>;
-  struct Hash {
-    std::size_t operator()(const Key& key) const {
-      return static_cast<std::size_t>(key.first) * 0x9e3779b97f4a7c15 ^
-             static_cast<std::size_t>(key.second) * 0xc2b2ae3d27d4eb4f;
-    }
+  struct Run {
+    int64_t tree;
+    std::size_t first, count;
   };
-  std::unordered_map<Key, std::size_t, Hash> index_;
+  using Key = std::pair<int64_t, int64_t>;
+
+  Key key(std::size_t i) const { return {trees_[i], nodes_[i]}; }
+
+  void sort_nodes() {
+    order_.resize(trees_.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    std::sort(order_.begin(), order_.end(),
+              [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+    for (std::size_t i = 1; i < order_.size(); ++i)
+      check(key(order_[i - 1]) != key(order_[i]), "tree ", trees_[order_[i]], " has node ",
+            nodes_[order_[i]], " twice");
+  }
+
+  std::size_t search(int64_t tree, int64_t node) const {
+    const auto found =
+        std::lower_bound(order_.begin(), order_.end(), Key{tree, node},
+                         [&](std::size_t i, const Key& wanted) { return key(i) < wanted; });
+    check(found != order_.end() && key(*found) == Key{tree, node}, "tree ", tree, " has no node ",
+          node);
+    return *found;
+  }
+
+  const std::vector<int64_t>& trees_;
+  const std::vector<int64_t>& nodes_;
+  std::vector<Run> runs_;  // nodes of one tree in a row, by tree
+  std::size_t run_ = 0;    // the one asked for last
+  bool dense_ = true;      // a tree is one run with nodes 0, 1, ...: as all converters write them
+  std::vector<std::size_t> order_;  // where they are not: by tree and node
 };
+
+// Votes, in the order of the leaves that cast them. `reference` tells which node is which leaf.
+void read_votes(const Attributes& attrs, std::string_view prefix, NodeIndex& index,
+                const std::vector<int64_t>& reference, std::size_t leaves, TreeModel& model) {
+  const std::string head(prefix);
+  const auto &trees = list<int64_t>(attrs, head + "_treeids"),
+             &nodes = list<int64_t>(attrs, head + "_nodeids"),
+             &ids = list<int64_t>(attrs, head + "_ids");
+  const auto weights = read_numbers(attrs, head + "_weights", model.is_double);
+  check_count(head + "_nodeids", nodes.size(), trees.size());
+  check_count(head + "_ids", ids.size(), trees.size());
+  check_count(head + "_weights", weights.size(), trees.size());
+  std::vector<int64_t> voters(trees.size());
+  model.first_vote.assign(leaves + 1, 0);
+  for (std::size_t i = 0; i < trees.size(); ++i) {
+    voters[i] = reference[index.at(trees[i], nodes[i])];
+    if (voters[i] < 0) ++model.first_vote[static_cast<std::size_t>(~voters[i]) + 1];
+  }
+  std::partial_sum(model.first_vote.begin(), model.first_vote.end(), model.first_vote.begin());
+  model.votes.resize(model.first_vote.back());
+  std::vector<std::size_t> next(model.first_vote.begin(), model.first_vote.end() - 1);
+  for (std::size_t i = 0; i < trees.size(); ++i)
+    if (voters[i] < 0)  // votes of inner nodes are never cast
+      model.votes[next[static_cast<std::size_t>(~voters[i])]++] = {
+          checked_target(ids[i], model.targets), weights[i]};
+}
 
 }  // namespace
 
@@ -80,12 +163,13 @@ TreeModel read_classic_trees(const Attributes& attrs, std::string_view prefix, i
   model.targets = targets;
   check(targets > 0 && targets <= std::numeric_limits<int32_t>::max(), "the model has ", targets,
         " targets");
-  const auto trees = attrs.ints("nodes_treeids"), ids = attrs.ints("nodes_nodeids");
-  const auto features = attrs.ints("nodes_featureids");
-  const auto when_true = attrs.ints("nodes_truenodeids");
-  const auto when_false = attrs.ints("nodes_falsenodeids");
-  const auto missing = attrs.ints("nodes_missing_value_tracks_true");
-  const auto modes = attrs.strings("nodes_modes");
+  const auto &trees = list<int64_t>(attrs, "nodes_treeids"),
+             &ids = list<int64_t>(attrs, "nodes_nodeids");
+  const auto& features = list<int64_t>(attrs, "nodes_featureids");
+  const auto& when_true = list<int64_t>(attrs, "nodes_truenodeids");
+  const auto& when_false = list<int64_t>(attrs, "nodes_falsenodeids");
+  const auto& missing = list<int64_t>(attrs, "nodes_missing_value_tracks_true");
+  const auto& modes = list<std::string>(attrs, "nodes_modes");
   const auto values = read_numbers(attrs, "nodes_values", model.is_double);
   const std::size_t count = trees.size();
   check_count("nodes_nodeids", ids.size(), count);
@@ -97,11 +181,11 @@ TreeModel read_classic_trees(const Attributes& attrs, std::string_view prefix, i
   if (!missing.empty()) check_count("nodes_missing_value_tracks_true", missing.size(), count);
 
   // A node is a split or a leaf: number both, then follow the links.
-  const NodeIndex index(trees, ids);
+  NodeIndex index(trees, ids);
   std::vector<int64_t> reference(count);
   int64_t splits = 0, leaves = 0;
   for (std::size_t i = 0; i < count; ++i) reference[i] = modes[i] == "LEAF" ? ~leaves++ : splits++;
-  model.leaves.resize(leaves);
+  model.splits.reserve(static_cast<std::size_t>(splits));
   for (std::size_t i = 0; i < count; ++i) {
     if (reference[i] < 0) continue;
     Split split;
@@ -113,21 +197,9 @@ TreeModel read_classic_trees(const Attributes& attrs, std::string_view prefix, i
     split.when_false = reference[index.at(trees[i], when_false[i])];
     model.splits.push_back(split);
   }
-  std::map<int64_t, bool> seen;
-  for (std::size_t i = 0; i < count; ++i)
-    if (seen.emplace(trees[i], true).second) model.roots.push_back(reference[i]);
+  for (const std::size_t root : index.roots()) model.roots.push_back(reference[root]);
 
-  const auto vote_trees = attrs.ints(head + "_treeids"), vote_nodes = attrs.ints(head + "_nodeids");
-  const auto vote_ids = attrs.ints(head + "_ids");
-  const auto weights = read_numbers(attrs, head + "_weights", model.is_double);
-  check_count(head + "_nodeids", vote_nodes.size(), vote_trees.size());
-  check_count(head + "_ids", vote_ids.size(), vote_trees.size());
-  check_count(head + "_weights", weights.size(), vote_trees.size());
-  for (std::size_t i = 0; i < vote_trees.size(); ++i) {
-    const int64_t leaf = reference[index.at(vote_trees[i], vote_nodes[i])];
-    if (leaf >= 0) continue;  // votes of inner nodes are never cast
-    model.leaves[~leaf].push_back({checked_target(vote_ids[i], targets), weights[i]});
-  }
+  read_votes(attrs, prefix, index, reference, static_cast<std::size_t>(leaves), model);
   const std::string aggregate = attrs.get("aggregate_function", "SUM");
   if (aggregate == "AVERAGE") {
     model.aggregate = Aggregate::average;
@@ -199,8 +271,10 @@ TreeModel read_trees(const Attributes& attrs) {
     model.splits.push_back(split);
   }
   for (const int64_t root : attrs.ints("tree_roots")) model.roots.push_back(reference(root, false));
+  model.first_vote.resize(weights.size() + 1);
+  std::iota(model.first_vote.begin(), model.first_vote.end(), std::size_t{0});
   for (std::size_t i = 0; i < weights.size(); ++i)
-    model.leaves.push_back({{checked_target(targets[i], model.targets), weights[i]}});
+    model.votes.push_back({checked_target(targets[i], model.targets), weights[i]});
   const int64_t aggregate = attrs.get("aggregate_function", 1);
   check(aggregate >= 0 && aggregate <= 3, "aggregate_function ", aggregate, " is not known");
   model.aggregate = static_cast<Aggregate>(aggregate);

@@ -351,6 +351,32 @@ def test_broken_trees_are_refused(change: dict[str, Any], match: str) -> None:
     )
 
 
+def test_nodes_and_votes_lie_in_any_order() -> None:
+    rng = np.random.default_rng(11)
+    model = random_ensemble(rng, 5, 4, MODES, 2, "target")
+    x = features(rng, 40)
+    expected = np.nansum(walk(x, model, 2, "target"), axis=1).astype(np.float32)
+    is_root = np.array(model["nodes_nodeids"]) == 0  # a tree's first node in the file
+    inner = rng.permutation(np.flatnonzero(~is_root))
+    orders = {"nodes": [*np.flatnonzero(is_root), *inner]}
+    orders["target"] = rng.permutation(len(model["target_ids"])).tolist()
+    for name, values in model.items():
+        scale = 7 if name.endswith("nodeids") else -3 if name.endswith("treeids") else 1
+        model[name] = [
+            values[i] * scale if scale != 1 else values[i] for i in orders[name.split("_")[0]]
+        ]
+    check_op(
+        "TreeEnsembleRegressor",
+        x,
+        domain=ML,
+        opset=3,
+        ref=expected,
+        length=16,
+        n_targets=2,
+        **model,
+    )
+
+
 def test_shared_nodes_are_walked() -> None:
     assert run_op("TreeEnsembleRegressor", randn(3, 2), domain=ML, opset=3, **CHAIN).sum() == 3
 
