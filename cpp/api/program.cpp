@@ -1,9 +1,16 @@
 #include "api/program.h"
 
 namespace sdx {
+namespace {
 
-GraphProgram::GraphProgram(Graph& graph) : graph_(graph) {
+const Graph& compacted(Graph& graph) {
   graph.compact();
+  return graph;
+}
+
+}  // namespace
+
+GraphProgram::GraphProgram(Graph& graph) : graph_(graph), outline_(compacted(graph)) {
   for (Node* node : graph.nodes())
     for (const auto& [name, subgraph] : node->subgraphs())
       node->programs[name] = std::make_unique<GraphProgram>(*subgraph);
@@ -29,7 +36,7 @@ std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Layout>
     return true;
   });
   if (found) return found;
-  std::shared_ptr<const plan::Plan> plan = plan::make_plan(graph_, inputs);
+  std::shared_ptr<const plan::Plan> plan = plan::make_plan(outline_, inputs);
   const std::lock_guard lock(mutex_);
   plans_.push_front({{inputs.begin(), inputs.end()}, plan});
   if (plans_.size() > kMaxPlans) plans_.pop_back();

@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "ir/graph.h"
-#include "plan/plan.h"
+#include "plan/outline.h"
 #include "runtime/executor.h"
 
 namespace sdx {
@@ -42,6 +42,7 @@ class GraphProgram final : public Program {
   std::shared_ptr<const plan::Plan> cached(Matches&& matches);
 
   Graph& graph_;
+  plan::Outline outline_;
   runtime::Executor executor_;
   std::mutex mutex_;
   std::list<CachedPlan> plans_;  // most recently used first

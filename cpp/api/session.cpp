@@ -274,6 +274,7 @@ std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
   for (std::size_t s = 0; s < plan->steps.size(); ++s) {
     const plan::PlannedStep& step = plan->steps[s];
     if (!step.run) continue;
+    const plan::StepCost cost = plan->cost(step);
     profiles.push_back({.node = step.name(),
                         .nodes = names[step.node->serial()],
                         .op = step.op(),
@@ -281,9 +282,9 @@ std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
                         .calls = 1,
                         .begin = times.begin[s],
                         .seconds = times.seconds[s],
-                        .flops = step.flops,
-                        .value_bytes = step.value_bytes,
-                        .constant_bytes = step.constant_bytes});
+                        .flops = cost.flops,
+                        .value_bytes = cost.value_bytes,
+                        .constant_bytes = cost.constant_bytes});
   }
   return profiles;
 }
@@ -347,7 +348,7 @@ PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_
   summary.arena_bytes = plan->arena_bytes;
   summary.value_bytes = plan->value_bytes;
   for (const plan::PlannedStep& step : plan->steps) {
-    summary.flops += step.flops;
+    summary.flops += plan->cost(step).flops;
     summary.steps += step.run != nullptr;
     summary.dynamic_steps += step.dynamic;
   }

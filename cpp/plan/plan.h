@@ -45,10 +45,9 @@ struct PlannedStep {
   std::vector<uint32_t> allocate;  // owned values of known layout that the executor makes first
   std::vector<uint32_t> release;   // owned values that nothing reads after this step
   int64_t offset = 0;
-  bool dynamic = false;  // prepared anew in every run
-  double flops = 0;
-  double value_bytes = 0, constant_bytes = 0;  // that one run moves
-  const Node* node = nullptr;                  // which it computes
+  bool dynamic = false;        // prepared anew in every run
+  double counted_flops = 0;    // in preparing it
+  const Node* node = nullptr;  // which it computes
 
   // Of the node: its name, its operator with the domain.
   const std::string& name() const;
@@ -59,6 +58,12 @@ struct PlannedStep {
 struct OutputCopy {
   uint32_t value = 0;
   uint32_t output = 0;
+};
+
+// What one run of a step computes and moves.
+struct StepCost {
+  double flops = 0;  // 0 where nobody counts them
+  double value_bytes = 0, constant_bytes = 0;
 };
 
 struct Plan {
@@ -79,12 +84,15 @@ struct Plan {
 
   // Whether result i, given as `into`, is written in the memory of the input it continues.
   bool takes_over(std::size_t i, const Tensor& into, std::span<const Datum> given) const;
+  StepCost cost(const PlannedStep& step) const;
   // Which value, which bytes, which steps, by the names in `graph`, which was planned.
   std::string to_string(const Graph& graph) const;
 };
 
-// Plans `graph` (compacted, packed) for inputs laid out like this; an input without known layout is
-// no tensor. Errors name the node. The graph must outlive the plan.
-std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs);
+struct Outline;
+
+// Plans the outlined graph for inputs laid out like this; an input without known layout is no
+// tensor. Errors name the node. The graph must outlive the plan.
+std::unique_ptr<Plan> make_plan(const Outline& outline, std::span<const Layout> inputs);
 
 }  // namespace sdx::plan

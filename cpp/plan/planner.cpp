@@ -4,16 +4,27 @@
 #include <sstream>
 
 #include "base/checked.h"
-#include "ir/cache.h"
 #include "ir/evaluate.h"
 #include "ir/graph.h"
 #include "plan/arena.h"
-#include "plan/plan.h"
+#include "plan/outline.h"
 
 namespace sdx::plan {
 namespace {
 
 constexpr uint32_t kNone = Frame::kNoValue;
+
+// A run between two plans drives the operators out of the cache: they are fetched so many nodes
+// ahead.
+constexpr std::size_t kNodesAhead = 6;
+
+void fetch(const OutlinedNode& node) {
+  constexpr std::size_t kLine = 64;
+  const auto* op = reinterpret_cast<const char*>(node.op);
+  for (std::size_t i = 0; i < 4; ++i) __builtin_prefetch(op + i * kLine);
+  const auto* packed = reinterpret_cast<const char*>(&node.node->packed);
+  __builtin_prefetch(packed);
+}
 
 // A node that cannot be prepared before its data is there.
 Step dynamic_step(const Node& node) {
@@ -28,29 +39,24 @@ Step dynamic_step(const Node& node) {
 
 class Planner {
  public:
-  Planner(const Graph& graph, std::span<const Layout> inputs)
-      : graph_(graph), plan_(std::make_unique<Plan>()) {
-    const std::vector<Value*> values = graph.values();
-    facts_.resize(values.size(), nullptr);
-    plan_->layouts.resize(values.size());
-    plan_->values.resize(values.size());
-    for (const Value* value : values) {
-      if (value->producer() || value->is_graph_input()) continue;
-      add_constant(*value);
-    }
-    for (std::size_t i = 0; i < graph.inputs().size(); ++i)
-      add_input(*graph.inputs()[i], inputs[i]);
+  Planner(const Outline& outline, std::span<const Layout> inputs)
+      : outline_(outline), plan_(std::make_unique<Plan>()), facts_(outline.facts) {
+    plan_->layouts = outline.layouts;
+    plan_->values = outline.values;
+    plan_->inputs = outline.inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i) add_input(outline.inputs[i], inputs[i]);
   }
 
   std::unique_ptr<Plan> run() {
-    const std::vector<Node*> nodes = graph_.nodes();
+    const auto& nodes = outline_.nodes;
     plan_->steps.reserve(nodes.size());
     planned_nodes_.reserve(nodes.size());
-    for (const Node* node : nodes) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (i + kNodesAhead < nodes.size()) fetch(nodes[i + kNodesAhead]);
       try {
-        add_node(*node);
+        add_node(nodes[i]);
       } catch (...) {
-        rethrow_at(node->place());
+        rethrow_at(nodes[i].node->place());
       }
     }
     place_outputs();
@@ -66,53 +72,36 @@ class Planner {
   }
 
  private:
-  void add_constant(const Value& value) {
-    const uint32_t id = value.index();
-    facts_[id] = &value.facts();
-    if (const auto shape = value.type().known_shape()) {
-      plan_->layouts[id] = {value.type().dtype, *shape, true};
-      plan_->values[id].place = Place::constant;
-      plan_->values[id].constant = value.constant() ? value.constant()->raw() : nullptr;
-    }
-  }
-
-  void add_input(const Value& value, const Layout& layout) {
-    const uint32_t id = value.index();
-    plan_->inputs.push_back(id);
+  void add_input(uint32_t id, const Layout& layout) {
     plan_->layouts[id] = layout;
     plan_->values[id].place = Place::input;
-    facts_[id] =
-        layout.known
-            ? &own_facts_.emplace_back(Facts::of(Type::tensor(layout.dtype, to_dims(layout.shape))))
-            : &own_facts_.emplace_back(Facts::of(value.type()));
+    facts_[id] = &own_facts_.emplace_back(Facts::of(
+        layout.known ? Type::tensor(layout.dtype, to_dims(layout.shape)) : facts_[id]->type));
   }
 
-  void add_node(const Node& node) {
+  void add_node(const OutlinedNode& node) {
     inputs_.clear();
-    for (const Value* input : node.inputs())
-      inputs_.push_back(input ? facts_[input->index()] : nullptr);
+    for (const uint32_t id : node.inputs) inputs_.push_back(id == kNone ? nullptr : facts_[id]);
     outputs_.clear();
-    outputs_.resize(node.outputs().size());
-    InferContext ctx(node, inputs_, outputs_, /*at_load=*/false);
-    node.op().infer(ctx);
+    outputs_.resize(node.outputs.size());
+    InferContext ctx(*node.node, inputs_, outputs_, /*at_load=*/false);
+    node.op->infer(ctx);
 
-    bool contents_known = true, dynamic = ctx.deferred() || !node.subgraphs().empty();
-    for (std::size_t i = 0; i < node.inputs().size(); ++i)
-      if (const Value* input = node.input(i)) dynamic |= !plan_->layouts[input->index()].known;
+    bool contents_known = true, dynamic = ctx.deferred() || node.has_subgraphs;
+    for (const uint32_t id : node.inputs) dynamic |= id != kNone && !plan_->layouts[id].known;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const Value* value = node.output(i);
-      if (!value) continue;
-      const uint32_t id = value->index();
+      const uint32_t id = node.outputs[i];
+      if (id == kNone) continue;
       Facts& facts = own_facts_.emplace_back(std::move(outputs_[i]));
       facts_[id] = &facts;
       Layout& layout = plan_->layouts[id];
       layout.dtype = facts.type.dtype;
       if (facts.type.kind == Type::Kind::tensor) {
-        if (const auto shape = facts.type.known_shape()) {
-          layout.shape = *shape;
-          layout.known = true;
+        if (auto shape = facts.type.known_shape()) {
           plan_->values[id].bytes =
               checked_mul(element_count(*shape), static_cast<int64_t>(item_size(layout.dtype)));
+          layout.shape = std::move(*shape);
+          layout.known = true;
         }
       }
       dynamic |= !layout.known;
@@ -120,50 +109,45 @@ class Planner {
     }
     if (contents_known) return;  // shape arithmetic: nothing left to compute
     if (dynamic) {
-      for (const Value* output : node.outputs())
-        if (output) plan_->layouts[output->index()].known = false;
-      add_step(node, dynamic_step(node), Place::owned).dynamic = true;
+      for (const uint32_t id : node.outputs)
+        if (id != kNone) plan_->layouts[id].known = false;
+      add_step(node, dynamic_step(*node.node), Place::owned).dynamic = true;
       return;
     }
     add_static(node);
   }
 
-  void add_static(const Node& node) {
+  void add_static(const OutlinedNode& node) {
     input_layouts_.clear();
     output_layouts_.clear();
     constants_.clear();
-    for (const Value* input : node.inputs()) {
-      input_layouts_.push_back(input ? &plan_->layouts[input->index()] : nullptr);
-      constants_.push_back(input ? constant_of(input->index()) : nullptr);
+    for (const uint32_t id : node.inputs) {
+      input_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
+      constants_.push_back(id == kNone ? nullptr : constant_of(id));
     }
-    for (const Value* output : node.outputs())
-      output_layouts_.push_back(output ? &plan_->layouts[output->index()] : nullptr);
-    PrepareContext ctx(node, input_layouts_, constants_, output_layouts_);
+    for (const uint32_t id : node.outputs)
+      output_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
+    PrepareContext ctx(*node.node, input_layouts_, constants_, output_layouts_);
     if (add_views(node, ctx)) return;
-    Step step = node.op().prepare(ctx);
-    const double flops = node.op().flops(ctx) + ctx.counted_flops();
-    const Traffic traffic = node.op().traffic(ctx);
-    PlannedStep& planned = add_step(node, std::move(step), Place::arena);
-    planned.flops = flops;
-    planned.value_bytes = traffic.values;
-    planned.constant_bytes = traffic.constants;
+    PlannedStep& planned = add_step(node, node.op->prepare(ctx), Place::arena);
+    planned.counted_flops = ctx.counted_flops();
     scratch_ = std::max(scratch_, ctx.scratch());
     planned_nodes_.back() = &node;
   }
 
   // Outputs that are bytes of inputs need no computation, if all are.
-  bool add_views(const Node& node, const PrepareContext& ctx) {
-    if (node.outputs().empty()) return false;
+  bool add_views(const OutlinedNode& node, const PrepareContext& ctx) {
+    if (node.outputs.empty()) return false;
     views_.clear();
-    for (std::size_t i = 0; i < node.outputs().size(); ++i) {
-      if (!node.output(i)) {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kNone) {
         views_.push_back({-1, 0});
         continue;
       }
-      if (plan_->layouts[node.output(i)->index()].dtype == DType::string) return false;
-      if (i == 0 && (node.traits().view || node.op().is_identity())) {
+      if (plan_->layouts[node.outputs[i]].dtype == DType::string) return false;
+      if (i == 0 && (node.traits->view || node.op->is_identity())) {
         views_.push_back({0, 0});
-      } else if (const auto view = node.op().view(ctx, static_cast<int>(i))) {
+      } else if (const auto view = node.op->view(ctx, static_cast<int>(i))) {
         views_.push_back(*view);
       } else {
         return false;
@@ -172,8 +156,8 @@ class Planner {
     for (std::size_t i = 0; i < views_.size(); ++i) {
       const View& view = views_[i];
       if (view.input < 0) continue;
-      const uint32_t from = value_id(node.input(static_cast<std::size_t>(view.input)));
-      const uint32_t to = node.output(i)->index();
+      const uint32_t from = made(node.inputs[static_cast<std::size_t>(view.input)]);
+      const uint32_t to = node.outputs[i];
       PlannedValue& value = plan_->values[to];
       const PlannedValue& source = plan_->values[from];
       if (source.place == Place::constant) {
@@ -191,35 +175,33 @@ class Planner {
         step.inputs = {value.alias_of};
         step.outputs = {to};
         step.offset = value.offset;
-        step.node = &node;
+        step.node = node.node;
         planned_nodes_.push_back(nullptr);
       }
     }
     return true;
   }
 
-  PlannedStep& add_step(const Node& node, Step run, Place place) {
+  PlannedStep& add_step(const OutlinedNode& node, Step run, Place place) {
     PlannedStep& step = plan_->steps.emplace_back();
     planned_nodes_.push_back(nullptr);
     step.run = std::move(run);
-    step.node = &node;
-    for (const Value* input : node.inputs()) step.inputs.push_back(value_id(input));
-    for (const Value* output : node.outputs()) {
-      step.outputs.push_back(output ? output->index() : kNone);
-      if (!output) continue;
-      PlannedValue& value = plan_->values[output->index()];
-      const bool string = plan_->layouts[output->index()].dtype == DType::string;
-      value.place = string ? Place::owned : place;
-      if (string && place != Place::owned) step.allocate.push_back(output->index());
+    step.node = node.node;
+    step.inputs = node.inputs;
+    for (const uint32_t id : node.inputs) made(id);
+    step.outputs = node.outputs;
+    for (const uint32_t id : node.outputs) {
+      if (id == kNone) continue;
+      const bool string = plan_->layouts[id].dtype == DType::string;
+      plan_->values[id].place = string ? Place::owned : place;
+      if (string && place != Place::owned) step.allocate.push_back(id);
     }
     return step;
   }
 
-  // The value's number; shape arithmetic that a step reads after all becomes a constant here.
-  uint32_t value_id(const Value* value) {
-    if (!value) return kNone;
-    const uint32_t id = value->index();
-    if (plan_->values[id].place == Place::nowhere) constant_of(id);
+  // A value that is read: shape arithmetic that a step reads after all becomes a constant here.
+  uint32_t made(uint32_t id) {
+    if (id != kNone && plan_->values[id].place == Place::nowhere) constant_of(id);
     return id;
   }
 
@@ -238,9 +220,9 @@ class Planner {
   }
 
   void place_outputs() {
-    plan_->caches = cache_inputs(graph_);
-    for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
-      const uint32_t id = value_id(graph_.outputs()[i]);
+    plan_->caches = outline_.caches;
+    for (std::size_t i = 0; i < outline_.outputs.size(); ++i) {
+      const uint32_t id = made(outline_.outputs[i]);
       plan_->outputs.push_back(id);
       PlannedValue& value = plan_->values[id];
       const auto output = static_cast<uint32_t>(i);
@@ -321,15 +303,15 @@ class Planner {
 
   // The input whose memory output 0 of step `s` takes over, or kNone.
   uint32_t share_input(uint32_t s) const {
-    const Node* node = planned_nodes_[s];
+    const OutlinedNode* node = planned_nodes_[s];
     const PlannedStep& step = plan_->steps[s];
-    if (!node || node->traits().in_place == 0 || step.outputs.empty() || step.outputs[0] == kNone)
+    if (!node || node->traits->in_place == 0 || step.outputs.empty() || step.outputs[0] == kNone)
       return kNone;
     const uint32_t out = step.outputs[0];
     const PlannedValue& value = plan_->values[out];
     if (value.place != Place::arena || value.bytes == 0) return kNone;
     for (std::size_t i = 0; i < step.inputs.size() && i < 31; ++i) {
-      if (!(node->traits().in_place >> i & 1) || step.inputs[i] == kNone) continue;
+      if (!(node->traits->in_place >> i & 1) || step.inputs[i] == kNone) continue;
       const uint32_t in = step.inputs[i];
       const uint32_t root = root_of(in);
       const PlannedValue& source = plan_->values[root];
@@ -347,7 +329,7 @@ class Planner {
     return kNone;
   }
 
-  const Graph& graph_;
+  const Outline& outline_;
   std::unique_ptr<Plan> plan_;
   std::vector<const Facts*> facts_;  // by value
   std::deque<Facts> own_facts_;
@@ -357,7 +339,7 @@ class Planner {
   std::vector<const Layout*> input_layouts_, output_layouts_;
   std::vector<const Tensor*> constants_;
   std::vector<View> views_;
-  std::vector<const Node*> planned_nodes_;  // by step; null where nothing may be shared
+  std::vector<const OutlinedNode*> planned_nodes_;  // by step; null where nothing may be shared
   std::vector<uint32_t> owned_outputs_;
   int64_t scratch_ = 0;
 };
@@ -370,9 +352,9 @@ const char* place_name(Place place) {
 
 }  // namespace
 
-std::unique_ptr<Plan> make_plan(const Graph& graph, std::span<const Layout> inputs) {
+std::unique_ptr<Plan> make_plan(const Outline& outline, std::span<const Layout> inputs) {
   static std::atomic<uint64_t> plans_made{0};
-  std::unique_ptr<Plan> plan = Planner(graph, inputs).run();
+  std::unique_ptr<Plan> plan = Planner(outline, inputs).run();
   plan->id = ++plans_made;
   return plan;
 }
@@ -381,6 +363,25 @@ const std::string& PlannedStep::name() const { return node->name(); }
 
 std::string PlannedStep::op() const {
   return node->domain().empty() ? node->op_type() : node->domain() + "::" + node->op_type();
+}
+
+StepCost Plan::cost(const PlannedStep& step) const {
+  if (step.dynamic || !step.run) return {};
+  std::vector<const Layout*> from, to;
+  std::vector<const Tensor*> known;
+  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+    const uint32_t id = step.inputs[i];
+    from.push_back(id == kNone ? nullptr : &layouts[id]);
+    known.push_back(nullptr);
+    if (id == kNone || values[id].place != Place::constant) continue;
+    known.back() = step.node->input(i)->constant();
+    for (const Tensor& made : constants)
+      if (!known.back() && made.raw() == values[id].constant) known.back() = &made;
+  }
+  for (const uint32_t id : step.outputs) to.push_back(id == kNone ? nullptr : &layouts[id]);
+  const PrepareContext ctx(*step.node, from, known, to);
+  const Traffic traffic = step.node->op().traffic(ctx);
+  return {step.node->op().flops(ctx) + step.counted_flops, traffic.values, traffic.constants};
 }
 
 bool Plan::takes_over(std::size_t i, const Tensor& into, std::span<const Datum> given) const {
