@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/binary.h"
 #include "kernels/unary.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
@@ -47,6 +48,22 @@ std::array<double, 2> moments_of(const double* x, int64_t n) {
   const double mean = sum / static_cast<double>(n);
   for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
   return {mean, squares / static_cast<double>(n)};
+}
+
+// y = (x - mean) * factor + bias; `skew` is how many deviations the mean is away from 0. Where it is
+// many, x * factor and mean * factor cancel: x is then centred first, on the mean as a float, whose
+// rounding the bias makes up for.
+void shift_scale(const float* x, float* y, int64_t n, double mean, double factor, double bias,
+                 double skew) {
+  constexpr double kMuch = 4;
+  if (skew < kMuch) return scale_shift(x, y, n, factor, bias - mean * factor);
+  const auto centre = static_cast<float>(mean);
+  kernels::binary_sub.resolve()(x, 1, &centre, 0, y, static_cast<std::size_t>(n));
+  scale_shift(y, y, n, factor, bias - (mean - static_cast<double>(centre)) * factor);
+}
+void shift_scale(const double* x, double* y, int64_t n, double mean, double factor, double bias,
+                 double) {
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * factor + bias;
 }
 
 // Runs make<float> for float32 and 16-bit floats, make<double> for float64.
@@ -223,8 +240,8 @@ class GroupNorm final : public Op {
             for (int64_t c = 0; c < each; ++c) {
               const int64_t at = by_group ? group : group * each + c;
               const double factor = static_cast<double>(scale[at]) * inv_std;
-              scale_shift(from + c * inner, to + c * inner, inner, factor,
-                          static_cast<double>(bias[at]) - mean * factor);
+              shift_scale(from + c * inner, to + c * inner, inner, mean, factor,
+                          static_cast<double>(bias[at]), std::abs(mean) * inv_std);
             }
           }
         });
