@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import operators  # noqa: F401 - fills CASES
 import pytest
+from draw import CASES, Case, draw_case
 from helpers import compare, make_model
-from operators import CASES, Case, draw_case
 
 import sardonyx
 
