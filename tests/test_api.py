@@ -196,6 +196,31 @@ def test_protocols_of_other_libraries() -> None:
         np.testing.assert_array_equal(identity(array)(kind(array.T, protocol)), array.T)
 
 
+def test_matrices_of_scipy() -> None:
+    """Dense where the model wants a tensor; sparse tensors are (values, indices, shape)."""
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix = sparse.coo_matrix(([1, 2, 5], ([1, 0, 1], [2, 1, 2])), (2, 3), dtype=np.float32)
+    infos = [
+        (helper.make_tensor_value_info, [[0, 2, 0], [0, 0, 6]]),
+        (helper.make_sparse_tensor_value_info, None),
+    ]
+    for make, dense in infos:
+        graph = helper.make_graph(
+            [helper.make_node("Identity", ["x"], ["y"])],
+            "sparse",
+            [make("x", TensorProto.FLOAT, [2, 3])],
+            [make("y", TensorProto.FLOAT, [2, 3])],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        for given in (matrix, matrix.tocsr(), sparse.csc_array(matrix)):
+            (y,) = sardonyx.load(model).run(None, {"x": given})
+            if dense:
+                np.testing.assert_array_equal(y, np.float32(dense))
+                continue
+            values, indices, shape = y
+            assert (values.tolist(), indices.tolist(), shape) == ([2, 6], [[0, 1], [1, 2]], (2, 3))
+
+
 def test_torch_tensors() -> None:
     torch = pytest.importorskip("torch")
     values = torch.arange(6, dtype=torch.float32).reshape(2, 3)

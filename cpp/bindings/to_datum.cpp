@@ -143,6 +143,11 @@ Tensor tensor_from_items(py::handle value, DType wanted, std::vector<py::object>
   return tensor_from_array(converted, keep);
 }
 
+// A matrix or array of scipy.sparse.
+bool is_scipy_sparse(py::handle value) {
+  return py::hasattr(value, "nnz") && py::hasattr(value, "tocoo") && py::hasattr(value, "toarray");
+}
+
 Tensor to_tensor(py::handle value, DType wanted, std::vector<py::object>& keep) {
   if (py::isinstance<py::array>(value)) {
     return tensor_from_array(py::reinterpret_borrow<py::array>(value), keep);
@@ -156,6 +161,7 @@ Tensor to_tensor(py::handle value, DType wanted, std::vector<py::object>& keep) 
       PyTuple_Check(object)) {
     return tensor_from_items(value, wanted, keep);
   }
+  if (is_scipy_sparse(value)) return tensor_from_array(value.attr("toarray")(), keep);
   if (py::hasattr(value, "__dlpack__")) return tensor_from_array(array_of_dlpack(value), keep);
   check_argument(py::hasattr(value, "__array__") || PyObject_CheckBuffer(object),
                  "expected an array, got ", type_name(value));
@@ -171,8 +177,20 @@ Datum map_from(const py::dict& dict, const Declared& declared, std::vector<py::o
 }
 
 Datum sparse_from(py::handle value, DType wanted, std::vector<py::object>& keep) {
+  if (is_scipy_sparse(value)) {
+    // Through CSR, which sorts the items by row and column and adds up those that stand twice.
+    const py::object rows = value.attr("tocsr")(py::arg("copy") = true);
+    rows.attr("sum_duplicates")();
+    const py::object items = rows.attr("tocoo")();
+    const py::object places =
+        numpy().attr("stack")(py::make_tuple(items.attr("row"), items.attr("col")), 1);
+    return sparse_from(
+        py::make_tuple(items.attr("data"), places.attr("astype")("int64"), items.attr("shape")),
+        wanted, keep);
+  }
   check_argument(py::isinstance<py::tuple>(value) && py::len(value) == 3,
-                 "expected (values, indices, shape), got ", type_name(value));
+                 "expected (values, indices, shape) or a matrix of scipy.sparse, got ",
+                 type_name(value));
   const auto parts = py::reinterpret_borrow<py::tuple>(value);
   Tensor values = to_tensor(parts[0], wanted, keep);
   Tensor indices = to_tensor(parts[1], DType::int64, keep);

@@ -34,7 +34,8 @@ class Model:
 
     Made by `load`. Call it with arrays by position or by name; it returns one array, or a tuple
     where the model has several outputs. Arrays may be of any layout and byte order, NumPy's or
-    anything with `__dlpack__` or `__array__`; lists stand for sequences and dicts for maps.
+    anything with `__dlpack__` or `__array__`, scipy.sparse matrices too; lists stand for sequences
+    and dicts for maps.
     """
 
     def __init__(self, session: Session) -> None:
