@@ -9,8 +9,17 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
-// Enough independent sums to hide the latency of their additions, where registers allow.
+// Enough independent sums to hide the latency of their additions, where registers allow; sevens
+// where that many wastes less at the end of a row.
 constexpr int kOutputsAtOnce = kF32 >= 16 ? 8 : 4;
+constexpr int kOddOutputs = kF32 >= 16 ? 7 : 4;
+constexpr int kFewOutputs = 4;
+
+// Where the image is in the second-level cache, channels go in blocks whose weights, with a few
+// rows of inputs, stay in the first-level one while rows pass; larger images are read in order.
+constexpr std::size_t kCachedFloats = 262144;
+constexpr std::size_t kWeightFloats = 2048;
+constexpr std::size_t kBlockVectors = 4;
 
 // Lane l of a vector of channels takes channel `j` of the group that l is in.
 template <bool kGrouped>
@@ -29,32 +38,36 @@ struct RowTaps {
   std::ptrdiff_t offset;  // floats from x to where tap (0, 0) meets the first pixel of the width
 };
 
-// kOutputs neighbouring outputs from `o` on, all of whose windows lie inside along the width;
-// kWidth taps at dilation 1 and stride kStride.
-template <bool kGrouped, int kWidth, int kStride, int kOutputs, class L>
+// kOutputs neighbouring outputs from `o` on; kWidth taps at dilation 1 and stride kStride. All
+// windows lie inside along the width unless kEdge.
+template <bool kGrouped, int kWidth, int kStride, int kOutputs, bool kEdge, class L>
 SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
                           std::size_t pixel, std::size_t channel, L lanes) {
   constexpr int kInputs = kWidth + (kOutputs - 1) * kStride;
   const std::size_t group = kGrouped ? args.group : 1;
   const WindowAxis* axis = args.window.axis;
   const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
-  const std::ptrdiff_t from = row.offset + first_input(axis[2], o) * step;
+  const std::ptrdiff_t first = first_input(axis[2], o);
+  const std::ptrdiff_t from = row.offset + first * step;
   VecF sums[kOutputs];
 #pragma GCC unroll 8
   for (VecF& sum : sums) sum = bias_at(args.epilogue, channel, lanes);
   for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
     for (std::size_t h = row.height.begin; h < row.height.end; ++h) {
-      const float* x =
-          args.x +
-          (from + static_cast<std::ptrdiff_t>(d * axis[0].dilation * axis[0].input_step +
-                                              h * axis[1].dilation * axis[1].input_step + channel));
+      const std::ptrdiff_t at =
+          from + static_cast<std::ptrdiff_t>(d * axis[0].dilation * axis[0].input_step +
+                                             h * axis[1].dilation * axis[1].input_step + channel);
       const float* w =
           args.weights + (d * axis[1].taps + h) * kWidth * group * args.channels + channel;
       for (std::size_t j = 0; j < group; ++j) {
         VecF inputs[kInputs];
 #pragma GCC unroll 32
-        for (int i = 0; i < kInputs; ++i)
-          inputs[i] = pick<kGrouped>(L::load_from(x + i * step, lanes), group, j);
+        for (int i = 0; i < kInputs; ++i) {
+          if (kEdge && !is_inside(axis[2], first + i))
+            inputs[i] = VecF{};
+          else
+            inputs[i] = pick<kGrouped>(L::load_from(args.x + (at + i * step), lanes), group, j);
+        }
 #pragma GCC unroll 8
         for (int t = 0; t < kWidth; ++t) {
           const VecF weight = L::load_from(w + (t * group + j) * args.channels, lanes);
@@ -103,71 +116,86 @@ SDX_INLINE void add_taps(const DepthwiseArgs& args, const RowTaps& row, std::siz
                   args.y + pixel * args.y_step + channel + v * kF32, sums[v], lanes);
 }
 
-template <bool kGrouped>
-SDX_INLINE void add_output(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
-                           std::size_t pixel) {
-  std::size_t c = 0;
-  for (; c + 4 * kF32 <= args.channels; c += 4 * kF32)
-    add_taps<kGrouped, 4>(args, row, o, pixel, c, Lanes<false>{kF32});
-  for (; c + kF32 <= args.channels; c += kF32)
-    add_taps<kGrouped, 1>(args, row, o, pixel, c, Lanes<false>{kF32});
-  if (c < args.channels)
-    add_taps<kGrouped, 1>(args, row, o, pixel, c, Lanes<true>{args.channels - c});
-}
+struct Channels {
+  std::size_t begin, end;
+};
 
 template <bool kGrouped>
-void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
-  for (std::size_t o = 0; o < args.window.axis[2].output; ++o)
-    add_output<kGrouped>(args, row, o, row_pixel + o);
-}
-
-// Outputs [begin, end) of a row, of which there are enough for a group; the last group takes some
-// once more.
-template <bool kGrouped, int kWidth, int kStride, int kOutputs>
-SDX_INLINE void add_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel,
-                           std::size_t begin, std::size_t end) {
-  for (std::size_t o = begin; o < end; o += kOutputs) {
-    const std::size_t first = o + kOutputs <= end ? o : end - kOutputs;
+void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel,
+                    Channels channels) {
+  for (std::size_t o = 0; o < args.window.axis[2].output; ++o) {
+    std::size_t c = channels.begin;
+    for (; c + 4 * kF32 <= channels.end; c += 4 * kF32)
+      add_taps<kGrouped, 4>(args, row, o, row_pixel + o, c, Lanes<false>{kF32});
     for_each_vector(
-        args.channels, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
-          add_group<kGrouped, kWidth, kStride, kOutputs>(args, row, first, row_pixel + first, c,
-                                                         lanes);
+        channels.end - c, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
+          add_taps<kGrouped, 1>(args, row, o, row_pixel + o, c + i, lanes);
         });
   }
 }
 
-template <bool kGrouped, int kWidth, int kStride>
-void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel) {
+// A row of no fewer than kOutputs; the last group takes some once more.
+template <bool kGrouped, int kWidth, int kStride, int kOutputs>
+void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel,
+                   Channels channels) {
   const WindowAxis& axis = args.window.axis[2];
-  std::size_t begin = 0, end = axis.output;
-  while (begin < end && !meets_no_padding(axis, begin))
-    add_output<kGrouped>(args, row, begin, row_pixel + begin), ++begin;
-  while (begin < end && !meets_no_padding(axis, end - 1))
-    --end, add_output<kGrouped>(args, row, end, row_pixel + end);
-  if (end - begin >= kOutputsAtOnce)
-    return add_groups<kGrouped, kWidth, kStride, kOutputsAtOnce>(args, row, row_pixel, begin, end);
-  if (end - begin >= kOutputsAtOnce / 2)
-    return add_groups<kGrouped, kWidth, kStride, kOutputsAtOnce / 2>(args, row, row_pixel, begin,
-                                                                     end);
-  for (; begin < end; ++begin) add_output<kGrouped>(args, row, begin, row_pixel + begin);
+  for (std::size_t o = 0; o < axis.output; o += kOutputs) {
+    const std::size_t first = o + kOutputs <= axis.output ? o : axis.output - kOutputs;
+    const bool inside = first_input(axis, first) >= 0 &&
+                        is_inside(axis, input_of(axis, first + kOutputs - 1, kWidth - 1));
+    for_each_vector(
+        channels.end - channels.begin, [&](std::size_t i,
+                                           auto lanes) __attribute__((always_inline)) {
+          const std::size_t c = channels.begin + i;
+          if (inside)
+            add_group<kGrouped, kWidth, kStride, kOutputs, false>(args, row, first,
+                                                                  row_pixel + first, c, lanes);
+          else
+            add_group<kGrouped, kWidth, kStride, kOutputs, true>(args, row, first,
+                                                                 row_pixel + first, c, lanes);
+        });
+  }
 }
 
-using RowFunction = void(const DepthwiseArgs&, const RowTaps&, std::size_t);
+using RowFunction = void(const DepthwiseArgs&, const RowTaps&, std::size_t, Channels);
+
+template <bool kGrouped, int kWidth, int kStride>
+RowFunction* choose_outputs(std::size_t outputs) {
+  const auto computed = [&](std::size_t at_once) {
+    return outputs < at_once ? ~std::size_t{0} : (outputs + at_once - 1) / at_once * at_once;
+  };
+  if (outputs < kFewOutputs) return row_by_outputs<kGrouped>;
+  if (outputs < kOddOutputs) return row_in_groups<kGrouped, kWidth, kStride, kFewOutputs>;
+  return computed(kOddOutputs) < computed(kOutputsAtOnce)
+             ? row_in_groups<kGrouped, kWidth, kStride, kOddOutputs>
+             : row_in_groups<kGrouped, kWidth, kStride, kOutputsAtOnce>;
+}
+
+template <bool kGrouped, int kWidth>
+RowFunction* choose_stride(const WindowAxis& width) {
+  return width.stride == 2 ? choose_outputs<kGrouped, kWidth, 2>(width.output)
+                           : choose_outputs<kGrouped, kWidth, 1>(width.output);
+}
 
 template <bool kGrouped>
 RowFunction* choose_row(const WindowAxis& width) {
   if (width.dilation != 1 || width.stride > 2) return row_by_outputs<kGrouped>;
-  const bool strided = width.stride == 2;
-  switch (width.taps) {
-    case 3:
-      return strided ? row_in_groups<kGrouped, 3, 2> : row_in_groups<kGrouped, 3, 1>;
-    case 5:
-      return strided ? row_in_groups<kGrouped, 5, 2> : row_in_groups<kGrouped, 5, 1>;
-    case 7:
-      return strided ? row_in_groups<kGrouped, 7, 2> : row_in_groups<kGrouped, 7, 1>;
-    default:
-      return row_by_outputs<kGrouped>;
+  if (width.taps == 3) return choose_stride<kGrouped, 3>(width);
+  if constexpr (!kGrouped) {
+    if (width.taps == 5) return choose_stride<kGrouped, 5>(width);
+    if (width.taps == 7) return choose_stride<kGrouped, 7>(width);
   }
+  return row_by_outputs<kGrouped>;
+}
+
+// Channels that pass over all rows together.
+std::size_t block_channels(const DepthwiseArgs& args) {
+  const WindowAxis* axis = args.window.axis;
+  const std::size_t pixels = axis[0].input * axis[1].input * axis[2].input;
+  const std::size_t weights = tap_count(args.window) * args.group * kF32;
+  if (pixels * args.channels > kCachedFloats || weights == 0) return args.channels;
+  const std::size_t vectors = kWeightFloats / weights;
+  return kF32 * (vectors < 1 ? 1 : vectors > kBlockVectors ? kBlockVectors : vectors);
 }
 
 }  // namespace
@@ -175,16 +203,21 @@ RowFunction* choose_row(const WindowAxis& width) {
 void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
   const WindowAxis* axis = args.window.axis;
   RowFunction* run = args.group == 1 ? choose_row<false>(axis[2]) : choose_row<true>(axis[2]);
-  for (std::size_t r = row_begin; r < row_end; ++r) {
-    const std::size_t depth = r / axis[1].output, height = r % axis[1].output;
-    const std::ptrdiff_t offset =
-        first_input(axis[0], depth) * static_cast<std::ptrdiff_t>(axis[0].input_step) +
-        first_input(axis[1], height) * static_cast<std::ptrdiff_t>(axis[1].input_step);
-    run(args, {inside_taps(axis[0], depth), inside_taps(axis[1], height), offset},
-        r * axis[2].output);
-    for (std::size_t o = r * axis[2].output; o < (r + 1) * axis[2].output; ++o)
-      finish_row(args.epilogue, o, args.y + o * args.y_step, args.channels);
+  const std::size_t step = block_channels(args);
+  for (std::size_t c = 0; c < args.channels; c += step) {
+    const Channels channels{c, c + step < args.channels ? c + step : args.channels};
+    for (std::size_t r = row_begin; r < row_end; ++r) {
+      const std::size_t depth = r / axis[1].output, height = r % axis[1].output;
+      const std::ptrdiff_t offset =
+          first_input(axis[0], depth) * static_cast<std::ptrdiff_t>(axis[0].input_step) +
+          first_input(axis[1], height) * static_cast<std::ptrdiff_t>(axis[1].input_step);
+      run(args, {inside_taps(axis[0], depth), inside_taps(axis[1], height), offset},
+          r * axis[2].output, channels);
+    }
   }
+  if (is_simple(args.epilogue.activation)) return;
+  for (std::size_t o = row_begin * axis[2].output; o < row_end * axis[2].output; ++o)
+    finish_row(args.epilogue, o, args.y + o * args.y_step, args.channels);
 }
 
 }  // namespace SDX_ISA
