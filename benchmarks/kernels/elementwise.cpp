@@ -1,6 +1,7 @@
 // Functions of one and of two operands, from the first cache and from memory.
 #include "bench.h"
 #include "kernels/binary.h"
+#include "kernels/truncate.h"
 #include "kernels/unary.h"
 
 namespace sdx::bench {
@@ -32,6 +33,20 @@ void binary(const Bench& bench,
   }
 }
 
+template <class From, class To>
+void truncate(
+    const Bench& bench,
+    const kernels::Kernel<void(const From*, To*, std::size_t), kernels::kIsaCount>& kernel,
+    std::size_t count) {
+  Buffer<From> x(count);
+  for (std::size_t i = 0; i < count; ++i) x.data()[i] = static_cast<From>(i % 100) - 50;
+  Buffer<To> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, std::to_string(count), {n, n * (sizeof(From) + sizeof(To))},
+               [&, run = run] { run(x.data(), y.data(), count); });
+}
+
 }  // namespace
 
 void bench_elementwise(const Bench& bench) {
@@ -52,6 +67,12 @@ void bench_elementwise(const Bench& bench) {
     for (const auto* kernel : {&binary_add, &binary_sub, &binary_mul, &binary_div, &binary_max,
                                &binary_min, &binary_prelu, &binary_pow})
       binary(bench, *kernel, count);
+    truncate(bench, truncate_f32_to_i32, count);
+    truncate(bench, truncate_f32_to_i64, count);
+    truncate(bench, truncate_f32_to_byte, count);
+    truncate(bench, truncate_f64_to_i32, count);
+    truncate(bench, truncate_f64_to_i64, count);
+    truncate(bench, truncate_f64_to_byte, count);
   }
 }
 

@@ -1,9 +1,12 @@
 // The conversions: a loop for each pair of types as wide as a byte, by way of doubles for narrower
 // ones, by way of text for strings.
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "kernels/convert.h"
+#include "kernels/truncate.h"
 #include "ops/convert.h"
 #include "ops/number_cast.h"
 #include "ops/number_text.h"
@@ -150,27 +153,47 @@ Conversion narrow_conversion(DType from, DType to, const ConvertOptions& options
   return {run, writes ? 10.0 : 1.5};
 }
 
+template <class From, class To>
+Conversion kernel_conversion(void (*run)(const From*, To*, std::size_t), double cost) {
+  return {[run](const void* x, void* y, std::size_t n) {
+            run(static_cast<const From*>(x), static_cast<To*>(y), n);
+          },
+          cost};
+}
+
+// Floats to the integers that have kernels.
+std::optional<Conversion> truncation(DType from, DType to) {
+  const bool single = from == DType::float32;
+  if (!single && from != DType::float64) return std::nullopt;
+  const double cost = single ? 0.2 : 0.3;
+  switch (to) {
+    case DType::int32:
+      return single ? kernel_conversion(kernels::truncate_f32_to_i32.resolve(), cost)
+                    : kernel_conversion(kernels::truncate_f64_to_i32.resolve(), cost);
+    case DType::int64:
+      return single ? kernel_conversion(kernels::truncate_f32_to_i64.resolve(), cost)
+                    : kernel_conversion(kernels::truncate_f64_to_i64.resolve(), cost);
+    case DType::int8:
+    case DType::uint8:
+      return single ? kernel_conversion(kernels::truncate_f32_to_byte.resolve(), cost)
+                    : kernel_conversion(kernels::truncate_f64_to_byte.resolve(), cost);
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Conversion conversion(DType from, DType to, const ConvertOptions& options) {
   if (is_narrow(from) || is_narrow(to)) return narrow_conversion(from, to, options);
-  const auto widen = [](kernels::WidenF16* run) {
-    return [run](const void* x, void* y, std::size_t n) {
-      run(static_cast<const uint16_t*>(x), static_cast<float*>(y), n);
-    };
-  };
-  const auto shorten = [](kernels::NarrowF32* run) {
-    return [run](const void* x, void* y, std::size_t n) {
-      run(static_cast<const float*>(x), static_cast<uint16_t*>(y), n);
-    };
-  };
+  if (auto integers = truncation(from, to)) return std::move(*integers);
   if (to == DType::float32) {
-    if (from == DType::float16) return {widen(kernels::f16_to_f32.resolve()), 0.2};
-    if (from == DType::bfloat16) return {widen(kernels::bf16_to_f32.resolve()), 0.2};
+    if (from == DType::float16) return kernel_conversion(kernels::f16_to_f32.resolve(), 0.2);
+    if (from == DType::bfloat16) return kernel_conversion(kernels::bf16_to_f32.resolve(), 0.2);
   }
   if (from == DType::float32) {
-    if (to == DType::float16) return {shorten(kernels::f32_to_f16.resolve()), 0.2};
-    if (to == DType::bfloat16) return {shorten(kernels::f32_to_bf16.resolve()), 0.2};
+    if (to == DType::float16) return kernel_conversion(kernels::f32_to_f16.resolve(), 0.2);
+    if (to == DType::bfloat16) return kernel_conversion(kernels::f32_to_bf16.resolve(), 0.2);
   }
   const bool text = from == DType::string || to == DType::string;
   return {wide_loop(from, to), text ? 60.0 : 0.6};
