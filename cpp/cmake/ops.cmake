@@ -12,7 +12,7 @@ endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/op_families.inc CONTENT "${families}")
 
 # Helpers and families whose plain loops over elements the compiler shall vectorise.
-foreach(family argminmax binary binary_detail clip compare convert_detail logic where)
+foreach(family argminmax binary binary_detail clip compare convert_detail cumulative logic where)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/cpp/ops/${family}.cpp
                               PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
 endforeach()

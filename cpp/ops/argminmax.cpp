@@ -1,5 +1,7 @@
 // ArgMax and ArgMin.
 #include <algorithm>
+#include <limits>
+#include <type_traits>
 
 #include "kernels/reduce.h"
 #include "ops/broadcast.h"
@@ -8,11 +10,11 @@ namespace sdx::ops {
 namespace {
 
 // Whether `item` takes the place of `best`, which stands before it: a NaN beats all numbers.
-template <class T>
-bool beats(T item, T best, bool greatest, bool last) {
-  const bool ahead = greatest ? item > best : item < best;
-  const bool level = item == best || (item != item && best != best);
-  return ahead | (level & last) | ((item != item) & (best == best));
+template <bool kGreatest, bool kLast, class T>
+bool beats(T item, T best) {
+  const bool ahead = (kGreatest ? item > best : item < best) | ((item != item) & (best == best));
+  if constexpr (!kLast) return ahead;
+  return ahead | (item == best) | ((item != item) & (best != best));
 }
 
 class ArgExtreme final : public Op {
@@ -53,18 +55,24 @@ class ArgExtreme final : public Op {
         });
       };
     }
-    return dispatch(NumberTypes{}, ctx.dtype(0),
-                    [&]<class T>() -> Step { return column_step<T>(block); });
+    return dispatch(NumberTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      if (last_)
+        return greatest_ ? column_step<T, true, true>(block) : column_step<T, false, true>(block);
+      return greatest_ ? column_step<T, true, false>(block) : column_step<T, false, false>(block);
+    });
   }
 
  private:
-  template <class T>
-  Step column_step(const AxisSplit& block) const {
+  // Places are counted in as many bits as elements are compared in: both then fill vectors alike.
+  template <class T, bool kGreatest, bool kLast>
+  static Step column_step(const AxisSplit& block) {
     using C = ComputeType<T>;
+    using Place = std::conditional_t<sizeof(C) == 8, int64_t, int32_t>;
     static constexpr int64_t kTile = 256;
-    return [block, greatest = greatest_, last = last_,
-            split = split_work(block.outer * block.inner, 1.5 * static_cast<double>(block.size) + 3,
-                               16)](Frame& f) {
+    if (block.size > std::numeric_limits<Place>::max())
+      fail(ErrorKind::unsupported, "an axis of ", block.size, " elements");
+    return [block, split = split_work(block.outer * block.inner,
+                                      0.7 * static_cast<double>(block.size) + 3, 16)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
         const T* x = f.in<T>(0);
         int64_t* y = f.out<int64_t>(0);
@@ -76,19 +84,22 @@ class ArgExtreme final : public Op {
           const T* column =
               x + begin / block.inner * block.size * block.inner + begin % block.inner;
           C best[kTile];
+          Place place[kTile];
           for (int64_t i = 0; i < n; ++i) {
             best[i] = column[i];
-            y[begin + i] = 0;
+            place[i] = 0;
           }
           for (int64_t k = 1; k < block.size; ++k) {
             const T* row = column + k * block.inner;
+            const auto here = static_cast<Place>(k);
             for (int64_t i = 0; i < n; ++i) {
               const C item = row[i];
-              const bool wins = beats(item, best[i], greatest, last);
+              const bool wins = beats<kGreatest, kLast>(item, best[i]);
               best[i] = wins ? item : best[i];
-              y[begin + i] = wins ? k : y[begin + i];
+              place[i] = wins ? here : place[i];
             }
           }
+          std::copy_n(place, n, y + begin);
           begin += n;
         }
       });

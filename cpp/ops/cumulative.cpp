@@ -1,4 +1,5 @@
 // CumSum and CumProd.
+#include <algorithm>
 #include <type_traits>
 
 #include "ops/axes.h"
@@ -43,27 +44,42 @@ class Cumulative final : public Op {
     return [block, exclusive = exclusive_, reverse = reverse_,
             split = split_work(block.outer * block.inner, cost, 16)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
-        for (int64_t i = r.begin; i < r.end; ++i) {
+        for (int64_t i = r.begin; i < r.end;) {
+          // Columns next to each other in one outer block: rows are read in order.
+          const int64_t block_end = (i / block.inner + 1) * block.inner;
+          const int64_t columns = std::min({r.end, block_end, i + kTile}) - i;
           const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
-          accumulate<T, kProduct>(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner,
+          accumulate<T, kProduct>(f.in<T>(0) + first, f.out<T>(0) + first, block, columns,
                                   exclusive, reverse);
+          i += columns;
         }
       });
     };
   }
 
+  static constexpr int64_t kTile = 64;
+
   template <class T, bool kProduct>
-  static void accumulate(const T* x, T* y, int64_t size, int64_t stride, bool exclusive,
+  static void accumulate(const T* x, T* y, const AxisSplit& block, int64_t columns, bool exclusive,
                          bool reverse) {
     using Total = typename TotalOf<T>::type;
-    Total total = kProduct ? 1 : 0;
-    for (int64_t k = 0; k < size; ++k) {
-      const int64_t at = (reverse ? size - 1 - k : k) * stride;
+    const Total none = kProduct ? 1 : 0;
+    const auto add = [=](Total& total, int64_t at) {
       const Total before = total;
       const auto item = static_cast<Total>(x[at]);
       total = kProduct ? total * item : total + item;
       y[at] = static_cast<T>(exclusive ? before : total);
+    };
+    const auto row = [&](int64_t k) { return (reverse ? block.size - 1 - k : k) * block.inner; };
+    if (columns == 1) {
+      Total total = none;
+      for (int64_t k = 0; k < block.size; ++k) add(total, row(k));
+      return;
     }
+    Total totals[kTile];
+    std::fill_n(totals, columns, none);
+    for (int64_t k = 0; k < block.size; ++k)
+      for (int64_t i = 0; i < columns; ++i) add(totals[i], row(k) + i);
   }
 
   // What totals are kept in: 16-bit floats in float32, integers where they wrap.

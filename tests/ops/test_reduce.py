@@ -177,6 +177,8 @@ def test_running_totals(name, function):
                 check_op(name, x, np.array(axis), **options, length=5, ref=expected)
     check_op(name, randn(4).astype(np.float16), np.array([0], np.int32), length=4,
              ref=lambda x, axis: function(x.astype(np.float32)).astype(np.float16))  # fmt: skip
+    wide = randn(2, 3, 150)  # more columns than go at once
+    check_op(name, wide, np.array(1), length=3, ref=function(wide, 1))
     check_op(name, np.zeros((2, 0), np.float32), np.array(1), ref=np.zeros((2, 0), np.float32))
     expect_error(name, randn(2, 2), np.array(2), match="axis 2 is out of range")
 
