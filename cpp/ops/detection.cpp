@@ -128,13 +128,16 @@ class RoiAlign final : public Op {
     check(x[2] > 0 && x[3] > 0, "there is nothing to sample in shape ", x);
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return [=, this](Frame& f) {
-        const double cost = 40.0 * static_cast<double>(height_ * width_);
-        f.parallel_for(split_work(y[0] * y[1], cost), [&](Range r) {
+        const int64_t blocks = (y[1] + kChannelBlock - 1) / kChannelBlock;
+        const double cost =
+            12.0 * static_cast<double>(height_ * width_ * std::min(y[1], kChannelBlock));
+        f.parallel_for(split_work(y[0] * blocks, cost), [&](Range r) {
           for (int64_t i = r.begin; i < r.end; ++i) {
-            const int64_t roi = i / y[1], channel = i % y[1];
+            const int64_t roi = i / blocks, channel = i % blocks * kChannelBlock;
             const int64_t batch = checked_index(f.in<int64_t>(2)[roi], x[0], 0);
             align(f.in<T>(0) + (batch * x[1] + channel) * x[2] * x[3], x[2], x[3],
-                  f.in<T>(1) + roi * 4, f.out<T>(0) + i * height_ * width_);
+                  std::min(y[1] - channel, kChannelBlock), f.in<T>(1) + roi * 4,
+                  f.out<T>(0) + (roi * y[1] + channel) * height_ * width_);
           }
         });
       };
@@ -142,7 +145,8 @@ class RoiAlign final : public Op {
   }
 
  private:
-  static constexpr int64_t kMaxGrid = 4096;  // samples along an axis of a bin
+  static constexpr int64_t kMaxGrid = 4096;     // samples along an axis of a bin
+  static constexpr int64_t kChannelBlock = 64;  // channels that share the places of their samples
 
   // Where a region lies along one axis, and how densely its bins are sampled.
   struct Extent {
@@ -173,32 +177,43 @@ class RoiAlign final : public Op {
   }
 
   template <class T>
-  void align(const T* x, int64_t height, int64_t width, const T* roi, T* y) const {
+  void align(const T* x, int64_t height, int64_t width, int64_t channels, const T* roi,
+             T* y) const {
     const Extent columns = extent(roi[0], roi[2], width_), rows = extent(roi[1], roi[3], height_);
-    const double samples =
-        static_cast<double>(std::max<int64_t>(rows.samples * columns.samples, 1));
+    const int64_t samples = rows.samples * columns.samples, plane = height * width;
     for (int64_t h = 0; h < height_; ++h)
-      for (int64_t w = 0; w < width_; ++w) {
-        double sum = 0, largest = 0;
-        bool first = true;
-        for (int64_t i = 0; i < rows.samples; ++i)
-          for (int64_t k = 0; k < columns.samples; ++k) {
-            int64_t top, bottom, left, right;
-            double v, u;
-            double parts[4] = {0, 0, 0, 0};
-            if (place(rows.at(h, i), height, &top, &bottom, &v) &&
-                place(columns.at(w, k), width, &left, &right, &u)) {
-              parts[0] = (1 - v) * (1 - u) * static_cast<double>(x[top * width + left]);
-              parts[1] = (1 - v) * u * static_cast<double>(x[top * width + right]);
-              parts[2] = v * (1 - u) * static_cast<double>(x[bottom * width + left]);
-              parts[3] = v * u * static_cast<double>(x[bottom * width + right]);
-            }
-            sum += parts[0] + parts[1] + parts[2] + parts[3];
-            const double peak = std::max({parts[0], parts[1], parts[2], parts[3]});
-            largest = first ? peak : std::max(largest, peak);
-            first = false;
+      for (int64_t w = 0; w < width_; ++w, ++y) {
+        double totals[kChannelBlock] = {};
+        for (int64_t i = 0; i < samples; ++i) {
+          int64_t top, bottom, left, right;
+          double v, u;
+          const bool inside = place(rows.at(h, i / columns.samples), height, &top, &bottom, &v) &&
+                              place(columns.at(w, i % columns.samples), width, &left, &right, &u);
+          if (!inside) {
+            if (max_)
+              for (double& total : totals) total = i == 0 ? 0 : std::max(total, 0.0);
+            continue;
           }
-        *y++ = static_cast<T>(static_cast<ComputeType<T>>(max_ ? largest : sum / samples));
+          const double weights[] = {(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u};
+          const int64_t places[] = {top * width + left, top * width + right, bottom * width + left,
+                                    bottom * width + right};
+          for (int64_t c = 0; c < channels; ++c) {
+            const T* from = x + c * plane;
+            double parts[4];
+            for (int k = 0; k < 4; ++k)
+              parts[k] = weights[k] * static_cast<double>(from[places[k]]);
+            if (max_) {
+              const double peak = std::max({parts[0], parts[1], parts[2], parts[3]});
+              totals[c] = i == 0 ? peak : std::max(totals[c], peak);
+            } else {
+              totals[c] += parts[0] + parts[1] + parts[2] + parts[3];
+            }
+          }
+        }
+        const double divide_by = max_ ? 1.0 : static_cast<double>(std::max<int64_t>(samples, 1));
+        for (int64_t c = 0; c < channels; ++c)
+          y[c * height_ * width_] =
+              static_cast<T>(static_cast<ComputeType<T>>(totals[c] / divide_by));
       }
   }
 

@@ -73,6 +73,9 @@ def test_roi_align():
         check_op("RoiAlign", x, rois, batch, mode=mode, sampling_ratio=ratio, output_height=3,
                  output_width=4, spatial_scale=0.5, opset=16, length=16,
                  coordinate_transformation_mode=transform)  # fmt: skip
+    many = randn(1, 130, 6, 5)  # more channels than go at once
+    check_op("RoiAlign", many, rois[:1], ints(0), output_height=2, output_width=3, length=16,
+             spatial_scale=0.5, opset=16)  # fmt: skip
     expect_error("RoiAlign", x, rois, ints(0, 1, 2, 0), match="index 2 is out of range")
     wide = np.float32([[0, 0, 1e9, 1]])
     expect_error("RoiAlign", x, wide, ints(0), match="a region from 0 to 1e")
