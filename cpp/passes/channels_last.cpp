@@ -169,7 +169,8 @@ class ChannelsLast {
     const DType dtype = node.output(0)->type().dtype;
     const bool byte_pool = node.is("MaxPool") && (dtype == DType::uint8 || dtype == DType::int8);
     if (dtype != DType::float32 && !bytes && !byte_pool) return false;
-    if (rank_of(node.input(0)) != 4) return false;
+    const std::size_t rank = rank_of(node.input(0));
+    if (rank != 4 && !(rank == 3 && convolution && !bytes)) return false;
     if ((pool || upward) && !has_twin(node.input(0))) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices
     if (!pool && !node.input(bytes ? 3 : 1)->is_constant()) return false;

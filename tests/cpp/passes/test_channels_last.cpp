@@ -301,3 +301,22 @@ TEST_CASE("norms and margins by layout") {
                 R"(%p: int64[8] = constant [0, 2, 3, 1, 0, 1, 2, 0]
     %t = Pad(%c, %p) {mode = "reflect"})");
 }
+
+TEST_CASE("sound is turned once for convolutions and the model's own transpositions") {
+  const std::string weights = " %v: float32[6, 6, 3] = constant fill(0.25) ";
+  const std::string in = "(%x: float32[n, 6, 12]) -> (%y) {" + weights;
+  expect_rewrites(channels_last, in + R"(
+    %c = Conv(%x, %v)
+    %last = Transpose(%c) {perm = ints [0, 2, 1]}
+    %s = Softmax(%last)
+    %first = Transpose(%s) {perm = ints [0, 2, 1]}
+    %y = Conv(%first, %v)
+  })",
+                  in + R"(
+    %xt = Transpose(%x) {perm = ints [0, 2, 1]}
+    %c = sardonyx::FusedConv(%xt, %v) {layout = "NHWC"}
+    %s = Softmax(%c)
+    %t = sardonyx::FusedConv(%s, %v) {layout = "NHWC"}
+    %y = Transpose(%t) {perm = ints [0, 2, 1]}
+  })");
+}
