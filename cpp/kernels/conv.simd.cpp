@@ -78,9 +78,35 @@ void list_padded(const ConvArgs& args, const DepthBlock& block, const Pixel* pix
   }
 }
 
-// Lists the taps of `rows` pixels from `pixel` on, which is moved behind them.
+// Lists the taps of `rows` pixels from `pixel` on, if these lie along the width and meet no
+// padding, and moves `pixel` behind them.
+SDX_INLINE bool list_run(const ConvArgs& args, const DepthBlock& block, Pixel& pixel,
+                         std::size_t rows, TapList& list) {
+  const WindowAxis* axis = args.window.axis;
+  const std::size_t last = pixel.at[2] + rows - 1;
+  if (last >= axis[2].output || !meets_no_padding(axis[0], pixel.at[0]) ||
+      !meets_no_padding(axis[1], pixel.at[1]) || first_input(axis[2], pixel.at[2]) < 0 ||
+      !meets_no_padding(axis[2], last))
+    return false;
+  const float* first = args.x + block.channel_begin;
+  for (std::size_t d = 0; d < 3; ++d)
+    first += first_input(axis[d], pixel.at[d]) * static_cast<std::ptrdiff_t>(axis[d].input_step);
+  const std::size_t step = axis[2].stride * axis[2].input_step;
+  list.count = block.tap_end - block.tap_begin;
+  for (std::size_t t = 0; t < list.count; ++t) {
+    TileTap& entry = list.taps[t];
+    entry.b_row = (block.tap_begin + t) * args.channels + block.channel_begin;
+    for (std::size_t i = 0; i < rows; ++i) entry.rows[i] = first + list.offset[t] + i * step;
+  }
+  pixel.at[2] = last;
+  next_pixel(args.window, pixel);
+  return true;
+}
+
+// Lists the taps of any `rows` pixels from `pixel` on, which is moved behind them.
 SDX_INLINE void list_taps(const ConvArgs& args, const DepthBlock& block, Pixel& pixel,
                           std::size_t rows, TapList& list) {
+  if (list_run(args, block, pixel, rows, list)) return;
   const WindowAxis* axis = args.window.axis;
   Pixel pixels[kMaxTileRows];
   const float* first[kMaxTileRows];
@@ -116,17 +142,25 @@ SDX_INLINE void set_panel(const ConvArgs& args, std::size_t panel, Tile& tile) {
   tile.ldb = divide_up(tile.columns, kF32) * kF32;
 }
 
+SDX_INLINE bool far_results(const ConvArgs& args) {
+  const WindowAxis* axis = args.window.axis;
+  return axis[0].output * axis[1].output * axis[2].output * args.outputs >= kFarFloats;
+}
+
 void convolve_panels(const ConvArgs& args, const GemmRange& range, const Panels& panels,
                      const DepthBlock& block, Tile& tile, TapList& list) {
   const std::size_t rows = range.row_end - range.row_begin;
   const std::size_t tiles = divide_up(rows, tile_rows(args.outputs - panels.begin * kTileColumns));
   Pixel pixel = pixel_at(args.window, range.row_begin);
   tile.depth = block.channel_end - block.channel_begin;
+  tile.fetches_results = tile.epilogue && (args.epilogue.residual || far_results(args));
   // Packed weights lie in the order of their use: what follows this block is read next.
   set_panel(args, panels.end - 1, tile);
   const std::size_t depth = (block.tap_end - block.tap_begin) * tile.depth;
   const char* next = reinterpret_cast<const char*>(
       tile.b + ((block.tap_end - 1) * args.channels + block.channel_end) * tile.ldb);
+  constexpr auto panel_floats = static_cast<std::ptrdiff_t>(kTileColumns);
+  const auto panel_count = static_cast<std::ptrdiff_t>(panels.end - panels.begin);
   const std::size_t runs = tiles * (panels.end - panels.begin);
   const std::size_t next_bytes =
       divide_up((panels.end - panels.begin) * depth * tile.ldb * sizeof(float), runs);
@@ -139,6 +173,11 @@ void convolve_panels(const ConvArgs& args, const GemmRange& range, const Panels&
     for (std::size_t p = panels.begin; p < panels.end; ++p) {
       set_panel(args, p, tile);
       tile.c = args.y + tile.row * args.y_step + tile.column;
+      if (tile.fetches_results) {
+        const bool last = p + 1 == panels.end;
+        tile.next_down = last ? tile.rows : 0;
+        tile.next_right = panel_floats * (last ? 1 - panel_count : 1);
+      }
       tile.ahead = next;
       next += next_bytes;
       run_tile(tile);

@@ -88,7 +88,12 @@ SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, con
   tile.depth = block.depth();
   tile.ldc = args.ldc;
   tile.epilogue = block.depth_end == args.k ? &args.epilogue : nullptr;
+  // Rows of one panel follow each other in memory, which the machine foresees.
+  const bool far_results = args.n > kTileColumns && args.m * args.n >= kFarFloats;
+  tile.fetches_results = tile.epilogue && (args.epilogue.residual || far_results);
   tile.add_c = block.depth_begin > 0 || args.epilogue.accumulate;
+  constexpr auto panel_floats = static_cast<std::ptrdiff_t>(kTileColumns);
+  const auto block_panels = static_cast<std::ptrdiff_t>(block.panels());
   const std::size_t runs = tiles * block.panels();
   const std::size_t next_bytes = divide_up(block.next_floats * sizeof(float), runs);
   if (tiles == 1)
@@ -110,6 +115,11 @@ SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, con
       tile.b = b_of(p);
       tile.ldb = ldb_of(p);
       tile.c = args.c + tile.row * args.ldc + tile.column;
+      if (tile.fetches_results) {
+        const bool last = p + 1 == block.panel_end;
+        tile.next_down = last ? tile.rows : 0;
+        tile.next_right = panel_floats * (last ? 1 - block_panels : 1);
+      }
       if (tiles == 1)
         tile.ahead = reinterpret_cast<const char*>(tile.b) + kAheadBytes;
       else if (block.next)

@@ -7,6 +7,7 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
+constexpr std::size_t kFetchDepth = 64;
 constexpr int kIntoL1 = 3, kIntoL2 = 2;  // of __builtin_prefetch
 
 // Lines of B asked for in a step of the depth: the fewer rows share B the faster it is read.
@@ -102,24 +103,23 @@ SDX_INLINE void finish_registers(const Tile& tile, Sums<kRows, kVectors>& sums) 
   store_tile(tile, sums);
 }
 
-// The residual is seldom in cache, nor then is the place of the results: both come while the
-// products are summed.
-template <int kRows, int kVectors>
-SDX_INLINE void fetch_residual(const Tile& tile) {
-  const Epilogue& e = *tile.epilogue;
-  const float* residual = e.residual + tile.row * e.residual_stride + tile.column;
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i)
+// Results and residual of one row `down` rows and `right` columns from the tile's place.
+template <int kVectors, int kLevel>
+SDX_INLINE void fetch_row(const Tile& tile, std::size_t i, std::size_t down, std::ptrdiff_t right) {
+  const float* c = tile.c + (i + down) * tile.ldc + right;
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      __builtin_prefetch(residual + i * e.residual_stride + j * kF32, 0, kIntoL1);
-      __builtin_prefetch(tile.c + i * tile.ldc + j * kF32, 1, kIntoL1);
-    }
+  for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c + j * kF32, 1, kLevel);
+  if (!tile.epilogue || !tile.epilogue->residual) return;
+  const Epilogue& e = *tile.epilogue;
+  const float* residual =
+      e.residual + (tile.row + i + down) * e.residual_stride + tile.column + right;
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) __builtin_prefetch(residual + j * kF32, 0, kLevel);
 }
 
-template <int kRows, int kVectors>
+// kFetch is Tile::fetches_results.
+template <int kRows, int kVectors, bool kFetch>
 void tile_kernel(const Tile& tile) {
-  if (tile.epilogue && tile.epilogue->residual) fetch_residual<kRows, kVectors>(tile);
   // One or two rows alone would wait for each other's sums: give them sums for two steps.
   constexpr int kSteps = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   Sums<kRows, kVectors> sums[kSteps] = {};
@@ -127,6 +127,8 @@ void tile_kernel(const Tile& tile) {
   const std::size_t ldb = tile.ldb;
   const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
   const std::size_t ahead_line = tile.ahead_step / kLines;
+  if constexpr (kFetch && kSteps > 1)
+    for (int i = 0; i < kRows; ++i) fetch_row<kVectors, kIntoL1>(tile, i, 0, 0);
   for (std::size_t t = 0; t < tile.tap_count; ++t) {
     const TileTap& tap = tile.taps[t];
     const float* b = tile.b + tap.b_row * ldb;
@@ -156,7 +158,24 @@ void tile_kernel(const Tile& tile) {
         for (int s = 0; s < kSteps; ++s) step(sums[s], d + s);
       }
     }
-    for (; d < tile.depth; ++d) step(sums[0], d);
+    // While the last tap is summed, some rows at a time, what the next tile's epilogue needs comes
+    // into the second-level cache and what this one's needs into the first.
+    constexpr int kAtOnce = kVectors > 2 ? 1 : kVectors == 2 ? 2 : 4;
+    constexpr int kTimes = (kRows + kAtOnce - 1) / kAtOnce;
+    constexpr int kFetches = kFetch && kSteps == 1 ? 2 * kTimes : 0;
+    const std::size_t apart = tile.depth / (kFetches + 1);
+    for (int i = t + 1 == tile.tap_count ? 0 : kFetches; i <= kFetches; ++i) {
+      if (i < kFetches) {
+        for (int row = i % kTimes * kAtOnce, last = row + kAtOnce; row < last; ++row) {
+          if (i < kTimes)
+            fetch_row<kVectors, kIntoL2>(tile, row, tile.next_down, tile.next_right);
+          else
+            fetch_row<kVectors, kIntoL1>(tile, row, 0, 0);
+        }
+      }
+      for (const std::size_t end = i < kFetches ? d + apart : tile.depth; d < end; ++d)
+        step(sums[0], d);
+    }
   }
   for (int s = kSteps / 2; s > 0; s /= 2)
     for (int u = 0; u < s; ++u)
@@ -174,24 +193,35 @@ void tile_kernel(const Tile& tile) {
 }
 
 using TileKernel = void(const Tile&);
+template <bool kFetch>
 constexpr TileKernel* kTileKernels[][kMaxTileRows] = {
-#define SDX_TILE_ROWS(vectors)                                               \
-  tile_kernel<1, vectors>, tile_kernel<2, vectors>, tile_kernel<3, vectors>, \
-      tile_kernel<4, vectors>, tile_kernel<5, vectors>, tile_kernel<6, vectors>
-    {SDX_TILE_ROWS(1), tile_kernel<7, 1>, tile_kernel<8, 1>},
+#define SDX_TILE_ROWS(vectors)                                          \
+  tile_kernel<1, vectors, kFetch>, tile_kernel<2, vectors, kFetch>,     \
+      tile_kernel<3, vectors, kFetch>, tile_kernel<4, vectors, kFetch>, \
+      tile_kernel<5, vectors, kFetch>, tile_kernel<6, vectors, kFetch>
+#define SDX_TALL_TILE(vectors) \
+  SDX_TILE_ROWS(vectors), tile_kernel<7, vectors, kFetch>, tile_kernel<8, vectors, kFetch>
+    {SDX_TALL_TILE(1)},
 #if defined(__AVX512F__) || defined(__aarch64__)
-    {SDX_TILE_ROWS(2), tile_kernel<7, 2>, tile_kernel<8, 2>},
-    {SDX_TILE_ROWS(3), tile_kernel<7, 3>, tile_kernel<8, 3>},
+    {SDX_TALL_TILE(2)},
+    {SDX_TALL_TILE(3)},
     {SDX_TILE_ROWS(4)},
 #else
     {SDX_TILE_ROWS(2)},
 #endif
+#undef SDX_TALL_TILE
 #undef SDX_TILE_ROWS
 };
 
 }  // namespace
 
-void run_tile(const Tile& tile) { kTileKernels[(tile.columns - 1) / kF32][tile.rows - 1](tile); }
+void run_tile(const Tile& tile) {
+  const std::size_t vectors = (tile.columns - 1) / kF32, rows = tile.rows - 1;
+  // Short sums are over before anything has come.
+  if (tile.fetches_results && tile.tap_count * tile.depth >= kFetchDepth)
+    return kTileKernels<true>[vectors][rows](tile);
+  kTileKernels<false>[vectors][rows](tile);
+}
 
 void finish_tile(const Tile& tile, const float* sums, std::size_t stride) {
   const Epilogue none;

@@ -14,6 +14,7 @@ namespace {
 
 using kernels::Window;
 
+constexpr int64_t kFarFloats = 1 << 19;    // are more than the second-level cache holds
 constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
 constexpr int64_t kWinogradChunks = 16;    // each has scratch of its own
 // Fewer blocks than this would leave threads idle, so their phases are split instead.
@@ -202,9 +203,14 @@ struct ConvStep {
     const int64_t m = images * s.output_pixels, n = s.group_outputs(), k = s.group_channels();
     const GemmGrid grid = gemm_grid(gemm, s.groups, m, n, k);
     const int64_t step = gemm.packed_floats(k, n);
+    // What is larger than the cache is best read from its end, which was written last.
+    const bool upwards = k > n && m * k >= kFarFloats;
+    const int64_t row_blocks = grid.row_blocks, panel_blocks = grid.panel_blocks;
     f.parallel_for(grid.split, [&](Range r) {
       for (int64_t i = r.begin; i < r.end; ++i) {
-        const auto [group, range] = grid.block(i);
+        const int64_t row_block = i / panel_blocks % row_blocks;
+        const int64_t mirrored = i + (row_blocks - 1 - 2 * row_block) * panel_blocks;
+        const auto [group, range] = grid.block(upwards ? mirrored : i);
         kernels::GemmArgs args{.m = size(m),
                                .n = size(n),
                                .k = size(k),

@@ -21,6 +21,9 @@ constexpr std::size_t tile_rows(std::size_t columns) {
   return columns > kTileColumns - kF32 ? kTileRows : kMaxTileRows;
 }
 
+// Results of so many floats are beyond the second-level cache by the time they are stored.
+inline constexpr std::size_t kFarFloats = std::size_t{1} << 18;
+
 // Depth after which a product goes on with a fresh block of B, so that the block stays in cache.
 inline constexpr std::size_t kDepthBlock = 1024;
 
@@ -44,10 +47,16 @@ struct Tile {
   std::size_t row, column;   // where the tile lies in C, for the epilogue
   const Epilogue* epilogue;  // null while sums are unfinished
   bool add_c;                // sums go on from those in C
-  // Memory to bring into cache meanwhile, because it is read next: `ahead_step` bytes for every step
-  // of the depth. Nothing is read there, so it may reach past the end of an array. Null for nothing.
+  // Memory to bring into cache meanwhile, because it is read next: `ahead_step` bytes for every
+  // step of the depth. Nothing is read there, so it may reach past the end of an array. Null for
+  // nothing.
   const char* ahead = nullptr;
   std::size_t ahead_step = 0;
+  // Whether to bring into cache, too, where results go and the residual: those of this tile and of
+  // the next one, which lies so many rows down and columns right.
+  bool fetches_results = false;
+  std::size_t next_down = 0;
+  std::ptrdiff_t next_right = 0;
 };
 
 void run_tile(const Tile& tile);
