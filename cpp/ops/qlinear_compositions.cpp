@@ -1,9 +1,7 @@
 // The operators of com.microsoft on quantised tensors that are made of others: what ONNX says of
 // floats, between DequantizeLinear and QuantizeLinear.
-#include <numeric>
-
 #include "base/error.h"
-#include "ir/graph.h"
+#include "ops/composition.h"
 #include "ops/registry.h"
 
 namespace sdx::ops {
@@ -38,15 +36,12 @@ void finish(Graph& graph, Node& node, Value* value, std::size_t i) {
 }
 
 // What the operators share: input `type_from` has the result's type, and nothing runs as it is.
-class Composition : public Op {
+class QLinearComposition : public Composition {
  public:
   void infer(InferContext& ctx) const final {
     const int zero = zero_point(ctx.node());
     const DType dtype = ctx.has_input(zero) ? ctx.dtype(zero) : fallback_type(ctx);
     ctx.set_output(0, dtype);
-  }
-  Step prepare(PrepareContext& ctx) const final {
-    fail(ErrorKind::internal, ctx.node().op_type(), " was not replaced by what it is made of");
   }
 
  private:
@@ -55,7 +50,7 @@ class Composition : public Op {
 };
 
 // (X, scale, zero?, result's scale, zero?): one operator of floats with the node's attributes.
-class QLinearUnary final : public Composition {
+class QLinearUnary final : public QLinearComposition {
  public:
   explicit QLinearUnary(const OpInit& init) : name_(init.type.substr(7)) {}  // behind "QLinear"
 
@@ -69,10 +64,10 @@ class QLinearUnary final : public Composition {
     attrs.erase("channels_last");
     attrs.erase("opset");
     Value* x = floats(graph, node, 0);
-    if (channels_last) x = transposed(graph, node, x, false);
+    if (channels_last) x = Expander{graph, node}.channels_first(x);
     NodeSpec spec{.op_type = name_, .inputs = {x}, .attrs = std::move(attrs), .opset = opset};
     Value* y = add_node(graph, node, std::move(spec));
-    if (channels_last) y = transposed(graph, node, y, true);
+    if (channels_last) y = Expander{graph, node}.channels_last(y);
     finish(graph, node, y, 3);
     return true;
   }
@@ -80,28 +75,11 @@ class QLinearUnary final : public Composition {
  private:
   int zero_point(const Node&) const override { return 4; }
 
-  static Value* transposed(Graph& graph, Node& node, Value* value, bool to_last) {
-    const auto& shape = value->type().shape;
-    if (!shape) fail(ErrorKind::unsupported, "channels_last for an input of unknown rank");
-    const auto rank = static_cast<int64_t>(shape->size());
-    check(rank >= 3, "channels_last for an input of rank ", rank);
-    std::vector<int64_t> perm(static_cast<std::size_t>(rank));
-    std::iota(perm.begin(), perm.end(), 0);
-    if (to_last)
-      std::rotate(perm.begin() + 1, perm.begin() + 2, perm.end());
-    else
-      std::rotate(perm.begin() + 1, perm.end() - 1, perm.end());
-    Attributes attrs;
-    attrs.set("perm", std::move(perm));
-    return add_node(graph, node,
-                    {.op_type = "Transpose", .inputs = {value}, .attrs = std::move(attrs)});
-  }
-
   std::string name_;
 };
 
 // (A, scale, zero, B, scale, zero, result's scale, zero?).
-class QLinearMul final : public Composition {
+class QLinearMul final : public QLinearComposition {
  public:
   explicit QLinearMul(const OpInit&) {}
 
@@ -116,7 +94,7 @@ class QLinearMul final : public Composition {
 };
 
 // (condition, X, scale, zero, Y, scale, zero, result's scale, zero).
-class QLinearWhere final : public Composition {
+class QLinearWhere final : public QLinearComposition {
  public:
   explicit QLinearWhere(const OpInit&) {}
 
@@ -133,7 +111,7 @@ class QLinearWhere final : public Composition {
 };
 
 // (result's scale, zero, then a tensor, its scale and zero point for each part).
-class QLinearConcat final : public Composition {
+class QLinearConcat final : public QLinearComposition {
  public:
   explicit QLinearConcat(const OpInit& init) : axis_(init.attrs.require<int64_t>("axis")) {
     check(init.input_count >= 5 && init.input_count % 3 == 2, "expected 2 inputs and threes, got ",
@@ -158,7 +136,7 @@ class QLinearConcat final : public Composition {
 
 // (A, scale, zero, B, scale, zero, C?, result's scale?, zero?): C counts in units of the sums, and
 // without a zero point the result is of floats.
-class QGemm final : public Composition {
+class QGemm final : public QLinearComposition {
  public:
   explicit QGemm(const OpInit& init)
       : transposed_{init.attrs.get("transA", 0) != 0, init.attrs.get("transB", 0) != 0},
@@ -208,7 +186,7 @@ class QGemm final : public Composition {
 void register_qlinear_compositions(OpRegistry& ops) {
   const std::string domain = "com.microsoft";
   for (const char* name : {"QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool",
-                           "QLinearGlobalAveragePool", "QLinearSoftmax"})
+                           "QLinearGlobalAveragePool", "QLinearSoftmax", "QLinearReduceMean"})
     ops.add<QLinearUnary>(name, {.since = 1}, domain);
   ops.add<QLinearMul>("QLinearMul", {.since = 1}, domain);
   ops.add<QLinearWhere>("QLinearWhere", {.since = 1}, domain);
