@@ -1,4 +1,5 @@
-// Dropout: an identity unless the model asks for training.
+// Dropout: an identity unless the model asks for training, by an input or, before opset 7, by
+// leaving out is_test.
 #include <optional>
 
 #include "ir/graph.h"
@@ -12,13 +13,15 @@ class Dropout final : public Op {
  public:
   explicit Dropout(const OpInit& init)
       : has_switch_(init.opset >= 12 && init.input_count > 2),
+        always_trains_(init.opset < 7 && init.attrs.get("is_test", 0) == 0),
+        ratio_(init.attrs.get("ratio", 0.5)),
         mask_is_bool_(init.opset >= 10),
         keys_(std::nullopt) {
     if (init.attrs.has("seed"))
       stream_ = std::make_unique<SeededStream>(static_cast<uint64_t>(init.attrs.get("seed", 0)));
   }
 
-  bool is_identity() const override { return !has_switch_; }
+  bool is_identity() const override { return !has_switch_ && !always_trains_; }
 
   bool expand(Graph& graph, Node& node) const override {
     const Value* training = node.input(2);
@@ -61,10 +64,10 @@ class Dropout final : public Op {
     const int64_t count = ctx.count(0);
     const DType ratio_type = ctx.has_input(1) ? ctx.dtype(1) : DType::undefined;
     const bool has_switch = has_switch_ && ctx.has_input(2);
-    return [=, keys = &keys_, stream = stream_.get(),
+    return [=, keys = &keys_, stream = stream_.get(), always = always_trains_, otherwise = ratio_,
             split = split_work(count, 2, kElementGrain)](Frame& f) {
-      const bool training = has_switch && *f.in<bool>(2);
-      const double ratio = training ? ratio_of(f, ratio_type) : 0;
+      const bool training = always || (has_switch && *f.in<bool>(2));
+      const double ratio = training ? ratio_of(f, ratio_type, otherwise) : 0;
       const double scale = 1 / (1 - ratio);
       const T* x = f.in<T>(0);
       T* y = f.out<T>(0);
@@ -82,16 +85,19 @@ class Dropout final : public Op {
     };
   }
 
-  static double ratio_of(const Frame& f, DType dtype) {
-    if (dtype == DType::undefined) return 0.5;
-    const double ratio = dispatch(FloatTypes{}, dtype, [&]<class T>() -> double {
-      return static_cast<ComputeType<T>>(*f.in<T>(1));
-    });
+  static double ratio_of(const Frame& f, DType dtype, double otherwise) {
+    double ratio = otherwise;
+    if (dtype != DType::undefined)
+      ratio = dispatch(FloatTypes{}, dtype, [&]<class T>() -> double {
+        return static_cast<ComputeType<T>>(*f.in<T>(1));
+      });
     check_argument(ratio >= 0 && ratio < 1, "ratio is ", ratio, ", not in [0, 1)");
     return ratio;
   }
 
-  bool has_switch_, mask_is_bool_;
+  bool has_switch_, always_trains_;
+  double ratio_;  // where no input gives one
+  bool mask_is_bool_;
   mutable KeySequence keys_;
   std::unique_ptr<SeededStream> stream_;  // where the model gives a seed
 };

@@ -1,4 +1,6 @@
 // Operators that repeat their input: Expand, Tile.
+#include <cmath>
+
 #include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/broadcast.h"
@@ -78,9 +80,15 @@ class Tile final : public Op {
     if (!tiles || !axis) return std::nullopt;
     check(tiles->count() == 1 && axis->count() == 1, "tiles and axis must have one element");
     Dims repeats(ctx.rank(0), Dim(1));
-    repeats[normalize_axis(static_cast<int64_t>(axis->to_doubles()[0]), ctx.rank(0))] =
-        static_cast<int64_t>(tiles->to_doubles()[0]);
+    repeats[normalize_axis(whole(*axis), ctx.rank(0))] = whole(*tiles);
     return repeats;
+  }
+
+  // The one number, which has the type of the input, floats too.
+  static int64_t whole(const Tensor& tensor) {
+    const double value = tensor.to_doubles()[0];
+    check(std::abs(value) < 0x1p53 && value == std::floor(value), value, " is no whole number");
+    return static_cast<int64_t>(value);
   }
 
   // Every axis becomes a pair: which repetition, and where in it.

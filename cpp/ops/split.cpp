@@ -1,4 +1,5 @@
 // Split.
+#include "ir/graph.h"
 #include "ops/axes.h"
 #include "ops/movement.h"
 
@@ -16,6 +17,26 @@ class Split final : public Op {
     check(parts_ >= 1, "at least one output is needed");
     uneven_ = init.opset >= 18;
     if (init.opset < 2 && init.attrs.has("split")) sizes_ = IntegerList(init, "split", -1);
+  }
+
+  // The lengths of the first version have the type of the input: floats are made integers.
+  bool expand(Graph& graph, Node& node) const override {
+    Value* sizes = node.input(1);
+    if (node.opset() >= 2 || !sizes || !is_float(sizes->type().dtype)) return false;
+    Attributes to, attrs;
+    to.set("to", static_cast<int64_t>(DType::int64));
+    attrs.set("axis", axis_);
+    Node* cast = graph.insert_before(
+        &node, {.op_type = "Cast", .inputs = {sizes}, .attrs = std::move(to), .opset = 13});
+    Node* split = graph.insert_before(&node, {.op_type = "Split",
+                                              .inputs = {node.input(0), cast->output(0)},
+                                              .attrs = std::move(attrs),
+                                              .name = node.name(),
+                                              .outputs = part_names(node),
+                                              .opset = 13});
+    for (std::size_t i = 0; i < node.outputs().size(); ++i)
+      if (node.output(i)) graph.replace_uses(node.output(i), split->output(i));
+    return true;
   }
 
   void infer(InferContext& ctx) const override {
@@ -77,6 +98,12 @@ class Split final : public Op {
   }
 
  private:
+  static std::vector<std::string> part_names(const Node& node) {
+    std::vector<std::string> names;
+    for (const Value* output : node.outputs()) names.push_back(output ? output->name() : "");
+    return names;
+  }
+
   // Of equal parts the last may be smaller since opset 18.
   int64_t equal_part(int64_t size, int64_t i) const {
     const int64_t part = (size + parts_ - 1) / parts_;
