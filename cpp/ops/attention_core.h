@@ -9,6 +9,7 @@
 #include "kernels/softmax.h"
 #include "kernels/unary.h"
 #include "ops/gemm_plan.h"
+#include "ops/scratch.h"
 
 namespace sdx::ops {
 
@@ -81,7 +82,9 @@ class AttentionCore {
  public:
   explicit AttentionCore(const AttentionShape& shape);
   const AttentionShape& shape() const { return s_; }
-  int64_t scratch_floats() const { return span_floats_ + chunk_floats_ * split_.chunks; }
+  int64_t scratch_floats() const {
+    return span_floats_ + chunk_floats_ * ScratchLanes::count(split_.chunks);
+  }
   void run(const Frame& f, const AttentionData& data, float* scratch) const;
 
  private:

@@ -184,10 +184,12 @@ void AttentionCore::run(const Frame& f, const AttentionData& data, float* scratc
   if (s_.batch * s_.heads * s_.queries == 0) return;
   auto* spans = reinterpret_cast<Span*>(scratch);
   if (span_batches_ > 0) find_spans(data, spans);
+  ScratchLanes lanes(split_.chunks);
   f.parallel_for({split_.chunks, split_.chunks}, [&](Range chunk) {
     const Range items = split_.chunk(chunk.begin);
+    const ScratchLanes::Lane lane(lanes);
     Buffers buffers{};
-    buffers.keys = scratch + span_floats_ + chunk.begin * chunk_floats_;
+    buffers.keys = scratch + span_floats_ + lane.index() * chunk_floats_;
     buffers.values = buffers.keys + packed_floats_;
     buffers.scores = buffers.values + value_floats_;
     buffers.mask_row = buffers.scores + score_floats_;

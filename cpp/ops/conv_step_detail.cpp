@@ -8,6 +8,7 @@
 #include "ops/conv_step.h"
 #include "ops/gemm_plan.h"
 #include "ops/layout.h"
+#include "ops/scratch.h"
 
 namespace sdx::ops {
 namespace {
@@ -16,7 +17,7 @@ using kernels::Window;
 
 constexpr int64_t kFarFloats = 1 << 19;    // are more than the second-level cache holds
 constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
-constexpr int64_t kWinogradChunks = 16;    // each has scratch of its own
+constexpr int64_t kWinogradChunks = 16;    // each has scratch while it is under way
 // Fewer blocks than this would leave threads idle, so their phases are split instead.
 constexpr int64_t kManyBlocks = 8;
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
@@ -292,11 +293,13 @@ struct ConvStep {
     };
     if (stack * blocks >= kManyBlocks) {
       const Split split{images * blocks, std::min(images * blocks, kWinogradChunks)};
+      ScratchLanes lanes(split.chunks);
       f.parallel_for({split.chunks, split.chunks}, [&](Range chunk) {
         const Range items = split.chunk(chunk.begin);
+        const ScratchLanes::Lane lane(lanes);
         for (int64_t i = items.begin; i < items.end; ++i) {
           const auto [begin, end] = block_range(i % blocks);
-          winograd_block(image_args(i / blocks), begin, end, work + chunk.begin * work_floats);
+          winograd_block(image_args(i / blocks), begin, end, work + lane.index() * work_floats);
         }
       });
       return;

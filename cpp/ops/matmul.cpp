@@ -17,6 +17,7 @@
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
 #include "ops/registry.h"
+#include "ops/scratch.h"
 
 namespace sdx::ops {
 namespace {
@@ -353,9 +354,11 @@ struct FloatProduct {
         });
       });
     const int64_t chunks = grid.split.chunks;
+    ScratchLanes lanes(chunks);
     f.parallel_for({chunks, chunks}, [&](Range chunk) {
+      const ScratchLanes::Lane lane(lanes);
       grid.for_each(grid.split.chunk(chunk.begin), [&](const GemmGrid::Block& block) {
-        gemm.dynamic(at(block.batch), block.range, dynamic + chunk.begin * dynamic_floats);
+        gemm.dynamic(at(block.batch), block.range, dynamic + lane.index() * dynamic_floats);
       });
     });
   }
@@ -401,7 +404,8 @@ Step MatMul::prepare_float(PrepareContext& ctx, const Plan& plan) {
   step.dynamic_offset = floats;
   if (!step.packed) {
     step.dynamic_floats = round_up(static_cast<int64_t>(step.gemm.dynamic_scratch(args)), 16);
-    floats = checked_add(floats, checked_mul(step.dynamic_floats, step.grid.split.chunks));
+    floats = checked_add(
+        floats, checked_mul(step.dynamic_floats, ScratchLanes::count(step.grid.split.chunks)));
   }
   ctx.request_scratch(checked_mul(floats, sizeof(float)));
   return step;

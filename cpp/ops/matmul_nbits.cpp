@@ -11,6 +11,7 @@
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
 #include "ops/registry.h"
+#include "ops/scratch.h"
 
 namespace sdx::ops {
 namespace {
@@ -19,7 +20,7 @@ enum Slot { kWeights = 0, kScales = 1, kOffsets = 2 };
 
 // Columns that are turned back to floats at a time, for many rows.
 constexpr int64_t kColumns = 64;
-constexpr int64_t kMaxLanes = 16;
+constexpr int64_t kMaxChunks = 16;
 // Up to so many rows the packed weights are read row by row.
 constexpr int64_t kFewRows = 8;
 
@@ -140,7 +141,7 @@ class MatMulNBits final : public Op {
   Step many_rows(PrepareContext& ctx, const kernels::Int4Weights& weights, int64_t rows) const {
     constexpr int64_t kPanels = kColumns / static_cast<int64_t>(kernels::kInt4PanelCols);
     const int64_t column_blocks = (n_ + kColumns - 1) / kColumns;
-    const int64_t lanes = std::min(kMaxLanes, column_blocks);
+    const int64_t chunks = std::min(kMaxChunks, column_blocks);
     const kernels::GemmArgs shape{.m = static_cast<std::size_t>(rows),
                                   .n = kColumns,
                                   .k = weights.k,
@@ -154,31 +155,32 @@ class MatMulNBits final : public Op {
     const auto gemm_floats = static_cast<int64_t>(gemm.dynamic_scratch(shape));
     const int64_t floats = round_up(checked_mul(k_, kColumns), 16);
     const int64_t lane_floats = checked_add(floats, round_up(gemm_floats, 16));
-    ctx.request_scratch(checked_mul(checked_mul(lane_floats, lanes), sizeof(float)));
+    ctx.request_scratch(checked_mul(checked_mul(lane_floats, chunks), sizeof(float)));
     return [=, dequantize = kernels::int4_dequantize.resolve()](Frame& f) {
-      f.parallel_for(Split{.items = lanes, .chunks = lanes}, [&](Range r) {
-        for (int64_t lane = r.begin; lane < r.end; ++lane) {
-          float* b = f.scratch<float>() + lane * lane_floats;
-          for (int64_t c = column_blocks * lane / lanes; c < column_blocks * (lane + 1) / lanes;
-               ++c) {
-            const int64_t columns = std::min(kColumns, n_of(weights) - c * kColumns);
-            const auto panels = static_cast<int64_t>(kernels::int4_panels(weights.n));
-            dequantize({.weights = weights,
-                        .panel_begin = static_cast<std::size_t>(c * kPanels),
-                        .panel_end = static_cast<std::size_t>(std::min(panels, (c + 1) * kPanels)),
-                        .k_begin = 0,
-                        .k_end = weights.k,
-                        .out = b,
-                        .out_stride = kColumns});
-            kernels::GemmArgs args = shape;
-            args.n = static_cast<std::size_t>(columns);
-            args.a = f.in<float>(0);
-            args.b = b;
-            args.c = f.out<float>(0) + c * kColumns;
-            if (f.has_input(5)) args.epilogue.column_bias = f.in<float>(5) + c * kColumns;
-            gemm.dynamic(args, {0, args.m, 0, static_cast<std::size_t>(gemm.panels(columns))},
-                         b + floats);
-          }
+      const Split split{.items = column_blocks, .chunks = chunks};
+      ScratchLanes lanes(chunks);
+      f.parallel_for({chunks, chunks}, [&](Range r) {
+        const ScratchLanes::Lane lane(lanes);
+        float* b = f.scratch<float>() + lane.index() * lane_floats;
+        const Range blocks = split.chunk(r.begin);
+        for (int64_t c = blocks.begin; c < blocks.end; ++c) {
+          const int64_t columns = std::min(kColumns, n_of(weights) - c * kColumns);
+          const auto panels = static_cast<int64_t>(kernels::int4_panels(weights.n));
+          dequantize({.weights = weights,
+                      .panel_begin = static_cast<std::size_t>(c * kPanels),
+                      .panel_end = static_cast<std::size_t>(std::min(panels, (c + 1) * kPanels)),
+                      .k_begin = 0,
+                      .k_end = weights.k,
+                      .out = b,
+                      .out_stride = kColumns});
+          kernels::GemmArgs args = shape;
+          args.n = static_cast<std::size_t>(columns);
+          args.a = f.in<float>(0);
+          args.b = b;
+          args.c = f.out<float>(0) + c * kColumns;
+          if (f.has_input(5)) args.epilogue.column_bias = f.in<float>(5) + c * kColumns;
+          gemm.dynamic(args, {0, args.m, 0, static_cast<std::size_t>(gemm.panels(columns))},
+                       b + floats);
         }
       });
     };
