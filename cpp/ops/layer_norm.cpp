@@ -385,7 +385,8 @@ class EmbedNorm final : public Op {
 }  // namespace
 
 void register_layer_norm(OpRegistry& ops) {
-  ops.add<AxisNorm>("LayerNormalization", {.since = 17});
+  // Exporters wrote it before the standard had it, in 17.
+  ops.add<AxisNorm>("LayerNormalization", {.since = 1});
   ops.add<AxisNorm>("RMSNormalization", {.since = 23});
   // Exporters put these two, which no standard lists, into the default domain.
   ops.add<AxisNorm>("SimplifiedLayerNormalization", {.since = 1});

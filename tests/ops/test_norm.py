@@ -47,6 +47,7 @@ def test_layer_norm(shape, axis, dtype):
     check_op("LayerNormalization", x, scale, bias, ref=last, axis=axis)
     check_op("LayerNormalization", x, scale, ref=last, axis=axis, epsilon=0.1)
     check_op("LayerNormalization", x, scale, bias, ref=layer_norm, axis=axis, outputs=3)
+    check_op("LayerNormalization", x, scale, bias, ref=last, axis=axis, opset=11)
     last_rms = lambda *a, **k: rms_norm(*a, **k)[0]  # noqa: E731
     check_op("RMSNormalization", x, scale, ref=last_rms, axis=axis)
     check_op("SimplifiedLayerNormalization", x, scale, ref=rms_norm, axis=axis, outputs=2)
