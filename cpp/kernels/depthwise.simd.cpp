@@ -38,9 +38,10 @@ struct RowTaps {
   std::ptrdiff_t offset;  // floats from x to where tap (0, 0) meets the first pixel of the width
 };
 
-// kOutputs neighbouring outputs from `o` on; kWidth taps at dilation 1 and stride kStride. All
-// windows lie inside along the width unless kEdge.
-template <bool kGrouped, int kWidth, int kStride, int kOutputs, bool kEdge, class L>
+// kOutputs neighbouring outputs from `o` on; kWidth taps at dilation 1 and stride kStride. That
+// every input is asked whether it is padding costs little, and keeps compilers from reading it anew
+// for each of its taps.
+template <bool kGrouped, int kWidth, int kStride, int kOutputs, class L>
 SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
                           std::size_t pixel, std::size_t channel, L lanes) {
   constexpr int kInputs = kWidth + (kOutputs - 1) * kStride;
@@ -49,6 +50,7 @@ SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::si
   const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
   const std::ptrdiff_t first = first_input(axis[2], o);
   const std::ptrdiff_t from = row.offset + first * step;
+  const float* x = args.x;
   VecF sums[kOutputs];
 #pragma GCC unroll 8
   for (VecF& sum : sums) sum = bias_at(args.epilogue, channel, lanes);
@@ -63,10 +65,9 @@ SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::si
         VecF inputs[kInputs];
 #pragma GCC unroll 32
         for (int i = 0; i < kInputs; ++i) {
-          if (kEdge && !is_inside(axis[2], first + i))
-            inputs[i] = VecF{};
-          else
-            inputs[i] = pick<kGrouped>(L::load_from(args.x + (at + i * step), lanes), group, j);
+          inputs[i] = VecF{};
+          if (is_inside(axis[2], first + i))
+            inputs[i] = pick<kGrouped>(L::load_from(x + (at + i * step), lanes), group, j);
         }
 #pragma GCC unroll 8
         for (int t = 0; t < kWidth; ++t) {
@@ -141,18 +142,11 @@ void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t ro
   const WindowAxis& axis = args.window.axis[2];
   for (std::size_t o = 0; o < axis.output; o += kOutputs) {
     const std::size_t first = o + kOutputs <= axis.output ? o : axis.output - kOutputs;
-    const bool inside = first_input(axis, first) >= 0 &&
-                        is_inside(axis, input_of(axis, first + kOutputs - 1, kWidth - 1));
     for_each_vector(
         channels.end - channels.begin, [&](std::size_t i,
                                            auto lanes) __attribute__((always_inline)) {
-          const std::size_t c = channels.begin + i;
-          if (inside)
-            add_group<kGrouped, kWidth, kStride, kOutputs, false>(args, row, first,
-                                                                  row_pixel + first, c, lanes);
-          else
-            add_group<kGrouped, kWidth, kStride, kOutputs, true>(args, row, first,
-                                                                 row_pixel + first, c, lanes);
+          add_group<kGrouped, kWidth, kStride, kOutputs>(args, row, first, row_pixel + first,
+                                                         channels.begin + i, lanes);
         });
   }
 }
