@@ -75,7 +75,7 @@ def test_gather_beyond_and_nothing():
     beyond = np.array([3, 4, -5, -4])
     options = MS | {"block_size": 16}
     y = run_op("GatherBlockQuantized", data, beyond, scales, **options)
-    assert not y[1:3].any() and y[0].any() and y[3].any()
+    assert [row.any() for row in y] == [True, False, False, True]
     check_op("GatherBlockQuantized", data, np.zeros((0, 2), np.int64), scales,
              ref=np.zeros((0, 2, 32), np.float32), **options)  # fmt: skip
 
@@ -94,8 +94,13 @@ def test_gather_refusals():
 @pytest.mark.parametrize("kind", [np.int8, np.uint8])
 def test_nhwc_max_pool(kind):
     x = randint(0, 100, 2, 7, 9, 5, dtype=kind)
-    for options in ({}, {"strides": [2, 1], "pads": [1, 1, 0, 1]}, {"ceil_mode": 1, "strides": [2, 2]},
-                    {"dilations": [2, 1]}, {"auto_pad": "SAME_UPPER"}):  # fmt: skip
+    for options in (
+        {},
+        {"strides": [2, 1], "pads": [1, 1, 0, 1]},
+        {"ceil_mode": 1, "strides": [2, 2]},
+        {"dilations": [2, 1]},
+        {"auto_pad": "SAME_UPPER"},
+    ):
         check_op("NhwcMaxPool", x, ref="ort", kernel_shape=[2, 3], **options, **MS)
     x = randint(0, 100, 2, 5, 6, 7, 3, dtype=kind)
     check_op("NhwcMaxPool", x, ref="ort", kernel_shape=[2, 3, 2], **MS)
