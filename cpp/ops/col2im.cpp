@@ -1,4 +1,6 @@
 // Col2Im.
+#include <complex>
+
 #include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/checks.h"
@@ -50,7 +52,7 @@ class Col2Im final : public Op {
     check(block > 0 && x[1] % block == 0, "blocks of ", block, " elements do not divide ", x[1]);
     check(x[2] == steps, "blocks take ", steps, " positions, not ", x[2]);
     const int64_t planes = x[0] * (x[1] / block), plane = element_count(sliding.image);
-    return dispatch(NumberTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+    const auto make = [&]<class T>() -> Step {
       return [=](Frame& f) {
         const double cost = 4.0 * static_cast<double>(block * steps);
         f.parallel_for(split_work(planes, cost), [&](Range r) {
@@ -58,7 +60,13 @@ class Col2Im final : public Op {
             add_blocks(sliding, f.in<T>(0) + p * block * steps, f.out<T>(0) + p * plane, plane);
         });
       };
-    });
+    };
+    const DType dtype = ctx.dtype(0);
+    if (dtype == DType::string)
+      fail(ErrorKind::unsupported, "strings where blocks overlap have no sum");
+    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
+    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
+    return dispatch(NumberAndBoolTypes{}, dtype, make);
   }
 
  private:

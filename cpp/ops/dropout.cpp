@@ -5,6 +5,7 @@
 #include "ir/graph.h"
 #include "ops/broadcast.h"
 #include "ops/random_bits.h"
+#include "ops/small_float.h"
 
 namespace sdx::ops {
 namespace {
@@ -49,18 +50,28 @@ class Dropout final : public Op {
     }
     if (has_switch_ && ctx.has_input(2))
       check(ctx.dtype(2) == DType::boolean, "training_mode is ", ctx.dtype(2), ", not bool");
-    if (ctx.has_input(1)) check(is_float(ctx.dtype(1)), "ratio is ", ctx.dtype(1), ", no float");
+    if (ctx.has_input(1))
+      check(is_float(ctx.dtype(1)) || is_small_float(ctx.dtype(1)), "ratio is ", ctx.dtype(1),
+            ", no float");
   }
 
   Step prepare(PrepareContext& ctx) const override {
+    if (is_small_float(ctx.dtype(0))) {
+      const DType dtype = ctx.dtype(0);
+      return step<uint8_t, bool>(ctx, [dtype](uint8_t code, double scale) {
+        return to_small_float(small_float_values(dtype)[code] * scale, dtype, true,
+                              SmallFloatMode::nearest);
+      });
+    }
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
-      return mask_is_bool_ ? step<T, bool>(ctx) : step<T, T>(ctx);
+      const auto scaled = [](T x, double scale) { return T(x * scale); };
+      return mask_is_bool_ ? step<T, bool>(ctx, scaled) : step<T, T>(ctx, scaled);
     });
   }
 
  private:
-  template <class T, class Mask>
-  Step step(const PrepareContext& ctx) const {
+  template <class T, class Mask, class Scaled>
+  Step step(const PrepareContext& ctx, Scaled scaled) const {
     const int64_t count = ctx.count(0);
     const DType ratio_type = ctx.has_input(1) ? ctx.dtype(1) : DType::undefined;
     const bool has_switch = has_switch_ && ctx.has_input(2);
@@ -74,7 +85,7 @@ class Dropout final : public Op {
       Mask* mask = f.out<Mask>(1);
       const auto decide = [&](int64_t i, double chance) {
         const bool keep = ratio == 0 || chance >= ratio;
-        if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : T(x[i] * scale);
+        if (y) y[i] = !keep ? T(0) : ratio == 0 ? x[i] : scaled(x[i], scale);
         if (mask) mask[i] = Mask(keep);
       };
       if (training && stream) return stream->draw(count, decide);
@@ -87,7 +98,9 @@ class Dropout final : public Op {
 
   static double ratio_of(const Frame& f, DType dtype, double otherwise) {
     double ratio = otherwise;
-    if (dtype != DType::undefined)
+    if (is_small_float(dtype))
+      ratio = small_float_values(dtype)[*f.in<uint8_t>(1)];
+    else if (dtype != DType::undefined)
       ratio = dispatch(FloatTypes{}, dtype, [&]<class T>() -> double {
         return static_cast<ComputeType<T>>(*f.in<T>(1));
       });

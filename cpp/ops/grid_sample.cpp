@@ -1,14 +1,26 @@
 // GridSample, AffineGrid.
 #include <cmath>
+#include <complex>
 
 #include "ops/axes.h"
 #include "ops/checks.h"
+#include "ops/number_cast.h"
 
 namespace sdx::ops {
 namespace {
 
 enum class Mode { nearest, linear, cubic };
 enum class Padding { zeros, border, reflection };
+
+// What values of T are weighted and summed as: integers and bools as doubles.
+template <class T>
+struct SumOf {
+  using type = std::conditional_t<std::is_integral_v<T>, double, ComputeType<T>>;
+};
+template <class R>
+struct SumOf<std::complex<R>> {
+  using type = std::complex<R>;
+};
 
 // Weighted positions along one axis; a weight of 0 where one lies outside and counts as zero.
 struct Taps {
@@ -129,7 +141,10 @@ class GridSample final : public Op {
     const Shape space(shape.begin() + 2, shape.end());
     const int64_t plane = element_count(space), channels = shape[1];
     const int64_t points = element_count(std::span<const int64_t>(result).subspan(2));
-    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+    const DType dtype = ctx.dtype(0);
+    if (dtype == DType::string && sampler_.mode != Mode::nearest)
+      fail(ErrorKind::unsupported, "strings are sampled in mode 'nearest' only");
+    const auto make = [&]<class T>() -> Step {
       return dispatch(FloatTypes{}, ctx.dtype(1), [&]<class G>() -> Step {
         return [=, batches = shape[0], sampler = sampler_](Frame& f) {
           const double cost = 40.0 + 8.0 * static_cast<double>(channels);
@@ -143,7 +158,11 @@ class GridSample final : public Op {
           });
         };
       });
-    });
+    };
+    if (dtype == DType::string) return make.template operator()<std::string>();
+    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
+    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
+    return dispatch(NumberAndBoolTypes{}, dtype, make);
   }
 
  private:
@@ -151,7 +170,6 @@ class GridSample final : public Op {
   template <class T, class G>
   static void sample(const GridSampler& sampler, const Shape& space, const G* point, const T* x,
                      int64_t channels, int64_t plane, T* y, int64_t points) {
-    using C = ComputeType<T>;
     int64_t offsets[kMaxTaps] = {0};
     double weights[kMaxTaps] = {1};
     int count = 1;
@@ -165,17 +183,32 @@ class GridSample final : public Op {
         }
       count *= taps.count;
     }
-    C used[kMaxTaps];
     int uses = 0;
     for (int i = 0; i < count; ++i) {
       if (weights[i] == 0) continue;  // what lies there, be it NaN, does not count
       offsets[uses] = offsets[i];
-      used[uses++] = static_cast<C>(weights[i]);
+      weights[uses++] = weights[i];
     }
-    for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t c = 0; c < channels; ++c)
+      y[c * points] = weighted(x + c * plane, offsets, weights, uses);
+  }
+
+  template <class T>
+  static T weighted(const T* x, const int64_t* offsets, const double* weights, int count) {
+    if (count == 0) return T();
+    if constexpr (std::is_same_v<T, std::string>) {
+      return x[offsets[0]];
+    } else {
+      using C = typename SumOf<T>::type;
+      // Large integers are exact where one of them is all there is.
+      if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
       C sum = 0;
-      for (int i = 0; i < uses; ++i) sum += used[i] * static_cast<C>(x[c * plane + offsets[i]]);
-      y[c * points] = static_cast<T>(sum);
+      for (int i = 0; i < count; ++i)
+        sum += static_cast<C>(weights[i]) * static_cast<C>(x[offsets[i]]);
+      if constexpr (std::is_integral_v<T>)
+        return number_cast<T>(sum);
+      else
+        return static_cast<T>(sum);
     }
   }
 

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "ir/graph.h"
 #include "kernels/norm.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
@@ -114,6 +115,36 @@ class AxisNorm final : public Op {
       ctx.set_output(output, stash_, std::move(dims));
     }
     if (ctx.has_rank(0)) normalize_axis(axis_, ctx.rank(0));
+  }
+
+  // Where only one of the input and the scale is float64, both become float64.
+  bool expand(Graph& graph, Node& node) const override {
+    const DType dtype = node.input(0)->type().dtype;
+    if (norm_ != Norm::rms || !node.input(1) || node.input(1)->type().dtype == dtype) return false;
+    const DType result = node.input(1)->type().dtype;
+    if (dtype != DType::float64 && result != DType::float64) return false;
+    const auto cast = [&](Value* value, DType to) {
+      if (!value || value->type().dtype == to) return value;
+      NodeSpec spec{.op_type = "Cast", .inputs = {value}, .opset = 13};
+      spec.attrs.set("to", static_cast<int64_t>(to));
+      return graph.insert_before(&node, std::move(spec))->output(0);
+    };
+    NodeSpec spec{.op_type = node.op_type(),
+                  .inputs = {},
+                  .attrs = node.attrs(),
+                  .domain = node.domain(),
+                  .name = node.name(),
+                  .opset = node.opset()};
+    for (Value* input : node.inputs()) spec.inputs.push_back(cast(input, DType::float64));
+    spec.outputs.resize(node.outputs().size());
+    for (std::size_t i = 1; i < node.outputs().size(); ++i)
+      if (node.output(i)) spec.outputs[i] = node.output(i)->name();
+    if (spec.outputs.size() > 1) spec.outputs[0] = node.output(0)->name() + "_float64";
+    const Node* norm = graph.insert_before(&node, std::move(spec));
+    graph.replace_uses(node.output(0), cast(norm->output(0), result));
+    for (std::size_t i = 1; i < node.outputs().size(); ++i)
+      if (node.output(i)) graph.replace_uses(node.output(i), norm->output(i));
+    return true;
   }
 
   Step prepare(PrepareContext& ctx) const override {

@@ -70,7 +70,40 @@ class Int8MatMul final : public Op {
     }
   }
 
+  // Products of float8 are those of the numbers that the codes stand for.
+  bool expand(Graph& graph, Node& node) const override {
+    const auto is_small = [&](int i) { return is_small_float(node.input(i)->type().dtype); };
+    if (result_ != Result::requantised ||
+        !(is_small(in_.a) || is_small(in_.b) || is_small(in_.y_zero)))
+      return false;
+    const auto add = [&](const char* name, std::vector<Value*> inputs, int opset = 13) {
+      NodeSpec spec{.op_type = name, .inputs = std::move(inputs), .opset = opset};
+      if (spec.op_type == "Cast") spec.attrs.set("to", static_cast<int64_t>(DType::float32));
+      return graph.insert_before(&node, std::move(spec))->output(0);
+    };
+    // Vectors of factors go by rows of A and by columns of B.
+    const auto factor = [&](int i, bool by_rows) {
+      Value* value = add("Cast", {node.input(i)});
+      const auto& shape = value->type().shape;
+      if (!by_rows || !shape || shape->size() != 1 || (*shape)[0] == Dim(1)) return value;
+      return add("Unsqueeze", {value, graph.add_constant("", Tensor::of<int64_t>({1}))});
+    };
+    const auto numbers = [&](int i, int scale, int zero, bool by_rows) {
+      Value* shifted = add("Sub", {add("Cast", {node.input(i)}), factor(zero, by_rows)});
+      return add("Mul", {shifted, factor(scale, by_rows)});
+    };
+    Value* y = add("MatMul", {numbers(in_.a, in_.a_scale, in_.a_zero, true),
+                              numbers(in_.b, in_.b_scale, in_.b_zero, false)});
+    Value* scale = factor(in_.y_scale, false);
+    graph.replace_uses(node.output(0),
+                       add("QuantizeLinear", {y, scale, node.input(in_.y_zero)}, 21));
+    return true;
+  }
+
   void infer(InferContext& ctx) const override {
+    if (result_ == Result::requantised)
+      for (const int i : {in_.a, in_.b, in_.y_zero})
+        if (is_small_float(ctx.dtype(i))) return ctx.set_output(0, ctx.dtype(in_.y_zero));
     check(dynamic_ ? ctx.dtype(in_.a) == DType::float32 : is_byte(ctx.dtype(in_.a)), "input A is ",
           ctx.dtype(in_.a));
     check(is_byte(ctx.dtype(in_.b)), "input B is ", ctx.dtype(in_.b), ", not an 8-bit integer");

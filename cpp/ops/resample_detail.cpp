@@ -11,10 +11,12 @@ namespace {
 template <class T>
 using SumType = std::conditional_t<std::is_integral_v<T>, double, ComputeType<T>>;
 
-// Integers are rounded to the nearest, ties to even, and saturate.
+// Integers are rounded to the nearest, ties to even, and saturate; bools are what is not 0.
 template <class T, class C>
 T store(C value) {
-  if constexpr (std::is_integral_v<T>) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return value != 0;
+  } else if constexpr (std::is_integral_v<T>) {
     constexpr auto low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max();
     const C rounded = std::nearbyint(value);
     if (!(rounded > static_cast<C>(low))) return low;
@@ -171,8 +173,8 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
 }  // namespace
 
 Step resample_step(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
-  using Types =
-      TypeList<float, double, Half, BFloat16, int8_t, uint8_t, int16_t, uint16_t, int32_t, int64_t>;
+  using Types = TypeList<float, double, Half, BFloat16, int8_t, uint8_t, int16_t, uint16_t, int32_t,
+                         int64_t, uint32_t, uint64_t, bool>;
   return dispatch(Types{}, ctx.dtype(0),
                   [&]<class T>() -> Step { return prepare_passes<T>(ctx, std::move(axes), fill); });
 }

@@ -1,5 +1,6 @@
 // Unique. Its results are sized in the run.
 #include <algorithm>
+#include <complex>
 #include <vector>
 
 #include "ops/axes.h"
@@ -19,6 +20,13 @@ int compare(const T& a, const T& b) {
     if (x != x || y != y) return (x != x) - (y != y);
     return (x > y) - (x < y);
   }
+}
+
+// By real part, then by imaginary part, as NumPy does.
+template <class R>
+int compare(const std::complex<R>& a, const std::complex<R>& b) {
+  const int c = compare(a.real(), b.real());
+  return c ? c : compare(a.imag(), b.imag());
 }
 
 // Slices along an axis, grouped by what they hold.
@@ -111,6 +119,8 @@ class Unique final : public Op {
       };
     };
     if (dtype == DType::string) return make.template operator()<std::string>();
+    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
+    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
     return dispatch(NumberAndBoolTypes{}, dtype, make);
   }
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import check_op, expect_error, randint, randn
+from helpers import check_op, expect_error, randint, randn, run_op
 
 
 def ints(*values):
@@ -124,3 +124,34 @@ def test_max_roi_pool_errors():
     expect_error("MaxRoiPool", x, rois * np.nan, match="region with nan", pooled_shape=[2, 2])
     expect_error("MaxRoiPool", x, rois[:, 1:], match=r"expected \[N, 5\]", pooled_shape=[2, 2])
     expect_error("MaxRoiPool", x, rois, match="pooled_shape is", pooled_shape=[2])
+
+
+def test_grid_sample_of_every_type():
+    grid = 1.1 * np.tanh(randn(1, 3, 4, 2))
+    for dtype in [bool, np.int8, np.uint16, np.int64, np.uint64, np.complex64, np.complex128]:
+        x = randint(0, 2 if dtype is bool else 100, 1, 2, 4, 5).astype(dtype)
+        near = np.asarray(run_op("GridSample", x.real.astype(np.float64), grid, mode="nearest"))
+        check_op("GridSample", x, grid, mode="nearest", ref=near.astype(dtype))
+        if dtype is not bool:
+            exact = np.asarray(run_op("GridSample", x.real.astype(np.float64), grid))
+            check_op("GridSample", x, grid, ref=exact.astype(dtype), length=16)
+    big = np.full((1, 1, 1, 1), 2**63 - 1, np.int64)
+    check_op("GridSample", big, np.zeros((1, 1, 1, 2), np.float32), mode="nearest", ref=big)
+    text = np.array([["a", "b"], ["c", "d"]], object).reshape(1, 1, 2, 2)
+    grid = np.array([[[[-0.5, -0.5], [0.5, -0.5], [9, 9]]]], np.float32)
+    expected = np.array(["a", "b", ""], object).reshape(1, 1, 1, 3)
+    check_op("GridSample", text, grid, mode="nearest", ref=expected)
+    expect_error("GridSample", text, grid, match="in mode 'nearest' only")
+
+
+def test_col2im_of_every_type():
+    image, block = ints(3, 3), ints(2, 2)
+    real = randint(0, 5, 1, 4, 4)
+    expected = np.asarray(run_op("Col2Im", real, image, block))
+    for dtype in [np.int8, np.uint64, np.complex64, np.complex128]:
+        check_op("Col2Im", real.astype(dtype), image, block, ref=expected.astype(dtype))
+    some = real > 3
+    expected = np.asarray(run_op("Col2Im", some.astype(np.int64), image, block)) > 0
+    check_op("Col2Im", some, image, block, ref=expected)
+    text = real.astype(str).astype(object)
+    expect_error("Col2Im", text, image, block, match="strings where blocks overlap")

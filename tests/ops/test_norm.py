@@ -283,3 +283,12 @@ def test_experimental_mean_variance_norm(across, divide):
         across_channels=across,
         normalize_variance=divide,
     )
+
+
+def test_rms_normalization_of_mixed_types():
+    for x_type, scale_type in [(np.float64, np.float32), (np.float32, np.float64),
+                               (np.float64, np.float16)]:  # fmt: skip
+        x, scale = randn(3, 8).astype(x_type), randn(8).astype(scale_type)
+        wide = x.astype(np.float64)
+        expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + 1e-5) * scale
+        check_op("RMSNormalization", x, scale, ref=expected.astype(scale_type), length=8)

@@ -1,5 +1,6 @@
 """The operators of com.microsoft on quantised tensors."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from helpers import check_op, expect_error, make_model, randint, randn, run_op
@@ -143,3 +144,15 @@ def test_refusals():
     expect_error(
         "QLinearConcat", one, zero, x, one, match="expected 2 inputs and threes", axis=0, **MS
     )
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2])
+def test_qlinear_matmul_of_float8(dtype):
+    a, b = randn(3, 8).astype(dtype), randn(8, 5).astype(dtype)
+    zero, rows = np.zeros((), dtype), np.array([0.5, 1, 2], np.float32)
+    columns, scale = np.linspace(0.5, 1, 5, dtype=np.float32), np.float32(0.25)
+    for a_scale, a_zero in [(rows, np.zeros(3, dtype)), (np.float32(0.5), zero)]:
+        left = a.astype(np.float32) * (a_scale[:, None] if a_scale.ndim else a_scale)
+        expected = (left @ (b.astype(np.float32) * columns) / scale).astype(dtype)
+        check_op("QLinearMatMul", a, a_scale, a_zero, b, columns, np.zeros(5, dtype), scale, zero,
+                 ref=expected, opset=21)  # fmt: skip

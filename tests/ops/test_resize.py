@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import check_op, expect_error, randn
+from helpers import check_op, expect_error, randn, run_op
 
 
 def floats(*values):
@@ -123,3 +123,19 @@ def test_resize_refuses():
     expect_error("Resize", x, None, floats(1, 1, 2, np.nan), match="a scale of")
     expect_error("Resize", x, None, None, ints(1, 1, 2, -2), match="negative dimension")
     expect_error("Resize", x, match="neither scales nor sizes are given")
+
+
+def test_other_types():
+    x = np.arange(6).reshape(1, 1, 2, 3)
+    options = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
+    scales = np.array([1, 1, 2, 2], np.float32)
+    wide = np.asarray(run_op("Resize", x.astype(np.float64), None, scales, **options))
+    for dtype in [np.uint32, np.uint64]:
+        expected = np.rint(wide).astype(dtype)
+        check_op("Resize", x.astype(dtype), None, scales, ref=expected, **options)
+    some = np.asarray(run_op("Resize", (x > 3).astype(np.float64), None, scales, **options)) != 0
+    check_op("Resize", x > 3, None, scales, ref=some, **options)
+    for dtype in [np.complex64, str]:
+        values = x.astype(dtype) if dtype is not str else x.astype(str).astype(object)
+        expected = values.repeat(2, 2).repeat(2, 3)
+        check_op("Resize", values, None, scales, ref=expected)

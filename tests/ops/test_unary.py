@@ -207,3 +207,12 @@ def test_dropout():
     expect_error(
         "Dropout", x, np.array(1.5, np.float32), on, match=r"ratio is 1.5, not in \[0, 1\)"
     )
+
+
+def test_dropout_of_float8():
+    x = np.ones(400, ml_dtypes.float8_e4m3fn)
+    half, on = np.array(0.5, ml_dtypes.float8_e5m2), np.array(True)
+    y, mask = run_op("Dropout", x, half, on, outputs=2, seed=3)
+    assert 100 < mask.sum() < 300
+    np.testing.assert_array_equal(y, np.where(mask, 2, 0).astype(x.dtype))
+    check_op("Dropout", x, half, np.array(False), outputs=2, ref=(x, np.ones(400, bool)))

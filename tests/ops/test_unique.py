@@ -112,3 +112,11 @@ def test_windows(name):
         check_op(name, count, periodic=periodic, ref=expected)
         check_op(name, np.int64(size), periodic=periodic, output_datatype=11,
                  ref=a - b * np.cos(t) + c * np.cos(2 * t))  # fmt: skip
+
+
+def test_complex():
+    for dtype in [np.complex64, np.complex128]:
+        x = np.array([1 + 2j, 1 - 1j, 0, 1 + 2j, -3j, 1 - 1j], dtype)
+        values, first, inverse, counts = np.unique(x, True, True, True)
+        expected = (values, first, inverse, counts)
+        check_op("Unique", x, ref=expected, outputs=4, opset=11)
