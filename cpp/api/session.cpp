@@ -5,6 +5,7 @@
 #include "ir/pack.h"
 #include "ir/text.h"
 #include "onnx/reader.h"
+#include "ops/image_decoder.h"
 #include "ops/registry.h"
 #include "passes/pipeline.h"
 
@@ -35,6 +36,7 @@ struct Engine {
 
   Engine(onnx::Model read, const Options& options) : model(std::move(read)) {
     Graph& graph = *model.graph;
+    if (options.image_codec) ops::set_image_codec(graph, options.image_codec);
     passes::PipelineOptions pipeline;
     pipeline.level = options.level;
     pipeline.skip = options.passes;

@@ -26,6 +26,9 @@ struct Options {
   int level = 2;       // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
   std::string passes;  // passes to leave out: "-fuse_activation,-fold_constants"
   std::function<void(std::string_view)> log;  // warnings; none are written without it
+  // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of
+  // uint8 [height, width, channels] out; an empty tensor where the bytes are no image.
+  std::function<Tensor(std::span<const std::byte>, std::string_view)> image_codec;
 };
 
 // An input or output as the model declares it.

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "api/peaks.h"
@@ -16,6 +17,8 @@ namespace {
 using Dim = py::typing::Union<py::int_, py::str, py::none>;
 using Dims = py::typing::Tuple<Dim, py::ellipsis>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
+
+using Codec = py::typing::Optional<py::typing::Callable<py::object(py::bytes, py::str)>>;
 
 struct Errors {
   py::object error, invalid_model, invalid_argument, unsupported;
@@ -65,8 +68,30 @@ void translate(std::exception_ptr exception) {
   }
 }
 
+// The pixels that a Python function makes of a file's bytes; it takes the GIL itself.
+std::function<Tensor(std::span<const std::byte>, std::string_view)> codec_of(const Codec& codec) {
+  return [decode = codec.cast<std::function<py::object(py::bytes, py::str)>>()](
+             std::span<const std::byte> encoded, std::string_view pixel_format) -> Tensor {
+    const py::gil_scoped_acquire gil;
+    try {
+      const py::object given =
+          decode(py::bytes(reinterpret_cast<const char*>(encoded.data()), encoded.size()),
+                 py::str(pixel_format));
+      if (given.is_none()) return {};
+      const auto pixels = py::array_t<uint8_t, py::array::c_style>::ensure(given);
+      check_argument(pixels && pixels.ndim() == 3, "the image codec gave no uint8 array of rank 3");
+      Tensor image =
+          Tensor::allocate(DType::uint8, {pixels.shape(0), pixels.shape(1), pixels.shape(2)});
+      std::copy_n(pixels.data(), image.count(), image.data<uint8_t>());
+      return image;
+    } catch (const py::error_already_set& error) {
+      fail(ErrorKind::unsupported, message_of(error));
+    }
+  };
+}
+
 Options options_from(int threads, const std::string& precision, int level,
-                     const std::string& passes, const Log& log) {
+                     const std::string& passes, const Log& log, const Codec& image_codec) {
   Options options;
   options.threads = threads;
   options.level = level;
@@ -84,6 +109,7 @@ Options options_from(int threads, const std::string& precision, int level,
   if (!log.is_none()) {
     options.log = log.cast<std::function<void(std::string_view)>>();  // takes the GIL itself
   }
+  if (!image_codec.is_none()) options.image_codec = codec_of(image_codec);
   return options;
 }
 
@@ -173,18 +199,22 @@ void bind_session(py::module_& module) {
       .def_static(
           "load_file",
           [](const std::string& path, int threads, const std::string& precision, int level,
-             const std::string& passes, const Log& log) {
-            const Options options = options_from(threads, precision, level, passes, log);
+             const std::string& passes, const Log& log, const Codec& image_codec) {
+            const Options options =
+                options_from(threads, precision, level, passes, log, image_codec);
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
           py::arg("path"), py::kw_only(), py::arg("threads") = 0, py::arg("precision") = "float32",
-          py::arg("level") = 2, py::arg("passes") = "", py::arg("log") = py::none())
+          py::arg("level") = 2, py::arg("passes") = "", py::arg("log") = py::none(),
+          py::arg("image_codec") = py::none())
       .def_static(
           "load_bytes",
           [](const py::bytes& bytes, const std::string& directory, int threads,
-             const std::string& precision, int level, const std::string& passes, const Log& log) {
-            const Options options = options_from(threads, precision, level, passes, log);
+             const std::string& precision, int level, const std::string& passes, const Log& log,
+             const Codec& image_codec) {
+            const Options options =
+                options_from(threads, precision, level, passes, log, image_codec);
             const std::string_view view = bytes;
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_bytes(
@@ -192,7 +222,7 @@ void bind_session(py::module_& module) {
           },
           py::arg("bytes"), py::arg("directory") = "", py::kw_only(), py::arg("threads") = 0,
           py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
-          py::arg("log") = py::none())
+          py::arg("log") = py::none(), py::arg("image_codec") = py::none())
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",

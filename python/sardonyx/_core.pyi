@@ -158,10 +158,10 @@ class Session:
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None) -> Session:
+    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sardonyx._core import Peaks, PlanSummary, Session, Value
+from sardonyx.images import decode_image
 from sardonyx.profiling import Profile
 
 Precision = Literal["strict", "float32", "fast"]
@@ -167,6 +168,7 @@ def load(
             level=level,
             passes=passes,
             log=log,
+            image_codec=decode_image,
         )
         return Model(session)
     if isinstance(model, bytes | bytearray | memoryview):
@@ -185,6 +187,7 @@ def load(
         level=level,
         passes=passes,
         log=log,
+        image_codec=decode_image,
     )
     return Model(session)
 
