@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "ops"), str(HERE / "differential")]
+sys.path[:0] = [str(HERE), str(HERE / "ops"), str(HERE / "differential"), str(HERE / "compat")]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -106,3 +106,11 @@ def test_the_module_is_a_command() -> None:
         [sys.executable, "-m", "sardonyx", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == sardonyx.__version__
+
+
+def test_compat_path_holds_a_package_onnxruntime(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compat-path"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert (path / "onnxruntime" / "__init__.py").exists()
+    assert main(["compat-path", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"path": str(path)}

@@ -28,6 +28,12 @@ ValueInfo describe(const onnx::Declared& declared) {
   return info;
 }
 
+onnx::ReadOptions read_options(const Options& options, bool freeze_defaults) {
+  return {.freeze_defaults = freeze_defaults,
+          .dims = options.dims,
+          .initializers = options.initializers};
+}
+
 // A graph made ready: rewritten, packed, with programs.
 struct Engine {
   onnx::Model model;
@@ -183,21 +189,24 @@ Session Session::load_file(const std::string& path, const Options& options) {
   std::unique_ptr<Impl> impl;
   try {
     impl = std::make_unique<Impl>(
-        onnx::read_model_file(path, ops::builtin_ops(), {.freeze_defaults = true}), options);
+        onnx::read_model_file(path, ops::builtin_ops(), read_options(options, true)), options);
   } catch (...) {
     rethrow_at("model '" + path + "'");
   }
-  impl->read_unfrozen = [path] { return onnx::read_model_file(path, ops::builtin_ops()); };
+  impl->read_unfrozen = [path, options] {
+    return onnx::read_model_file(path, ops::builtin_ops(), read_options(options, false));
+  };
   return Session(std::move(impl));
 }
 
 Session Session::load_bytes(std::span<const std::byte> bytes, const Options& options,
                             const std::string& directory) {
   auto impl = std::make_unique<Impl>(
-      onnx::read_model(bytes, directory, ops::builtin_ops(), {.freeze_defaults = true}), options);
+      onnx::read_model(bytes, directory, ops::builtin_ops(), read_options(options, true)), options);
   if (!impl->engine->model.defaults.empty())
-    impl->read_unfrozen = [copy = std::vector<std::byte>(bytes.begin(), bytes.end()), directory] {
-      return onnx::read_model(copy, directory, ops::builtin_ops());
+    impl->read_unfrozen = [copy = std::vector<std::byte>(bytes.begin(), bytes.end()), directory,
+                           options] {
+      return onnx::read_model(copy, directory, ops::builtin_ops(), read_options(options, false));
     };
   return Session(std::move(impl));
 }
@@ -207,6 +216,10 @@ const std::vector<ValueInfo>& Session::outputs() const { return impl_->outputs; 
 const std::vector<std::string>& Session::caches() const { return impl_->engine->caches; }
 const std::map<std::string, std::string>& Session::metadata() const {
   return impl_->engine->model.metadata;
+}
+
+const std::map<std::string, std::string>& Session::custom_metadata() const {
+  return impl_->engine->model.custom_metadata;
 }
 
 std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std::string> outputs,

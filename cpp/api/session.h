@@ -25,6 +25,9 @@ struct Options {
   Precision precision = Precision::float32;
   int level = 2;       // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
   std::string passes;  // passes to leave out: "-fuse_activation,-fold_constants"
+  std::map<std::string, int64_t, std::less<>> dims;  // numbers for symbolic dimensions, by name
+  // What initializers of these names hold instead of what the file says, which is not read.
+  std::map<std::string, Tensor, std::less<>> initializers;
   std::function<void(std::string_view)> log;  // warnings; none are written without it
   // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of
   // uint8 [height, width, channels] out; an empty tensor where the bytes are no image.
@@ -107,8 +110,10 @@ class Session {
   // take over; "" where there is none. Float32 caches of attention, that nothing else reads.
   const std::vector<std::string>& caches() const;
   // metadata_props plus producer_name, producer_version, domain, model_version, graph_name,
-  // doc_string, ir_version and opset_import where present.
+  // doc_string, graph_doc_string, ir_version and opset_import where present.
   const std::map<std::string, std::string>& metadata() const;
+  // metadata_props alone.
+  const std::map<std::string, std::string>& custom_metadata() const;
 
   // Runs the model. Feeds are read in place during the call. Results come in the order of `outputs`
   // (names; empty: all outputs in the model's order) and own their memory, except that result i

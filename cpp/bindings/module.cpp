@@ -16,6 +16,7 @@ namespace {
 
 using Dim = py::typing::Union<py::int_, py::str, py::none>;
 using Dims = py::typing::Tuple<Dim, py::ellipsis>;
+using Cancel = std::optional<std::reference_wrapper<const CancelFlag>>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
 
 using Codec = py::typing::Optional<py::typing::Callable<py::object(py::bytes, py::str)>>;
@@ -90,8 +91,11 @@ std::function<Tensor(std::span<const std::byte>, std::string_view)> codec_of(con
   };
 }
 
+using Dimensions = std::map<std::string, int64_t, std::less<>>;
+
 Options options_from(int threads, const std::string& precision, int level,
-                     const std::string& passes, const Log& log, const Codec& image_codec) {
+                     const std::string& passes, const Log& log, const Codec& image_codec,
+                     const Dimensions& dims, const Arrays& initializers) {
   Options options;
   options.threads = threads;
   options.level = level;
@@ -110,6 +114,13 @@ Options options_from(int threads, const std::string& precision, int level,
     options.log = log.cast<std::function<void(std::string_view)>>();  // takes the GIL itself
   }
   if (!image_codec.is_none()) options.image_codec = codec_of(image_codec);
+  options.dims = dims;
+  for (const auto& [name, value] : initializers) {
+    std::vector<py::object> keep;
+    const Declared tensor{Declared::Kind::tensor, DType::undefined, nullptr};
+    const Datum datum = to_datum(value, tensor, keep);
+    options.initializers.emplace(py::str(name), datum.tensor().owned());
+  }
   return options;
 }
 
@@ -195,26 +206,32 @@ void bind_descriptions(py::module_& module) {
 }
 
 void bind_session(py::module_& module) {
+  py::class_<CancelFlag>(module, "CancelFlag", "Ends the runs it is given to when it is set.")
+      .def(py::init<>())
+      .def_property("is_set", &CancelFlag::is_set, &CancelFlag::set);
+
   py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
       .def_static(
           "load_file",
           [](const std::string& path, int threads, const std::string& precision, int level,
-             const std::string& passes, const Log& log, const Codec& image_codec) {
-            const Options options =
-                options_from(threads, precision, level, passes, log, image_codec);
+             const std::string& passes, const Log& log, const Codec& image_codec,
+             const Dimensions& dims, const Arrays& initializers) {
+            const Options options = options_from(threads, precision, level, passes, log,
+                                                 image_codec, dims, initializers);
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
           py::arg("path"), py::kw_only(), py::arg("threads") = 0, py::arg("precision") = "float32",
           py::arg("level") = 2, py::arg("passes") = "", py::arg("log") = py::none(),
-          py::arg("image_codec") = py::none())
+          py::arg("image_codec") = py::none(), py::arg("dims") = Dimensions(),
+          py::arg("initializers") = Arrays())
       .def_static(
           "load_bytes",
           [](const py::bytes& bytes, const std::string& directory, int threads,
              const std::string& precision, int level, const std::string& passes, const Log& log,
-             const Codec& image_codec) {
-            const Options options =
-                options_from(threads, precision, level, passes, log, image_codec);
+             const Codec& image_codec, const Dimensions& dims, const Arrays& initializers) {
+            const Options options = options_from(threads, precision, level, passes, log,
+                                                 image_codec, dims, initializers);
             const std::string_view view = bytes;
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_bytes(
@@ -222,7 +239,8 @@ void bind_session(py::module_& module) {
           },
           py::arg("bytes"), py::arg("directory") = "", py::kw_only(), py::arg("threads") = 0,
           py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
-          py::arg("log") = py::none(), py::arg("image_codec") = py::none())
+          py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
+          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays())
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",
@@ -235,15 +253,21 @@ void bind_session(py::module_& module) {
                                return caches;
                              })
       .def_property_readonly("metadata", [](BoundSession& s) { return s.session().metadata(); })
+      .def_property_readonly("custom_metadata",
+                             [](BoundSession& s) { return s.session().custom_metadata(); })
       .def_property_readonly("threads", [](BoundSession& s) { return s.session().threads(); })
       .def("call", &BoundSession::call, py::arg("args"), py::arg("named"),
            py::arg("out") = py::none(),
            "Inputs by position and by name; one output as itself, several as a tuple.")
-      .def("run",
-           py::overload_cast<const py::object&, const Arrays&, const py::object&, bool>(
-               &BoundSession::run),
-           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
-           py::arg("in_place") = false, "The outputs of these names (None: all) as a list.")
+      .def(
+          "run",
+          [](BoundSession& s, const py::object& outputs, const Arrays& feeds, const py::object& out,
+             bool in_place, Cancel cancel) {
+            return s.run(outputs, feeds, out, in_place, cancel ? &cancel->get() : nullptr);
+          },
+          py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
+          py::arg("in_place") = false, py::arg("cancel") = py::none(),
+          "The outputs of these names (None: all) as a list.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
       .def(
           "trim", [](BoundSession& s) { s.session().trim(); },

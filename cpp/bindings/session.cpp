@@ -140,7 +140,8 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
   std::vector<Datum> results;
   {
     const py::gil_scoped_release release;
-    results = session_.run(request.feeds, request.outputs, request.into, nullptr, request.rooms);
+    results = session_.run(request.feeds, request.outputs, request.into,
+                           request.cancel ? &request.cancel->flag() : nullptr, request.rooms);
   }
   std::vector<py::object> values;
   values.reserve(results.size());
@@ -175,7 +176,8 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 }
 
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
-                                               const py::object& out, bool in_place) {
+                                               const py::object& out, bool in_place,
+                                               const CancelFlag* cancel) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
   if (!outputs.is_none()) {
@@ -185,6 +187,7 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
     if (names.empty()) return list;
   }
   Request request = this->request(std::move(names), out);
+  request.cancel = cancel;
   for (const auto& [name, value] : feeds) add(request, name, value);
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
   return list;

@@ -3,6 +3,7 @@
 
 #include <pybind11/typing.h>
 
+#include <atomic>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +16,17 @@ namespace sdx::bindings {
 using Arrays = py::typing::Dict<py::str, py::object>;
 using Positional = py::typing::Tuple<py::object, py::ellipsis>;
 
+// Ends the runs it is given to when somebody sets it, from any thread.
+class CancelFlag {
+ public:
+  void set(bool value) { set_.store(value, std::memory_order_relaxed); }
+  bool is_set() const { return set_.load(std::memory_order_relaxed); }
+  const std::atomic<bool>& flag() const { return set_; }
+
+ private:
+  std::atomic<bool> set_ = false;
+};
+
 class BoundSession {
  public:
   explicit BoundSession(Session session);
@@ -25,7 +37,7 @@ class BoundSession {
   // The outputs of these names (None: all) as a list.
   // With `in_place`, arrays of `out` that cannot be written to during the run are refused.
   py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
-                                   const py::object& out, bool in_place);
+                                   const py::object& out, bool in_place, const CancelFlag* cancel);
   std::vector<StepProfile> profile(const Arrays& feeds);
 
   Session& session() { return session_; }
@@ -36,9 +48,10 @@ class BoundSession {
     std::vector<Feed> feeds;
     std::vector<py::object> keep;      // what the feeds' memory and names belong to
     std::vector<std::string> outputs;  // names; empty: all
-    std::vector<py::object> wanted;    // what results go into, or None; empty: new arrays
-    std::vector<Tensor> into;          // their memory where it can be written to during the run
-    std::vector<int64_t> rooms;        // of caches among them
+    const CancelFlag* cancel = nullptr;
+    std::vector<py::object> wanted;  // what results go into, or None; empty: new arrays
+    std::vector<Tensor> into;        // their memory where it can be written to during the run
+    std::vector<int64_t> rooms;      // of caches among them
   };
 
   Request request(std::vector<std::string> outputs, const py::object& out) const;

@@ -61,8 +61,12 @@ void GraphBuilder::add_initializers(Scope& scope, const GraphMessage& message) {
     const std::string name(initializer.name);
     try {
       check(!name.empty(), "no name");
-      Tensor tensor =
-          sparse ? tensors_.read_sparse(initializer.body) : tensors_.read(initializer.body);
+      const auto given = options_.initializers.find(name);
+      Tensor tensor;
+      if (given != options_.initializers.end())
+        tensor = given->second;
+      else
+        tensor = sparse ? tensors_.read_sparse(initializer.body) : tensors_.read(initializer.body);
       model_.parameters += tensor.count();
       model_.parameter_bytes += (tensor.count() * file_bits(tensor.dtype()) + 7) / 8;
       bind(scope, initializer.name, scope.graph.add_constant(name, std::move(tensor)));
@@ -78,7 +82,7 @@ void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
   for (const ValueMessage& input : message.inputs) {
     const std::string name(input.name);
     check(!name.empty(), "an input of the graph has no name");
-    Type type = parse_type_of(input.name, input.type);
+    Type type = with_dims(parse_type_of(input.name, input.type), options_.dims);
     const auto initializer = scope.values.find(input.name);
     if (initializer == scope.values.end()) {
       check(type.is_known(), "input '", name, "' has no type");

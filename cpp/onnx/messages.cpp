@@ -100,6 +100,9 @@ GraphMessage Parser::graph(std::string_view bytes, int depth) {
       case 5:
         graph.initializers.push_back({text_field(c.bytes(), 8), c.bytes()});
         break;
+      case 10:
+        if (depth == 0) graph.doc_string = c.text();
+        break;
       case 11:
         graph.inputs.push_back(value_info(c.bytes()));
         break;
@@ -256,7 +259,7 @@ ModelMessage Parser::model(std::string_view bytes) {
         opset_import(c.bytes(), model.opsets);
         break;
       case 14:
-        model.metadata.push_back(string_pair(c.bytes()));
+        model.metadata_props.push_back(string_pair(c.bytes()));
         break;
       case 25:
         model.functions.push_back(function(c.bytes()));
@@ -266,6 +269,7 @@ ModelMessage Parser::model(std::string_view bytes) {
     }
   }
   note("graph_name", model.graph.name);
+  note("graph_doc_string", model.graph.doc_string);
   return model;
 }
 

@@ -45,6 +45,7 @@ struct TensorMessage {
 
 struct GraphMessage {
   std::string_view name;
+  std::string_view doc_string;  // of the main graph
   std::vector<NodeMessage> nodes;
   std::vector<TensorMessage> initializers, sparse_initializers;
   std::vector<ValueMessage> inputs, outputs, value_info;
@@ -71,7 +72,8 @@ struct ModelMessage {
   GraphMessage graph;
   std::vector<FunctionMessage> functions;
   OpsetImports opsets;
-  std::vector<std::pair<std::string, std::string>> metadata;
+  std::vector<std::pair<std::string, std::string>> metadata;        // of the file's own fields
+  std::vector<std::pair<std::string, std::string>> metadata_props;  // by keys of the user's
 };
 
 // Throws `invalid_model`.

@@ -40,12 +40,14 @@ void describe(const ModelMessage& message, const Operators& operators, Model& mo
   model.opsets = operators.imports();
   model.warnings = operators.warnings();
   for (const auto& [key, value] : message.metadata) model.metadata.emplace(key, value);
+  for (const auto& [key, value] : message.metadata_props) model.custom_metadata.emplace(key, value);
   model.metadata.emplace("ir_version", std::to_string(message.ir_version));
   std::string imports;
   for (const auto& [domain, version] : message.opsets)
     imports += (imports.empty() ? "" : ", ") + (domain.empty() ? "ai.onnx" : domain) + " " +
                std::to_string(version);
   if (!imports.empty()) model.metadata.emplace("opset_import", imports);
+  model.metadata.insert(model.custom_metadata.begin(), model.custom_metadata.end());
   count_operators(message.graph.nodes, model);
 }
 
@@ -60,11 +62,11 @@ bool contradict(const Type& a, const Type& b) {
 }
 
 // After inference: what the file says of its outputs, and a word where it is wrong.
-void describe_outputs(const GraphMessage& message, Model& model) {
+void describe_outputs(const GraphMessage& message, const ReadOptions& options, Model& model) {
   for (std::size_t i = 0; i < message.outputs.size(); ++i) {
     const std::string name(message.outputs[i].name);
     const Type& inferred = model.graph->outputs()[i]->type();
-    Type declared = parse_type_of(name, message.outputs[i].type);
+    Type declared = with_dims(parse_type_of(name, message.outputs[i].type), options.dims);
     if (contradict(declared, inferred)) {
       model.warnings.push_back("output '" + name + "' is declared as " + declared.to_string() +
                                ", but is " + inferred.to_string());
@@ -86,7 +88,7 @@ Model read(std::string_view bytes, std::shared_ptr<MappedFile> file, ExternalDat
   TensorReader tensors(std::move(file), std::move(external));
   model.graph = GraphBuilder(message, operators, registry, tensors, options, model).build();
   infer_graph(*model.graph);
-  describe_outputs(message.graph, model);
+  describe_outputs(message.graph, options, model);
   model.files = tensors.files();
   return model;
 }

@@ -27,8 +27,10 @@ struct Model {
   // Versions by domain as imported, "" for ai.onnx.
   std::map<std::string, int, std::less<>> opsets;
   // metadata_props, and producer_name, producer_version, domain, model_version, graph_name,
-  // doc_string, ir_version, opset_import where present.
+  // doc_string, graph_doc_string, ir_version, opset_import where present, which win.
   std::map<std::string, std::string> metadata;
+  // metadata_props alone.
+  std::map<std::string, std::string> custom_metadata;
   // All inputs a caller may feed, in the file's order, and all outputs.
   std::vector<Declared> inputs, outputs;
   // What inputs hold when they are not fed. With ReadOptions::freeze_defaults these are constants
@@ -57,6 +59,10 @@ struct ReadOptions {
   // input, and such a listing says nothing about the wish to override it: there they are constants
   // always, and no inputs.
   bool freeze_defaults = false;
+  // Numbers for symbolic dimensions of inputs and outputs, by name.
+  std::map<std::string, int64_t, std::less<>> dims = {};
+  // What initializers of these names hold instead of what the file says, which is not read.
+  std::map<std::string, Tensor, std::less<>> initializers = {};
 };
 
 // Maps the file; constants stay views of it where their bytes are aligned, so it must not change

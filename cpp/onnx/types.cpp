@@ -108,6 +108,20 @@ Type without_dims(Type type) {
   return type;
 }
 
+Type with_dims(Type type, const std::map<std::string, int64_t, std::less<>>& numbers) {
+  if (numbers.empty()) return type;
+  if (type.shape) {
+    for (Dim& dim : *type.shape) {
+      const auto found = numbers.find(dim.to_string());
+      if (!dim.is_known() && found != numbers.end()) dim = Dim(found->second);
+    }
+  }
+  if (type.element) {
+    type.element = std::make_shared<const Type>(with_dims(*type.element, numbers));
+  }
+  return type;
+}
+
 DType parse_dtype(int64_t code) {
   check(is_known_dtype(code), "unknown element type ", code);
   return static_cast<DType>(code);

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
+__all__: list[str] = ['CancelFlag', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -153,15 +153,22 @@ class PlanSummary:
     @property
     def value_bytes(self) -> int:
         ...
+class CancelFlag:
+    """
+    Ends the runs it is given to when it is set.
+    """
+    is_set: bool
+    def __init__(self) -> None:
+        ...
 class Session:
     """
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None) -> Session:
+    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """
@@ -173,7 +180,7 @@ class Session:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...
-    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False) -> list[typing.Any]:
+    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, cancel: CancelFlag | None = None) -> list[typing.Any]:
         """
         The outputs of these names (None: all) as a list.
         """
@@ -183,6 +190,9 @@ class Session:
         ...
     @property
     def caches(self) -> dict[str, str]:
+        ...
+    @property
+    def custom_metadata(self) -> dict[str, str]:
         ...
     @property
     def inputs(self) -> list[Value]:

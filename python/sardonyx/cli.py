@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import sardonyx
-from sardonyx import demo
+from sardonyx import compat, demo
 from sardonyx._core import NodeCount, Value
 from sardonyx.model import Model, load
 
@@ -221,6 +221,10 @@ median {median:.1f} us, 5 % below {low:.1f}, 95 % below {high:.1f}, 99 % below {
 {profile.table(args.top)}"""
 
 
+def show_compat_path(args: argparse.Namespace) -> Any:
+    return {"path": str(compat.path())} if args.json else compat.path()
+
+
 def show_demo(args: argparse.Namespace) -> Any:
     found = demo.measure(args.seconds)
     return demo.as_json(found) if args.json else demo.as_text(found)
@@ -241,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(action=action)
         made.add_argument("--json", action="store_true", help="print JSON")
-        if action is show_demo:
+        if action in (show_demo, show_compat_path):
             return made
         made.add_argument("model", metavar="MODEL", help="a file in the ONNX format")
         made.add_argument(
@@ -269,6 +273,11 @@ def _parser() -> argparse.ArgumentParser:
         "--explain", action="store_true", help="hold every step against what the machine can do"
     )
     made.add_argument("--trace", metavar="FILE.json", help="write a run for ui.perfetto.dev")
+    command(
+        "compat-path",
+        show_compat_path,
+        "print a directory for PYTHONPATH in which the package onnxruntime is Sardonyx",
+    )
     return parser
 
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 import sardonyx
+import sardonyx.compat.onnxruntime
 import sardonyx.model
 
 README = Path(__file__).parents[2] / "README.md"
 FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 
 
-@pytest.mark.parametrize("module", [sardonyx, sardonyx.model], ids=lambda m: m.__name__)
+MODULES = [sardonyx, sardonyx.model, sardonyx.compat.onnxruntime]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
 def test_docstrings(module: object) -> None:
     results = doctest.testmod(module, optionflags=FLAGS)
     assert results.attempted > 0

@@ -1,0 +1,87 @@
+"""What is wrong with the values a run is given, in ONNX Runtime's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sardonyx.compat.onnxruntime import types
+from sardonyx.compat.onnxruntime.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from sardonyx.compat.onnxruntime.session import NodeArg
+
+
+def make_text(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
+    """Turns objects that are fed for text into text, as ONNX Runtime does; whether any are."""
+    changed = False
+    for arg in arguments:
+        value = feeds.get(arg.name)
+        if arg.type != "tensor(string)" or not isinstance(value, np.ndarray):
+            continue
+        if value.dtype == object and not all(isinstance(v, str | bytes) for v in value.flat):
+            items = [v if isinstance(v, str | bytes) else str(v) for v in value.flat]
+            feeds[arg.name] = np.array(items, object).reshape(value.shape)
+            changed = True
+    return changed
+
+
+def check_names(
+    arguments: Iterable[NodeArg],
+    outputs: Iterable[NodeArg],
+    feeds: Mapping[str, Any],
+    output_names: Iterable[str] | None,
+) -> None:
+    """Raises InvalidArgument where a name is not one of the model's."""
+    inputs = {arg.name for arg in arguments}
+    for name in feeds:
+        if name not in inputs:
+            raise InvalidArgument.of(f"Invalid input name: {name}")
+    known = {arg.name for arg in outputs}
+    for name in output_names or ():
+        if name not in known:
+            raise InvalidArgument.of(f"Invalid output name:{name}")
+
+
+def check_feeds(arguments: Iterable[NodeArg], feeds: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument where a value has not the type and shape that is declared."""
+    known = {arg.name: arg for arg in arguments}
+    for name, value in feeds.items():
+        message = _misfit(known[name], value)
+        if message:
+            raise InvalidArgument.of(message)
+
+
+def _misfit(arg: NodeArg, value: Any) -> str:
+    if value is None:
+        return ""
+    is_array = isinstance(value, np.ndarray)
+    actual = types.spell_value(value)
+    holds_tensor = arg.type.removeprefix("optional(").startswith("tensor(")
+    if is_array and not holds_tensor:
+        expected = f"input with name: '{arg.name}' expected to be of type: {arg.type}"
+        return f"{expected} but received a tensor"
+    if holds_tensor and actual not in arg.type:
+        return f"Unexpected input data type. Actual: ({actual}) , expected: ({arg.type})"
+    if not is_array:
+        if holds_tensor or actual == arg.type:
+            return ""
+        return f"Unexpected input data type. Actual: (({actual})) , expected: (({arg.type}))"
+    if len(arg.shape) != value.ndim:
+        return (
+            f"Invalid rank for input: {arg.name} Got: {value.ndim} Expected: {len(arg.shape)} "
+            "Please fix either the inputs/outputs or the model."
+        )
+    wrong = [
+        f" index: {i} Got: {got} Expected: {expected}\n"
+        for i, (got, expected) in enumerate(zip(value.shape, arg.shape, strict=True))
+        if isinstance(expected, int) and got != expected
+    ]
+    if wrong:
+        return (
+            f"Got invalid dimensions for input: {arg.name} for the following indices\n"
+            f"{''.join(wrong)} Please fix either the inputs/outputs or the model."
+        )
+    return ""
