@@ -71,6 +71,11 @@ class DictVectorizer final : public Op {
     const Type& type = map_type(ctx);
     const DType expected = strings_.empty() ? DType::int64 : DType::string;
     check(type.dtype == expected, "the vocabulary does not fit keys of ", type.dtype);
+    const DType item = type.element ? type.element->dtype : DType::undefined;
+    check(item == DType::float32 || item == DType::float64 ||
+              (item == DType::int64 && !strings_.empty()) ||
+              (item == DType::string && strings_.empty()),
+          "element type ", item, " is not one that DictVectorizer takes from keys of ", type.dtype);
     ctx.set_output(0, type.element ? type.element->dtype : DType::undefined, {1, count()});
   }
 
