@@ -37,9 +37,10 @@ std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Layout>
   });
   if (found) return found;
   std::shared_ptr<const plan::Plan> plan = plan::make_plan(outline_, inputs);
+  std::list<CachedPlan> dropped;  // outside the lock
   const std::lock_guard lock(mutex_);
   plans_.push_front({{inputs.begin(), inputs.end()}, plan});
-  if (plans_.size() > kMaxPlans) plans_.pop_back();
+  if (plans_.size() > kMaxPlans) dropped.splice(dropped.begin(), plans_, std::prev(plans_.end()));
   return plan;
 }
 
@@ -96,9 +97,10 @@ std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum>
 }
 
 void GraphProgram::trim() {
+  std::list<CachedPlan> dropped;  // outside the lock
   {
     const std::lock_guard lock(mutex_);
-    plans_.clear();
+    dropped.swap(plans_);
   }
   executor_.release_memory();
   for (const Node* node : graph_.nodes())

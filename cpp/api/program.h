@@ -3,8 +3,8 @@
 
 #include <list>
 #include <memory>
-#include <mutex>
 
+#include "base/fork.h"
 #include "ir/graph.h"
 #include "plan/outline.h"
 #include "runtime/executor.h"
@@ -44,7 +44,7 @@ class GraphProgram final : public Program {
   Graph& graph_;
   plan::Outline outline_;
   runtime::Executor executor_;
-  std::mutex mutex_;
+  ForkMutex mutex_;
   std::list<CachedPlan> plans_;  // most recently used first
 };
 

@@ -1,6 +1,8 @@
 #include "api/session.h"
 
 #include "api/program.h"
+#include "base/fork.h"
+#include "base/interrupt.h"
 #include "ir/cache.h"
 #include "ir/pack.h"
 #include "ir/text.h"
@@ -94,6 +96,20 @@ void check_feed(const Type& type, const std::string& name, const Datum& datum) {
   }
 }
 
+// What stands for a pool of the parent's in a forked process, which has none of its threads. The
+// old one is kept as it is: nobody can join threads that are not there.
+std::shared_ptr<ThreadPool> pool_after_fork(const std::shared_ptr<ThreadPool>& old) {
+  struct Heirs {
+    ForkMutex mutex;
+    std::map<std::shared_ptr<ThreadPool>, std::shared_ptr<ThreadPool>> by_old;
+  };
+  static Heirs& heirs = *new Heirs;
+  const std::lock_guard lock(heirs.mutex);
+  std::shared_ptr<ThreadPool>& heir = heirs.by_old[old];
+  if (!heir) heir = std::make_shared<ThreadPool>(old->threads());
+  return heir;
+}
+
 // Steps may write a result before they have read every feed.
 void check_apart(const Engine& engine, std::span<const Feed> feeds, std::span<const Tensor> into) {
   for (std::size_t i = 0; i < into.size(); ++i) {
@@ -112,6 +128,8 @@ void check_apart(const Engine& engine, std::span<const Feed> feeds, std::span<co
 struct Session::Impl {
   Options options;
   std::shared_ptr<ThreadPool> pool;
+  std::atomic<uint32_t> generation{fork_generation()};  // of the process that `pool` belongs to
+  ForkMutex pool_mutex;
   std::unique_ptr<Engine> engine;
   std::vector<ValueInfo> inputs, outputs;
   // Inputs with defaults are constants of `engine`; a caller who feeds one gets a second engine.
@@ -133,12 +151,24 @@ struct Session::Impl {
       if (outputs[i].kind == "unknown" || (outputs[i].kind == "tensor" && !outputs[i].has_shape))
         outputs[i] = describe({outputs[i].name, type, false});
     }
-    pool = ThreadPool::shared(options.threads > 0 ? options.threads : available_processors());
+    pool = options.pool;
+    if (!pool)
+      pool = ThreadPool::shared(options.threads > 0 ? options.threads : available_processors());
   }
 
-  RunState state(const std::atomic<bool>* cancel) const {
-    return {pool->threads() > 1 ? pool.get() : nullptr, cancel};
+  RunState state(const Interrupt* interrupt) {
+    if (generation.load(std::memory_order_acquire) != fork_generation()) {
+      const std::shared_ptr<ThreadPool> heir = pool_after_fork(pool);
+      const std::lock_guard lock(pool_mutex);
+      if (generation.load() != fork_generation()) pool = heir;
+      generation.store(fork_generation(), std::memory_order_release);
+    }
+    return {pool.get(), interrupt ? interrupt->flag() : nullptr};
   }
+
+  std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> wanted,
+                         std::span<Tensor> into, std::span<const int64_t> rooms,
+                         const RunState& state);
 
   Engine& engine_for(std::span<const Feed> feeds) {
     if (engine->model.defaults.empty()) return *engine;
@@ -223,23 +253,34 @@ const std::map<std::string, std::string>& Session::custom_metadata() const {
 }
 
 std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std::string> outputs,
-                                std::span<Tensor> into, const std::atomic<bool>* cancel,
+                                std::span<Tensor> into, const RunControl& control,
                                 std::span<const int64_t> rooms) {
-  Engine& engine = impl_->engine_for(feeds);
-  const std::vector<Datum> arranged = impl_->arrange(engine, feeds);
-  const RunState state = impl_->state(cancel);
-  if (outputs.empty()) check_apart(engine, feeds, into);
-  if (outputs.empty()) return engine.program->run_into(arranged, into, state, rooms);
+  std::optional<Interrupt> interrupt;
+  if (control.cancel || control.timeout || control.poll)
+    interrupt.emplace(control.cancel, control.timeout, control.poll);
+  std::vector<Datum> results =
+      impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
+  if (interrupt) interrupt->finish();
+  return results;
+}
+
+std::vector<Datum> Session::Impl::run(std::span<const Feed> feeds,
+                                      std::span<const std::string> wanted, std::span<Tensor> into,
+                                      std::span<const int64_t> rooms, const RunState& state) {
+  Engine& engine = engine_for(feeds);
+  const std::vector<Datum> arranged = arrange(engine, feeds);
+  if (wanted.empty()) check_apart(engine, feeds, into);
+  if (wanted.empty()) return engine.program->run_into(arranged, into, state, rooms);
 
   std::vector<std::size_t> chosen;
-  for (const std::string& name : outputs) {
+  for (const std::string& name : wanted) {
     std::size_t i = 0;
-    while (i < impl_->outputs.size() && impl_->outputs[i].name != name) ++i;
-    check_argument(i < impl_->outputs.size(), "there is no output '", name, "'; the outputs are ",
-                   list_names(impl_->outputs));
+    while (i < outputs.size() && outputs[i].name != name) ++i;
+    check_argument(i < outputs.size(), "there is no output '", name, "'; the outputs are ",
+                   list_names(outputs));
     chosen.push_back(i);
   }
-  std::vector<Tensor> all_into(into.empty() ? 0 : impl_->outputs.size());
+  std::vector<Tensor> all_into(into.empty() ? 0 : outputs.size());
   std::vector<int64_t> all_rooms(all_into.size());
   for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) {
     all_into[chosen[i]] = into[i];

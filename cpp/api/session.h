@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 
 namespace sdx {
 
+class ThreadPool;
+
 // float32: within 1e-5 of exact arithmetic for well-conditioned models. strict: convolutions
 // without Winograd's transforms besides, whose rounding is larger. fast: coarser number formats
 // where they are faster; until those exist, the same as float32. Results never depend on the number
@@ -21,7 +24,8 @@ namespace sdx {
 enum class Precision { strict, float32, fast };
 
 struct Options {
-  int threads = 0;  // 0: as many as the process may use
+  int threads = 0;                   // 0: as many as the process may use
+  std::shared_ptr<ThreadPool> pool;  // whose threads to use; null: those of other sessions
   Precision precision = Precision::float32;
   int level = 2;       // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
   std::string passes;  // passes to leave out: "-fuse_activation,-fold_constants"
@@ -89,6 +93,16 @@ struct Feed {
   Datum value;
 };
 
+// How long a run may go on. Ends of this kind are Interrupted errors (base/interrupt.h): they come
+// within milliseconds, in the middle of operators too, and leave the session as it was; arrays that
+// results were to be written into hold anything then.
+struct RunControl {
+  const std::atomic<bool>* cancel = nullptr;  // set to true by anybody, ends the run
+  std::optional<double> timeout;              // in seconds from the call
+  // Asked every few milliseconds by the thread that runs; true ends the run.
+  std::function<bool()> poll;
+};
+
 // Whether any of their bytes are the same.
 bool overlap(const Tensor& a, const Tensor& b);
 
@@ -122,10 +136,9 @@ class Session {
   // both begin at one address, only new rows are written. The rows of two heads, [..., rows, width]
   // of the input and of the result, are then `rooms[i]` rows apart in their memory (0 or left out:
   // as many as the result has).
-  // Safe to call from many threads at once. `cancel`, set to true by anybody, ends the run with an
-  // error.
+  // Safe to call from many threads at once, and in a forked process.
   std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> outputs = {},
-                         std::span<Tensor> into = {}, const std::atomic<bool>* cancel = nullptr,
+                         std::span<Tensor> into = {}, const RunControl& control = {},
                          std::span<const int64_t> rooms = {});
 
   // Runs once with times by step, in order of execution. Steps of subgraphs are counted with the

@@ -2,11 +2,15 @@
 
 #include <new>
 
+#include "base/interrupt.h"
+
 namespace sdx {
 
 void rethrow_at(std::string_view place) {
   try {
     throw;
+  } catch (const Interrupted& end) {
+    throw Interrupted(end.reason(), std::string(place) + ": " + end.what());
   } catch (const Error& error) {
     throw Error(error.kind(), std::string(place) + ": " + error.what());
   } catch (const std::bad_alloc&) {

@@ -4,13 +4,16 @@ namespace sdx {
 
 Split split_work(int64_t items, double cost, int64_t grain) {
   constexpr double kChunkNanoseconds = 6000;
-  constexpr int64_t kMaxChunks = 256;
+  constexpr double kMaxChunks = 256;
+  // A run that is cancelled ends after the chunks in work, so none takes long.
+  constexpr double kLongestChunk = 1e6;
   Split split{items, 1};
-  const double total = static_cast<double>(items) * cost;
+  const double total = std::min(static_cast<double>(items) * cost, 1e15);
   if (total < 2 * kChunkNanoseconds || items <= grain) return split;
   // A multiple of four shares out evenly among two and four threads.
   const int64_t wanted = (static_cast<int64_t>(total / kChunkNanoseconds) + 3) / 4 * 4;
-  split.chunks = std::min({wanted, kMaxChunks, (items + grain - 1) / grain});
+  const auto most = static_cast<int64_t>(std::max(kMaxChunks, total / kLongestChunk));
+  split.chunks = std::min({wanted, most, (items + grain - 1) / grain});
   if (grain > 1) {
     const int64_t grains = (items + grain - 1) / grain;
     const int64_t per_chunk = (grains + split.chunks - 1) / split.chunks;
@@ -35,8 +38,8 @@ void Frame::set_output(int i, Datum datum) const {
   const uint32_t value = outputs_[i];
   if (datum.is_tensor()) {
     const Layout& layout = layouts_[value];
-    check(!layout.known || (layout.dtype == datum.tensor().dtype() &&
-                            layout.shape == datum.tensor().shape()),
+    check(!layout.known ||
+              (layout.dtype == datum.tensor().dtype() && layout.shape == datum.tensor().shape()),
           "output ", i, " came out as ", datum.tensor().dtype(), datum.tensor().shape(), ", not ",
           layout.dtype, layout.shape);
     // A place chosen before the run keeps its meaning for whoever reads it later.

@@ -1,14 +1,13 @@
 #include "base/thread_pool.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <string>
 
 #include "base/error.h"
+#include "base/fork.h"
+#include "base/interrupt.h"
 
 namespace sdx {
 namespace {
@@ -21,52 +20,62 @@ inline void pause() {
 #endif
 }
 
-// Processors that a cgroup's CPU quota amounts to, rounded up; 0 without a quota.
-int cgroup_quota() {
-  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {  // version 2: "max 100000"
-    std::string quota;
-    double period = 0;
-    if (file >> quota >> period && quota != "max" && period > 0)
-      return std::max(1, static_cast<int>(std::stod(quota) / period + 0.999));
-    return 0;
-  }
-  std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double quota = 0, period = 0;
-  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0)
-    return std::max(1, static_cast<int>(quota / period + 0.999));
-  return 0;
+// Where there are more threads than processors, what is waited for may wait for this one.
+inline void wait_a_little(int& waits) {
+  constexpr int kPatience = 4000;
+  if (++waits < kPatience)
+    pause();
+  else
+    sched_yield();
 }
 
 thread_local bool inside_pool = false;
 
+// Work of fewer chunks than this is short; see split_work.
+constexpr int64_t kManyChunks = 256;
+
+// Calls f with neighbouring chunks that take some milliseconds, so that between two calls it may
+// see that the run is over.
+void run_in_pieces(int64_t begin, int64_t end, FunctionRef<void(int64_t, int64_t)> f) {
+  const uint64_t aim = Interrupt::few_milliseconds() / 2;
+  for (int64_t count = 1; begin < end;) {
+    const int64_t stop = std::min(begin + count, end);
+    const uint64_t start = Interrupt::ticks();
+    f(begin, stop);
+    const uint64_t taken = Interrupt::ticks() - start;
+    if (taken < aim / 2) count *= 4;
+    if (taken > aim) count = std::max<int64_t>(count / 2, 1);
+    begin = stop;
+    Interrupt::due();
+  }
+}
+
 constexpr uint64_t pack_share(uint64_t begin, uint64_t end) { return begin | end << 32; }
 
 }  // namespace
-
-int available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
-  if (count <= 0) count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  if (const int quota = cgroup_quota(); quota > 0) count = std::min(count, quota);
-  return std::max(1, count);
-}
 
 ThreadPool::ThreadPool(int threads) : shares_(static_cast<std::size_t>(std::max(threads, 1))) {
   for (std::size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 std::shared_ptr<ThreadPool> ThreadPool::shared(int threads) {
-  // Only a meeting point: a pool lives as long as the sessions that hold it.
-  static std::mutex mutex;
-  static std::map<int, std::weak_ptr<ThreadPool>> pools;
+  // Only a meeting point: a pool lives as long as the sessions that hold it. Never destroyed, since
+  // threads may outlive the end of main.
+  struct Pools {
+    ForkMutex mutex;
+    uint32_t generation = 0;
+    std::map<int, std::weak_ptr<ThreadPool>> pools;
+  };
+  static Pools& meeting = *new Pools;
   constexpr int kMaxThreads = 1024;
   check_argument(threads >= 1 && threads <= kMaxThreads, "threads must be 1 to ", kMaxThreads,
                  ", not ", threads);
-  const std::lock_guard lock(mutex);
-  std::shared_ptr<ThreadPool> pool = pools[threads].lock();
-  if (!pool) pools[threads] = pool = std::make_shared<ThreadPool>(threads);
+  const std::lock_guard lock(meeting.mutex);
+  // A forked process has none of its parent's threads.
+  if (meeting.generation != fork_generation()) meeting.pools.clear();
+  meeting.generation = fork_generation();
+  std::shared_ptr<ThreadPool> pool = meeting.pools[threads].lock();
+  if (!pool) meeting.pools[threads] = pool = std::make_shared<ThreadPool>(threads);
   return pool;
 }
 
@@ -134,15 +143,27 @@ void ThreadPool::work(std::size_t thread) {
 }
 
 void ThreadPool::run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, int64_t)> f) {
+  const bool many = chunks >= kManyChunks && pieces == Pieces::halves;
+  Interrupt* const interrupt = Interrupt::current();
   std::unique_lock busy(busy_, std::defer_lock);
   if (chunks <= 1 || workers_.empty() || inside_pool || !busy.try_lock()) {
+    if (many) return run_in_pieces(0, chunks, f);
     if (pieces == Pieces::halves && chunks > 0) return f(0, chunks);
-    for (int64_t i = 0; i < chunks; ++i) f(i, i + 1);
+    for (int64_t i = 0; i < chunks; ++i) {
+      if (interrupt && !inside_pool) interrupt->check();
+      f(i, i + 1);
+    }
     return;
   }
   SDX_ASSERT(chunks < 0xffffffff);
   inside_pool = true;
-  task_ = &f;
+  const auto watched = [&](int64_t begin, int64_t end) {
+    if (many) return run_in_pieces(begin, end, f);
+    Interrupt::due();
+    f(begin, end);
+  };
+  const FunctionRef<void(int64_t, int64_t)> task(watched);
+  task_ = many || interrupt ? &task : &f;
   pieces_ = pieces;
   error_ = nullptr;
   const auto threads = static_cast<int64_t>(shares_.size());
@@ -155,7 +176,10 @@ void ThreadPool::run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, in
   if (parked_.load() > 0) generation_.notify_all();
   take_chunks(0);
   generation_.fetch_add(1);  // even: closed, latecomers stay out
-  while (running_.load(std::memory_order_acquire) > 0) pause();
+  for (int waits = 0; running_.load(std::memory_order_acquire) > 0;) {
+    wait_a_little(waits);
+    if (interrupt && waits % 64 == 0) interrupt->check();
+  }
   inside_pool = false;
   if (error_) std::rethrow_exception(error_);
 }

@@ -8,7 +8,7 @@
 #include <charconv>
 
 #include "api/peaks.h"
-#include "base/error.h"
+#include "base/interrupt.h"
 #include "bindings/session.h"
 
 namespace sdx::bindings {
@@ -22,7 +22,7 @@ using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
 using Codec = py::typing::Optional<py::typing::Callable<py::object(py::bytes, py::str)>>;
 
 struct Errors {
-  py::object error, invalid_model, invalid_argument, unsupported;
+  py::object error, invalid_model, invalid_argument, unsupported, cancelled, timeout;
 };
 PYBIND11_CONSTINIT py::gil_safe_call_once_and_store<Errors> errors;
 
@@ -46,12 +46,21 @@ Errors make_errors() {
                 py::make_tuple(made.error, value_error));
   made.unsupported = new_error("sardonyx.Unsupported", "Legal ONNX that Sardonyx does not run.",
                                py::make_tuple(made.error, not_implemented));
+  made.cancelled = new_error("sardonyx.Cancelled",
+                             "The run was ended before it was done; the model is as before.",
+                             py::make_tuple(made.error));
+  made.timeout = new_error("sardonyx.Timeout", "The run took longer than its timeout.",
+                           py::make_tuple(made.cancelled, py::handle(PyExc_TimeoutError)));
   return made;
 }
 
 void translate(std::exception_ptr exception) {
   try {
     if (exception) std::rethrow_exception(exception);
+  } catch (const Interrupted& end) {
+    const Errors& types = errors.get_stored();
+    py::set_error(end.reason() == Interrupted::Reason::timeout ? types.timeout : types.cancelled,
+                  end.what());
   } catch (const Error& error) {
     const Errors& types = errors.get_stored();
     switch (error.kind()) {
@@ -208,6 +217,7 @@ void bind_descriptions(py::module_& module) {
 void bind_session(py::module_& module) {
   py::class_<CancelFlag>(module, "CancelFlag", "Ends the runs it is given to when it is set.")
       .def(py::init<>())
+      .def("cancel", [](CancelFlag& flag) { flag.set(true); })
       .def_property("is_set", &CancelFlag::is_set, &CancelFlag::set);
 
   py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
@@ -262,12 +272,12 @@ void bind_session(py::module_& module) {
       .def(
           "run",
           [](BoundSession& s, const py::object& outputs, const Arrays& feeds, const py::object& out,
-             bool in_place, Cancel cancel) {
-            return s.run(outputs, feeds, out, in_place, cancel ? &cancel->get() : nullptr);
+             bool in_place, std::optional<double> timeout, Cancel cancel) {
+            return s.run(outputs, feeds, out, in_place, timeout, cancel ? &cancel->get() : nullptr);
           },
           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
-          py::arg("in_place") = false, py::arg("cancel") = py::none(),
-          "The outputs of these names (None: all) as a list.")
+          py::arg("in_place") = false, py::arg("timeout") = py::none(),
+          py::arg("cancel") = py::none(), "The outputs of these names (None: all) as a list.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
       .def(
           "trim", [](BoundSession& s) { s.session().trim(); },
@@ -293,6 +303,8 @@ PYBIND11_MODULE(_core, module) {
   module.attr("InvalidModel") = types.invalid_model;
   module.attr("InvalidArgument") = types.invalid_argument;
   module.attr("Unsupported") = types.unsupported;
+  module.attr("Cancelled") = types.cancelled;
+  module.attr("Timeout") = types.timeout;
   py::register_exception_translator(&translate);
   bind_descriptions(module);
   bind_session(module);

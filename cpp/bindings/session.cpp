@@ -1,7 +1,8 @@
 // Runs: Python feeds in, Python results out, the GIL released between.
 #include "bindings/session.h"
 
-#include "base/error.h"
+#include "base/interrupt.h"
+#include "bindings/signals.h"
 
 namespace sdx::bindings {
 namespace {
@@ -138,10 +139,15 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
     if (!fed) request.into[i] = std::move(memory);
   }
   std::vector<Datum> results;
-  {
-    const py::gil_scoped_release release;
-    results = session_.run(request.feeds, request.outputs, request.into,
-                           request.cancel ? &request.cancel->flag() : nullptr, request.rooms);
+  Signals signals;
+  request.control.poll = [&signals] { return signals.pending(); };
+  try {
+    const WithoutGil release;
+    results =
+        session_.run(request.feeds, request.outputs, request.into, request.control, request.rooms);
+  } catch (const Interrupted&) {
+    signals.raise();
+    throw;
   }
   std::vector<py::object> values;
   values.reserve(results.size());
@@ -177,6 +183,7 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
                                                const py::object& out, bool in_place,
+                                               std::optional<double> timeout,
                                                const CancelFlag* cancel) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
@@ -187,8 +194,9 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
     if (names.empty()) return list;
   }
   Request request = this->request(std::move(names), out);
-  request.cancel = cancel;
   for (const auto& [name, value] : feeds) add(request, name, value);
+  request.control.timeout = timeout;
+  if (cancel) request.control.cancel = &cancel->flag();
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
   return list;
 }
@@ -196,7 +204,7 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
 std::vector<StepProfile> BoundSession::profile(const Arrays& feeds) {
   Request request;
   for (const auto& [name, value] : feeds) add(request, name, value);
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   return session_.profile(request.feeds);
 }
 

@@ -37,7 +37,8 @@ class BoundSession {
   // The outputs of these names (None: all) as a list.
   // With `in_place`, arrays of `out` that cannot be written to during the run are refused.
   py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
-                                   const py::object& out, bool in_place, const CancelFlag* cancel);
+                                   const py::object& out, bool in_place,
+                                   std::optional<double> timeout, const CancelFlag* cancel);
   std::vector<StepProfile> profile(const Arrays& feeds);
 
   Session& session() { return session_; }
@@ -48,10 +49,10 @@ class BoundSession {
     std::vector<Feed> feeds;
     std::vector<py::object> keep;      // what the feeds' memory and names belong to
     std::vector<std::string> outputs;  // names; empty: all
-    const CancelFlag* cancel = nullptr;
-    std::vector<py::object> wanted;  // what results go into, or None; empty: new arrays
-    std::vector<Tensor> into;        // their memory where it can be written to during the run
-    std::vector<int64_t> rooms;      // of caches among them
+    std::vector<py::object> wanted;    // what results go into, or None; empty: new arrays
+    std::vector<Tensor> into;          // their memory where it can be written to during the run
+    std::vector<int64_t> rooms;        // of caches among them
+    RunControl control;
   };
 
   Request request(std::vector<std::string> outputs, const py::object& out) const;

@@ -27,16 +27,24 @@ GemmGrid whole_grid(const GemmKernels& gemm, int64_t batches, int64_t m, int64_t
   return grid;
 }
 
+// A run that is cancelled ends after the blocks in work, so none takes long.
+int64_t most_chunks(double cost, int64_t usual) {
+  constexpr double kLongestNs = 5e6;
+  return std::max(usual, static_cast<int64_t>(std::min(cost, 1e15) / kLongestNs));
+}
+
 int64_t wanted_blocks(int64_t m, int64_t n, int64_t k, int64_t most) {
+  const double cost = gemm_cost(m, n, k);
   return static_cast<int64_t>(
-      std::clamp(gemm_cost(m, n, k) / kBlockNs, 1.0, static_cast<double>(most)));
+      std::clamp(cost / kBlockNs, 1.0, static_cast<double>(most_chunks(cost, most))));
 }
 
 // `cost` is of one batch.
 GemmGrid with_split(GemmGrid grid, double cost, int64_t most) {
   const int64_t blocks = grid.row_blocks * grid.panel_blocks;
   grid.split = split_work(grid.batches * blocks, cost / static_cast<double>(blocks));
-  grid.split.chunks = std::min(grid.split.chunks, most);
+  const double whole = cost * static_cast<double>(grid.batches);
+  grid.split.chunks = std::min(grid.split.chunks, most_chunks(whole, most));
   return grid;
 }
 

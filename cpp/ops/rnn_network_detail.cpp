@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "ops/matmul.h"
 #include "ops/rnn_network.h"
 #include "ops/scratch.h"
@@ -278,7 +279,7 @@ void RecurrentNetwork<T>::run_block(const Frame& f, const Frame* threads, int64_
   load_state(f, In::initial_c, direction, rows, c);
   const T* peepholes = f.in<T>(In::peepholes);
   if (peepholes) peepholes += direction * 3 * n;
-  for (int64_t step = 0; step < sizes.steps && !f.cancelled(); ++step) {
+  for (int64_t step = 0; step < sizes.steps && !f.cancelled() && !Interrupt::due(); ++step) {
     const auto each_row = [&](auto&& visit) {
       for (int64_t i = 0; i < count; ++i) {
         const int64_t b = rows.begin + i, steps = length(f, b);
@@ -342,7 +343,7 @@ void RecurrentNetwork<T>::run_fused_block(
     else
       part(alone.chunk(0));
   };
-  for (int64_t s = 0; s < sizes.steps && !f.cancelled(); ++s) {
+  for (int64_t s = 0; s < sizes.steps && !f.cancelled() && !Interrupt::due(); ++s) {
     std::size_t active = 0;
     for (int64_t i = 0; i < count; ++i) {
       const int64_t b = rows.begin + i, steps = length(f, b);

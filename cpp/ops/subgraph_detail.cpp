@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/interrupt.h"
 #include "ir/graph.h"
 #include "ops/subgraph.h"
 

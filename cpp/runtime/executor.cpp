@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/checked.h"
+#include "base/interrupt.h"
 #include "base/large_memory.h"
 
 namespace sdx::runtime {
@@ -150,8 +151,9 @@ Tensor whole_buffer(const Tensor& rows, int64_t room) {
 }
 
 void check_cancel(const RunState& state) {
+  if (Interrupt* const interrupt = Interrupt::current()) interrupt->raise_if_stopped();
   if (state.cancel && state.cancel->load(std::memory_order_relaxed))
-    fail(ErrorKind::invalid_argument, "the run was cancelled");
+    throw Interrupted(Interrupted::Reason::cancelled, "the run was cancelled");
 }
 
 void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& data,

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
+#include "base/fork.h"
 #include "plan/plan.h"
 #include "runtime/output_pool.h"
 
@@ -42,7 +42,7 @@ class Executor {
   // Keeps so much memory of results for every run that there can be at once.
   void keep_results(std::size_t bytes);
 
-  std::mutex mutex_;
+  ForkMutex mutex_;
   std::vector<std::unique_ptr<Context>> idle_;
   std::size_t contexts_ = 0;  // idle and in use
   std::shared_ptr<OutputPool> outputs_ = std::make_shared<OutputPool>();

@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <vector>
+
+#include "base/fork.h"
 
 namespace sdx::runtime {
 
@@ -33,7 +34,7 @@ class OutputPool : public std::enable_shared_from_this<OutputPool> {
   void take_back(Block block) noexcept;
   void shrink();
 
-  std::mutex mutex_;
+  ForkMutex mutex_;
   std::vector<Block> free_;  // the one that came back last is last
   std::size_t free_bytes_ = 0;
   std::size_t limit_ = 0;

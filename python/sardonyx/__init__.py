@@ -10,10 +10,13 @@
 """
 
 from sardonyx._core import (
+    CancelFlag,
+    Cancelled,
     Error,
     InvalidArgument,
     InvalidModel,
     Peaks,
+    Timeout,
     Unsupported,
     Value,
     instruction_set,
@@ -26,12 +29,15 @@ from sardonyx.profiling import Profile
 __version__ = version()
 
 __all__ = [
+    "CancelFlag",
+    "Cancelled",
     "Error",
     "InvalidArgument",
     "InvalidModel",
     "Model",
     "Peaks",
     "Profile",
+    "Timeout",
     "Unsupported",
     "Value",
     "__version__",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['CancelFlag', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
+__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -160,6 +160,8 @@ class CancelFlag:
     is_set: bool
     def __init__(self) -> None:
         ...
+    def cancel(self) -> None:
+        ...
 class Session:
     """
     A loaded model. Safe to run from many threads.
@@ -180,7 +182,7 @@ class Session:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...
-    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, cancel: CancelFlag | None = None) -> list[typing.Any]:
+    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None) -> list[typing.Any]:
         """
         The outputs of these names (None: all) as a list.
         """
@@ -220,6 +222,10 @@ class Error(RuntimeError):
     """
     What Sardonyx raises; the base of the others.
     """
+class Cancelled(Error):
+    """
+    The run was ended before it was done; the model is as before.
+    """
 class InvalidArgument(Error, ValueError):
     """
     What the caller passed does not fit the model.
@@ -227,6 +233,10 @@ class InvalidArgument(Error, ValueError):
 class InvalidModel(Error):
     """
     The model breaks the ONNX standard.
+    """
+class Timeout(Cancelled, TimeoutError):
+    """
+    The run took longer than its timeout.
     """
 class Unsupported(Error, NotImplementedError):
     """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sardonyx._core import Peaks, PlanSummary, Session, Value
+from sardonyx._core import CancelFlag, Peaks, PlanSummary, Session, Value
+from sardonyx.host.futures import Run, start
 from sardonyx.images import decode_image
 from sardonyx.profiling import Profile
 
@@ -51,10 +53,34 @@ class Model:
         return self._call(args, named, out)
 
     def run(
-        self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], *, out: Any = None
+        self,
+        outputs: Sequence[str] | None,
+        feeds: Mapping[str, Any],
+        *,
+        out: Any = None,
+        timeout: float | None = None,
+        cancel: CancelFlag | None = None,
     ) -> list[Any]:
-        """The outputs of these names, or all of them, as a list."""
-        return self._session.run(outputs, feeds if isinstance(feeds, dict) else dict(feeds), out)
+        """The outputs of these names, or all of them, as a list.
+
+        A run that takes longer than `timeout` seconds raises `sardonyx.Timeout`, one whose token
+        somebody cancels `sardonyx.Cancelled`: within milliseconds, inside long operators too. So
+        does Ctrl-C its KeyboardInterrupt. The model is then as before; arrays of `out` are not.
+        """
+        feeds = feeds if isinstance(feeds, dict) else dict(feeds)
+        return self._session.run(outputs, feeds, out, timeout=timeout, cancel=cancel)
+
+    def submit(
+        self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
+    ) -> Run:
+        """The same in the background: a concurrent.futures.Future whose `cancel` ends the run."""
+        return start(lambda token: self.run(outputs, feeds, cancel=token, **options))
+
+    async def run_async(
+        self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
+    ) -> list[Any]:
+        """The same to await; cancelling the task ends the run."""
+        return await asyncio.wrap_future(self.submit(outputs, feeds, **options))
 
     def bind(
         self, feeds: Mapping[str, Any], out: Mapping[str, Any]

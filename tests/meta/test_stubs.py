@@ -19,7 +19,7 @@ def generate(folder: Path) -> str:
     subprocess.run(command, check=True, capture_output=True, text=True)
     text = (folder / "sardonyx" / "_core.pyi").read_text()
     text = text.replace("typing.SupportsInt | typing.SupportsIndex", "int")  # as older pybind11
-    for name in ("Error", "InvalidArgument", "InvalidModel", "Unsupported"):
+    for name in ("Error", "Cancelled", "InvalidArgument", "InvalidModel", "Timeout", "Unsupported"):
         # The errors call themselves sardonyx.Error, but it is this module that makes them.
         error = getattr(sardonyx, name)
         bases = ", ".join(base.__name__ for base in error.__bases__)
