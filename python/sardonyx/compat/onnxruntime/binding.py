@@ -10,6 +10,7 @@ import numpy as np
 from sardonyx.compat.onnxruntime import types
 from sardonyx.compat.onnxruntime.devices import require_cpu
 from sardonyx.compat.onnxruntime.errors import OrtError
+from sardonyx.compat.onnxruntime.types import Array
 from sardonyx.compat.onnxruntime.values import OrtValue, OrtValueVector, array_at
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ class IOBinding:
     def __init__(self, session: InferenceSession) -> None:
         self._session = session
         self._inputs: dict[str, Any] = {}
-        self._outputs: dict[str, OrtValue | None] = {}
-        self._results = OrtValueVector()
+        self._outputs: dict[str, Array | None] = {}
+        # What a run needs of `_outputs`, so that it makes nothing anew.
+        self._names: list[str] = []
+        self._into: list[Array | None] | None = None
+        self._results: list[Any] = []
+        self._result_names: list[str] = []
 
     def _check_input(self, name: str) -> None:
         known = (*self._session.get_inputs(), *self._session.get_overridable_initializers())
@@ -53,7 +58,7 @@ class IOBinding:
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
         self._check_input(name)
-        self._inputs[name] = ortvalue
+        self._inputs[name] = ortvalue._feed()
 
     def bind_output(
         self,
@@ -67,31 +72,35 @@ class IOBinding:
         """An output to compute, into the memory at this address where one is given."""
         require_cpu(device_type)
         if buffer_ptr is None:
-            self._outputs[name] = None
-            return
+            return self._set_output(name, None)
         if element_type is None or shape is None:
             raise ValueError(
                 "`element_type` and `shape` are to be provided if pre-allocated memory is provided"
             )
-        self._outputs[name] = OrtValue._of(array_at(buffer_ptr, shape, element_type))
+        self._set_output(name, array_at(buffer_ptr, shape, element_type))
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
-        self._outputs[name] = ortvalue
+        self._set_output(name, ortvalue._array())
+
+    def _set_output(self, name: str, array: Array | None) -> None:
+        self._outputs[name] = array
+        self._names = list(self._outputs)
+        into = list(self._outputs.values())
+        self._into = into if any(array is not None for array in into) else None
 
     def _run(self, run_options: RunOptions | None) -> None:
-        if not self._outputs:
+        if not self._names:
             raise RuntimeError("Error in execution: At least one output should be requested.")
-        names = list(self._outputs)
-        into = [None if value is None else value._array() for value in self._outputs.values()]
-        out = into if any(array is not None for array in into) else None
         try:
-            results = self._session._run(names, self._inputs, run_options, out)
+            self._results = self._session._execute(
+                self._names, self._inputs, run_options, self._into
+            )
         except OrtError as error:
             message = str(error).split(" : ", 3)[-1]
             raise RuntimeError(f"Error in execution: {message}") from error
         except ValueError as error:
             raise RuntimeError(f"Error in execution: {error}") from error
-        self._results = self._session._wrap(names, results)
+        self._result_names = self._names
 
     def synchronize_inputs(self) -> None:
         """Inputs in the CPU's memory are always there."""
@@ -101,21 +110,19 @@ class IOBinding:
 
     def get_outputs(self) -> list[OrtValue]:
         """The outputs of the last run."""
-        return list(self._results)
+        return self.get_outputs_as_ortvaluevector()
 
     def get_outputs_as_ortvaluevector(self) -> OrtValueVector:
-        return self._results
+        return self._session._wrap(self._result_names, self._results)
 
     def copy_outputs_to_cpu(self) -> list[Any]:
         """The outputs of the last run as arrays, lists and dicts."""
-        return [
-            types.shown(value._value) if value.is_tensor() else value._value
-            for value in self._results
-        ]
+        return [types.shown(v) if isinstance(v, np.ndarray) else v for v in self._results]
 
     def clear_binding_inputs(self) -> None:
         self._inputs.clear()
 
     def clear_binding_outputs(self) -> None:
         self._outputs.clear()
-        self._results = OrtValueVector()
+        self._names, self._into = [], None
+        self._results, self._result_names = [], []

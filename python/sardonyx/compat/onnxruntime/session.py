@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -241,18 +241,22 @@ class InferenceSession:
         output_names: Sequence[str] | None,
         input_feed: Mapping[str, Any],
         run_options: RunOptions | None,
-        out: list[Any] | None = None,
     ) -> list[Any]:
-        names = input_feed.keys()
-        if not self._required <= names:
-            missing = [arg.name for arg in self._inputs_meta if arg.name in self._required - names]
-            raise ValueError(
-                f"Required inputs ({missing}) are missing from input feed ({list(names)})."
-            )
+        if not self._required <= input_feed.keys():
+            self._raise_missing(input_feed)
         feeds = {
             name: value._feed() if isinstance(value, OrtValue) else value
             for name, value in input_feed.items()
         }
+        return self._execute(output_names, feeds, run_options)
+
+    def _execute(
+        self,
+        output_names: Sequence[str] | None,
+        feeds: dict[str, Any],
+        run_options: RunOptions | None,
+        out: list[Any] | None = None,
+    ) -> list[Any]:
         cancel = None if run_options is None else run_options._cancel
         try:
             if self._trace is not None:
@@ -263,10 +267,20 @@ class InferenceSession:
                 raise Fail.of("Exiting due to terminate flag being set to true.") from error
             arguments = (*self._inputs_meta, *self._overridable)
             if make_text(arguments, feeds):
-                return self._run(output_names, feeds, run_options, out)
+                return self._execute(output_names, feeds, run_options, out)
             check_names(arguments, self._outputs_meta, feeds, output_names)
+            if not self._required <= feeds.keys():
+                self._raise_missing(feeds)
             check_feeds(arguments, feeds)
             raise_run_error(error)
+
+    def _raise_missing(self, feeds: Mapping[str, Any]) -> NoReturn:
+        missing = [
+            arg.name for arg in self._inputs_meta if arg.name in self._required - feeds.keys()
+        ]
+        raise ValueError(
+            f"Required inputs ({missing}) are missing from input feed ({list(feeds)})."
+        )
 
     def run_async(
         self,
@@ -295,7 +309,8 @@ class InferenceSession:
         run_options: RunOptions | None = None,
     ) -> list[OrtValue]:
         feeds = {name: value._get_c_value() for name, value in input_dict_ort_values.items()}
-        return self._wrap(output_names, self._run(output_names or None, feeds, run_options))
+        names = output_names or None
+        return self._wrap(names, self._run(names, feeds, run_options))
 
     def run_with_ortvaluevector(
         self,
@@ -313,7 +328,9 @@ class InferenceSession:
         spelled = {arg.name: arg.type for arg in self._outputs_meta}
         return OrtValueVector(
             OrtValue._of(result, spelled[name])
-            for name, result in zip(output_names or spelled, results, strict=True)
+            for name, result in zip(
+                spelled if output_names is None else output_names, results, strict=True
+            )
         )
 
     def io_binding(self) -> IOBinding:
