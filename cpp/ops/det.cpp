@@ -1,4 +1,5 @@
-// Det.
+// Det, and Inverse of com.microsoft.
+#include <algorithm>
 #include <cmath>
 
 #include "base/checked.h"
@@ -28,6 +29,66 @@ double determinant(double* a, int64_t n) {
   }
   return result;
 }
+
+// By elimination with the largest pivot; `a` is used up. What has no inverse gives NaN or infinity.
+void invert(double* a, double* result, int64_t n) {
+  std::fill_n(result, n * n, 0.0);
+  for (int64_t i = 0; i < n; ++i) result[i * n + i] = 1;
+  for (int64_t k = 0; k < n; ++k) {
+    int64_t pivot = k;
+    for (int64_t i = k + 1; i < n; ++i)
+      if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
+    std::swap_ranges(a + pivot * n, a + pivot * n + (pivot == k ? 0 : n), a + k * n);
+    std::swap_ranges(result + pivot * n, result + pivot * n + (pivot == k ? 0 : n), result + k * n);
+    const double scale = 1 / a[k * n + k];
+    for (int64_t j = 0; j < n; ++j) {
+      a[k * n + j] *= scale;
+      result[k * n + j] *= scale;
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const double factor = a[i * n + k];
+      if (i == k || factor == 0) continue;
+      for (int64_t j = 0; j < n; ++j) {
+        a[i * n + j] -= factor * a[k * n + j];
+        result[i * n + j] -= factor * result[k * n + j];
+      }
+    }
+  }
+}
+
+class Inverse final : public Op {
+ public:
+  explicit Inverse(const OpInit&) {}
+
+  void infer(InferContext& ctx) const override {
+    check_all_floats(ctx);
+    if (ctx.has_rank(0)) {
+      const Dims& x = ctx.dims(0);
+      check(x.size() >= 2 && may_equal(x[x.size() - 1], x[x.size() - 2]),
+            "expected square matrices, got shape ", x);
+    }
+    ctx.set_output(0, ctx.input(0));
+  }
+
+  Step prepare(PrepareContext& ctx) const override {
+    const int64_t n = ctx.shape(0).back(), size = checked_mul(n, n);
+    const int64_t batches = size ? ctx.count(0) / size : 0;
+    ctx.request_scratch(checked_mul(2 * size, sizeof(double)));
+    return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+      return [=](Frame& f) {
+        double *matrix = f.scratch<double>(), *result = matrix + size;
+        for (int64_t b = 0; b < batches; ++b) {
+          const T* x = f.in<T>(0) + b * size;
+          for (int64_t i = 0; i < size; ++i) matrix[i] = static_cast<double>(x[i]);
+          invert(matrix, result, n);
+          T* y = f.out<T>(0) + b * size;
+          for (int64_t i = 0; i < size; ++i)
+            y[i] = static_cast<T>(static_cast<ComputeType<T>>(result[i]));
+        }
+      };
+    });
+  }
+};
 
 class Det final : public Op {
  public:
@@ -60,6 +121,9 @@ class Det final : public Op {
 
 }  // namespace
 
-void register_det(OpRegistry& ops) { ops.add<Det>("Det", {.since = 11}); }
+void register_det(OpRegistry& ops) {
+  ops.add<Det>("Det", {.since = 11});
+  ops.add<Inverse>("Inverse", {.since = 1}, "com.microsoft");
+}
 
 }  // namespace sdx::ops

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,8 +15,10 @@ class Regex {
   // expressions that take too much memory.
   explicit Regex(std::string_view pattern);
 
-  // Whether the whole text matches. Safe to call from many threads.
-  bool matches(std::string_view text) const;
+  // Whether the whole text matches. Safe to call from many threads, as is the other.
+  bool matches(std::string_view text) const { return longest(text, 0) == text.size(); }
+  // Where the longest match that begins at byte `from` ends; nothing where none does.
+  std::optional<std::size_t> longest(std::string_view text, std::size_t from) const;
 
   // A set of code points: ranges, sorted as they were written.
   struct Set {

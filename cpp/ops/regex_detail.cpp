@@ -479,13 +479,19 @@ Regex::Regex(std::string_view pattern) {
   compiler.emit(Op::match, 0);
 }
 
-bool Regex::matches(std::string_view text) const {
+std::optional<std::size_t> Regex::longest(std::string_view text, std::size_t from) const {
   constexpr uint32_t kNothing = 0xffffffff;  // before the first and behind the last code point
   std::vector<uint32_t> current, following, stack;
   std::vector<std::size_t> seen(program_.size(), 0);
   std::size_t round = 0;
-  bool matched = false;
+  std::optional<std::size_t> end;
+  std::size_t position = from;
   uint32_t before = kNothing;
+  for (std::size_t at = from; at-- > 0;) {  // the code point that ends at `from`
+    if ((static_cast<uint8_t>(text[at]) & 0xc0) == 0x80 && at > 0 && from - at < 4) continue;
+    before = read_code_point(text, at);
+    break;
+  }
 
   // Follows all instructions that read nothing between code points `before` and `after`.
   const auto follow = [&](uint32_t start, uint32_t after, std::vector<uint32_t>& states) {
@@ -502,7 +508,7 @@ bool Regex::matches(std::string_view text) const {
           states.push_back(at);
           continue;
         case Op::match:
-          matched = after == kNothing;
+          end = position;
           continue;
         case Op::jump:
           stack.push_back(argument);
@@ -537,19 +543,18 @@ bool Regex::matches(std::string_view text) const {
     return at < text.size() ? read_code_point(text, at) : kNothing;
   };
   ++round;
-  follow(0, peek(0), current);
-  for (std::size_t at = 0; at < text.size();) {
-    if (current.empty()) return false;
-    const uint32_t code = read_code_point(text, at);
+  follow(0, peek(from), current);
+  while (position < text.size() && !current.empty()) {
+    const uint32_t code = read_code_point(text, position);
     before = code;
     ++round;
     following.clear();
-    const uint32_t after = peek(at);
+    const uint32_t after = peek(position);
     for (const uint32_t state : current)
       if (sets_[program_[state].argument].contains(code)) follow(state + 1, after, following);
     std::swap(current, following);
   }
-  return matched;
+  return end;
 }
 
 }  // namespace sdx::ops

@@ -1,0 +1,199 @@
+// Operators of com.microsoft that the standard has too, in the same or another form.
+#include "base/error.h"
+#include "ops/composition.h"
+
+namespace sdx::ops {
+namespace {
+
+const char* const kContrib = "com.microsoft";
+
+// The same inputs and attributes under another name.
+class SameForm final : public Composition {
+ public:
+  explicit SameForm(const OpInit& init) : type_(init.type) {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    NodeSpec spec{.op_type = type_, .inputs = node.inputs(), .attrs = node.attrs()};
+    if (type_ == "TransposeMatMul" || type_ == "SparseToDenseMatMul") {
+      spec.op_type = "FusedMatMul";
+      spec.domain = kContrib;
+    } else if (type_ == "SampleOp") {
+      spec.op_type = "Identity";
+    }
+    spec.opset = type_ == "GridSample" ? 16 : type_ == "Trilu" ? 14 : spec.domain.empty() ? 13 : 1;
+    e.finish(0, e.add(std::move(spec)));
+    return true;
+  }
+
+ private:
+  std::string type_;
+};
+
+// Values in the order in which they come up, where each input went, and how many there are.
+class PlainUnique final : public Composition {
+ public:
+  explicit PlainUnique(const OpInit&) {}
+
+  void infer(InferContext& ctx) const override {
+    if (ctx.wants_output(0)) ctx.set_output(0, ctx.dtype(0));
+    for (const int i : {1, 2})
+      if (ctx.wants_output(i)) ctx.set_output(i, DType::int64);
+  }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    const Node* unique = e.add_node({.op_type = "Unique",
+                                     .inputs = {e.input(0)},
+                                     .attrs = attributes({{"sorted", int64_t{0}}}),
+                                     .opset = 11},
+                                    4);
+    e.finish(0, unique->output(0));
+    e.finish(1, unique->output(2));
+    e.finish(2, unique->output(3));
+    return true;
+  }
+};
+
+// Pad whose list may have two axes, ExpandDims whose axis may have one or none, Range without a
+// step.
+class LooseForm final : public Composition {
+ public:
+  explicit LooseForm(const OpInit& init) : type_(init.type) {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    const auto as_list = [&](Value* value) { return e.add("Reshape", {value, e.integers({-1})}); };
+    if (type_ == "ExpandDims") {
+      Value* axis =
+          e.add("Cast", {as_list(e.input(1))}, {{"to", static_cast<int64_t>(DType::int64)}});
+      e.finish(0, e.add("Unsqueeze", {e.input(0), axis}));
+    } else if (type_ == "Range") {
+      Value* step = node.input(2);
+      if (!step) {
+        Value* one = e.constant(Tensor::scalar<int64_t>(1));
+        const auto dtype = static_cast<int64_t>(e.input(0)->type().dtype);
+        step = e.add("Cast", {one}, {{"to", dtype}});
+      }
+      e.finish(0, e.add("Range", {e.input(0), e.input(1), step}, {}, 11));
+    } else {
+      NodeSpec spec{.op_type = "Pad",
+                    .inputs = {e.input(0), as_list(e.input(1))},
+                    .attrs = node.attrs(),
+                    .opset = 13};
+      if (Value* value = node.input(2))
+        spec.inputs.push_back(e.add("Reshape", {value, e.constant(Tensor::of<int64_t>({}))}));
+      e.finish(0, e.add(std::move(spec)));
+    }
+    return true;
+  }
+
+ private:
+  std::string type_;
+};
+
+// (X, W, pads?, bias?): pads that are a constant are the attribute of ConvTranspose.
+class ConvTransposeWithPads final : public Composition {
+ public:
+  explicit ConvTransposeWithPads(const OpInit&) {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    NodeSpec spec{.op_type = "ConvTranspose",
+                  .inputs = {e.input(0), e.input(1)},
+                  .attrs = node.attrs(),
+                  .opset = 11};
+    if (Value* pads = node.input(2)) {
+      if (!pads->constant()) fail(ErrorKind::unsupported, "pads that are no constant");
+      spec.attrs.set("pads", pads->constant()->to_int64s());
+    }
+    if (Value* bias = node.input(3)) spec.inputs.push_back(bias);
+    e.finish(0, e.add(std::move(spec)));
+    return true;
+  }
+};
+
+// MulInteger (A, zero?, B, zero?) and ReduceSumInteger, in 32 bits.
+class WideIntegers final : public Composition {
+ public:
+  explicit WideIntegers(const OpInit& init) : multiplies_(init.type == "MulInteger") {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, DType::int32); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    const auto wide = [&](Value* value) {
+      const DType dtype = value->type().dtype;
+      check(dtype == DType::int8 || dtype == DType::uint8, "expected 8-bit integers, got ", dtype);
+      return e.add("Cast", {value}, {{"to", static_cast<int64_t>(DType::int32)}});
+    };
+    const auto operand = [&](std::size_t i) {
+      Value* value = wide(e.input(i));
+      return node.input(i + 1) ? e.add("Sub", {value, wide(node.input(i + 1))}, {}, 14) : value;
+    };
+    if (multiplies_) {
+      e.finish(0, e.add("Mul", {operand(0), operand(2)}, {}, 14));
+    } else {
+      e.finish(0, e.add({.op_type = "ReduceSum",
+                         .inputs = {wide(e.input(0))},
+                         .attrs = node.attrs(),
+                         .opset = 11}));
+    }
+    return true;
+  }
+
+ private:
+  bool multiplies_;
+};
+
+// BiasAdd (X, bias, skip) and BiasSplitGelu (X, bias): one half times Gelu of the other.
+class Biased final : public Composition {
+ public:
+  explicit Biased(const OpInit& init) : splits_(init.type == "BiasSplitGelu") {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    Value* sum = e.add("Add", {e.input(0), e.input(1)}, {}, 14);
+    if (!splits_) {
+      e.finish(0, e.add("Add", {sum, e.input(2)}, {}, 14));
+      return true;
+    }
+    const Node* halves = e.add_node({.op_type = "Split",
+                                     .inputs = {sum},
+                                     .attrs = attributes({{"axis", int64_t{-1}}}),
+                                     .opset = 13},
+                                    2);
+    Value* gelu = e.add("Gelu", {halves->output(1)}, {}, 20);
+    e.finish(0, e.add("Mul", {halves->output(0), gelu}, {}, 14));
+    return true;
+  }
+
+ private:
+  bool splits_;
+};
+
+}  // namespace
+
+void register_contrib_forms(OpRegistry& ops) {
+  for (const char* name :
+       {"TransposeMatMul", "SparseToDenseMatMul", "SampleOp", "GatherND", "GridSample", "Trilu"})
+    ops.add<SameForm>(name, {.since = 1}, kContrib);
+  ops.add<PlainUnique>("Unique", {.since = 1}, kContrib);
+  for (const char* name : {"Pad", "ExpandDims", "Range"})
+    ops.add<LooseForm>(name, {.since = 1}, kContrib);
+  ops.add<ConvTransposeWithPads>("ConvTransposeWithDynamicPads", {.since = 1}, kContrib);
+  for (const char* name : {"MulInteger", "ReduceSumInteger"})
+    ops.add<WideIntegers>(name, {.since = 1}, kContrib);
+  for (const char* name : {"BiasAdd", "BiasSplitGelu"})
+    ops.add<Biased>(name, {.since = 1}, kContrib);
+}
+
+}  // namespace sdx::ops

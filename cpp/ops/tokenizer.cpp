@@ -1,0 +1,159 @@
+// com.microsoft Tokenizer: strings cut into characters, between separators, or into what matches an
+// expression.
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "ir/op.h"
+#include "ops/regex.h"
+#include "ops/utf8.h"
+
+namespace sdx::ops {
+namespace {
+
+using Tokens = std::vector<std::string_view>;
+
+int64_t character_count(std::string_view text) {
+  int64_t count = 0;
+  for (std::size_t at = 0; at < text.size(); ++count) read_code_point(text, at);
+  return count;
+}
+
+struct Span {
+  std::size_t begin, end;
+};
+
+// The first match that begins at `from` or later, the longest of those that begin there.
+std::optional<Span> find(const Regex& regex, std::string_view text, std::size_t from) {
+  while (from <= text.size()) {
+    if (const auto end = regex.longest(text, from)) return Span{from, *end};
+    if (from == text.size()) break;
+    read_code_point(text, from);
+  }
+  return std::nullopt;
+}
+
+class Tokenizer final : public Op {
+ public:
+  explicit Tokenizer(const OpInit& init)
+      : mark_(init.attrs.get("mark", 0) != 0),
+        least_(init.attrs.get("mincharnum", 1)),
+        padding_(init.attrs.get("pad_value", "")) {
+    check(least_ > 0, "mincharnum is ", least_);
+    const std::vector<std::string> separators = init.attrs.strings("separators");
+    const std::string expression = init.attrs.get("tokenexp", "");
+    check(separators.empty() != expression.empty(), "expected either separators or tokenexp");
+    if ((separators.size() == 1 && separators[0].empty()) || expression == ".") {
+      check(least_ < 2, "mincharnum is ", least_, " for characters");
+      return;
+    }
+    between_ = !separators.empty();
+    if (!between_) regexes_.emplace_back(expression);
+    for (const std::string& separator : separators) {
+      check(!separator.empty(), "a separator is empty");
+      regexes_.emplace_back(separator);
+    }
+  }
+
+  void infer(InferContext& ctx) const override {
+    check(ctx.dtype(0) == DType::string, "expected strings, got ", ctx.dtype(0));
+    Type type = ctx.input(0);
+    if (type.shape) {
+      check(type.shape->size() == 1 || type.shape->size() == 2,
+            "expected shape [C] or [N, C], got ", *type.shape);
+      type.shape->push_back(Dim::unknown());
+    }
+    ctx.set_output(0, std::move(type));
+  }
+
+  Step prepare(PrepareContext&) const override {
+    return [this](Frame& f) {
+      const Tensor input = f.input_tensor(0);
+      std::vector<Tokens> rows;
+      std::size_t most = 0;
+      for (const std::string& text : input.items<std::string>()) {
+        rows.push_back(tokens(text));
+        most = std::max(most, rows.back().size());
+      }
+      const std::size_t marks = mark_ && most > 0 ? 2 : 0;
+      Shape shape = input.shape();
+      shape.push_back(static_cast<int64_t>(most + marks));
+      Tensor result = Tensor::allocate(DType::string, shape);
+      auto* y = result.data<std::string>();
+      for (const Tokens& row : rows) {
+        if (marks) *y++ = "\x02";
+        y = std::copy(row.begin(), row.end(), y);
+        if (marks) *y++ = "\x03";
+        for (std::size_t i = row.size(); i < most; ++i) *y++ = padding_;
+      }
+      f.set_output(0, std::move(result));
+    };
+  }
+
+ private:
+  void add(Tokens& to, std::string_view token) const {
+    if (character_count(token) >= least_) to.push_back(token);
+  }
+
+  Tokens tokens(std::string_view text) const {
+    Tokens result;
+    if (regexes_.empty()) {
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t begin = at;
+        read_code_point(text, at);
+        result.push_back(text.substr(begin, at - begin));
+      }
+      return result;
+    }
+    if (!between_) {
+      for (std::size_t at = 0; at < text.size();) {
+        const auto match = find(regexes_[0], text, at);
+        if (!match) break;
+        add(result, text.substr(match->begin, match->end - match->begin));
+        at = after(text, *match);
+      }
+      return result;
+    }
+    result = {text};
+    for (const Regex& separator : regexes_) {
+      Tokens parts;
+      for (const std::string_view part : result) cut(part, separator, parts);
+      result = std::move(parts);
+    }
+    return result;
+  }
+
+  void cut(std::string_view text, const Regex& separator, Tokens& parts) const {
+    std::size_t begin = 0, at = 0;
+    while (at <= text.size()) {
+      const auto match = find(separator, text, at);
+      if (!match) break;
+      if (match->begin > begin) add(parts, text.substr(begin, match->begin - begin));
+      begin = match->end;
+      at = after(text, *match);
+    }
+    add(parts, text.substr(begin));
+  }
+
+  // Where to look on: one character on where nothing was matched.
+  static std::size_t after(std::string_view text, const Span& match) {
+    std::size_t at = match.end;
+    if (match.end > match.begin) return at;
+    if (at == text.size()) return at + 1;
+    read_code_point(text, at);
+    return at;
+  }
+
+  bool mark_, between_ = false;
+  int64_t least_;
+  std::string padding_;
+  std::vector<Regex> regexes_;
+};
+
+}  // namespace
+
+void register_tokenizer(OpRegistry& ops) {
+  ops.add<Tokenizer>("Tokenizer", {.since = 1}, "com.microsoft");
+}
+
+}  // namespace sdx::ops
