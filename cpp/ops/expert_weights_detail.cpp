@@ -179,14 +179,16 @@ void ExpertProduct::run(const Frame& f, std::span<const int32_t> active, const i
   const double work = gemm_cost(1, w_.n, w_.k) * static_cast<double>(active.size());
   const int64_t chunks =
       std::min({items, lanes_, std::max<int64_t>(1, static_cast<int64_t>(work / 6e3))});
-  f.parallel_for(Split{.items = chunks, .chunks = chunks}, [&](Range r) {
-    for (int64_t lane = r.begin; lane < r.end; ++lane) {
-      float* scratch = f.scratch<float>() + scratch_at_ + lane * lane_floats_;
-      for (int64_t i = items * lane / chunks; i < items * (lane + 1) / chunks; ++i) {
-        const int32_t expert = active[i / units_], first = offsets[expert];
-        const Rows rows{expert, offsets[expert + 1] - first, x + first * w_.k, y + first * w_.n};
-        run_unit(f, rows, i % units_, scratch);
-      }
+  const Split split{.items = items, .chunks = chunks};
+  ScratchLanes lanes(chunks);
+  f.parallel_for({chunks, chunks}, [&](Range r) {
+    const ScratchLanes::Lane lane(lanes);
+    float* scratch = f.scratch<float>() + scratch_at_ + lane.index() * lane_floats_;
+    const Range part = split.chunk(r.begin);
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      const int32_t expert = active[i / units_], first = offsets[expert];
+      const Rows rows{expert, offsets[expert + 1] - first, x + first * w_.k, y + first * w_.n};
+      run_unit(f, rows, i % units_, scratch);
     }
   });
 }

@@ -47,6 +47,9 @@ CASES = [
     (1024, 9, 4, 1024),
     (64, 12, 8, 32),
     (75, 33, 8, 16),
+    (1030, 40, 8, 512),
+    (300, 70, 8, 128),
+    (300, 70, 2, 128),
     (64, 12, 2, 32),
     (75, 33, 2, 16),
     (1, 1, 4, 16),
@@ -70,7 +73,36 @@ def test_products(k, n, bits, block):
                  ref=w.product(x, bias=w.bias), **options)  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("groups", ["as they are", "mixed", "uneven"])
+def test_groups(bits, groups):
+    """Which group of scales each depth belongs to, as exporters of GPTQ with reordering say."""
+    k, n, block = 96, 20, 32
+    w = Weights(k, n, bits, block)
+    g_idx = np.arange(k, dtype=np.int32) // block
+    if groups == "mixed":
+        g_idx = g_idx[np.random.default_rng(0).permutation(k)]
+    elif groups == "uneven":
+        g_idx = randint(0, k // block, k, dtype=np.int32)
+    codes = w.codes.reshape(n, -1)
+    for zeros in (None, w.zeros):
+        middle = np.full(w.scales.shape, 1 << (bits - 1)) if zeros is None else zeros
+        wide = (codes - middle[:, g_idx].astype(np.float64)) * w.scales[:, g_idx]
+        given = None if zeros is None else w.packed_zeros.ravel()
+        for rows in (1, 5, 30):
+            x = randn(rows, k)
+            expected = (x.astype(np.float64) @ wide.T).astype(np.float32)
+            inputs = (x, w.b, w.scales.ravel(), given, g_idx)
+            options = w.attrs | {"domain": "com.microsoft", "length": k}
+            check_op("MatMulNBits", *inputs, ref=expected, **options)
+            if bits == 4 and zeros is None:  # ONNX Runtime takes other zero points then
+                check_op("MatMulNBits", *inputs, ref="ort", **options)
+    g_idx[3] = k // block
+    expect_error("MatMulNBits", x, w.b, w.scales.ravel(), None, g_idx, match="g_idx holds",
+                 **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
 def test_against_onnxruntime(bits):
     w = Weights(128, 24, bits, 32)
     options = w.attrs | {"domain": "com.microsoft", "length": 128}
@@ -109,7 +141,7 @@ def test_refusals():
     refuse(x, w.b, scales, w.zeros.ravel().astype(np.int32), match="zero_points are int32")
     refuse(x, w.b, scales, None, None, randn(7), match="bias has 7 elements, not 8")
     refuse(x, w.b, scales, None, None, randint(0, 9, 8), match="bias is int64")
-    refuse(x, w.b, scales, None, np.zeros(64, np.int32), match="g_idx")
+    refuse(x, w.b, scales, None, np.zeros(63, np.int32), match="g_idx has 63")
     refuse(x, w.b, scales, match="bits is 3", bits=3)
     refuse(x, w.b, scales, match="block_size is 24", block_size=24)
     refuse(x, w.b, scales, match="N is -8", N=-8)
