@@ -27,6 +27,37 @@ struct Sizes {
   bool packed = false;  // queries, keys and values side by side in input 0
 };
 
+// How keys or values lie in a cache of 8 or 4 bits: x / scale rounded, two of 4 bits in a byte with
+// 8 added, the first in the low ones. One scale for all, or one for each channel of each head.
+struct CacheCodes {
+  int bits = 32;  // 32: floats
+  bool per_channel = false;
+
+  bool is_float() const { return bits == 32; }
+  int64_t row_bytes(int64_t width) const { return bits == 8 ? width : width / 2; }
+
+  void store(const float* x, const float* scales, int64_t width, uint8_t* to) const {
+    if (bits == 4) std::fill_n(to, width / 2, uint8_t{0});
+    for (int64_t i = 0; i < width; ++i) {
+      const float most = bits == 8 ? 127.0f : 7.0f;
+      const float scaled = std::nearbyint(x[i] / scales[per_channel ? i : 0]);
+      const int code = static_cast<int>(std::max(std::min(scaled, most), -most - 1));
+      if (bits == 8)
+        to[i] = static_cast<uint8_t>(code);
+      else
+        to[i / 2] = static_cast<uint8_t>(to[i / 2] | (code + 8) << (i % 2 * 4));
+    }
+  }
+
+  void load(const uint8_t* from, const float* scales, int64_t width, float* x) const {
+    for (int64_t i = 0; i < width; ++i) {
+      const int code =
+          bits == 8 ? static_cast<int8_t>(from[i]) : (from[i / 2] >> (i % 2 * 4) & 15) - 8;
+      x[i] = static_cast<float>(code) * scales[per_channel ? i : 0];
+    }
+  }
+};
+
 class GroupQueryAttention final : public Op, public KeepsCache {
  public:
   explicit GroupQueryAttention(const OpInit& init)
@@ -42,19 +73,36 @@ class GroupQueryAttention final : public Op, public KeepsCache {
         smooth_(init.attrs.get("smooth_softmax", 0) != 0) {
     check(kv_heads_ > 0 && heads_ > 0 && heads_ % kv_heads_ == 0, heads_,
           " query heads cannot share ", kv_heads_, " key heads");
-    if (init.attrs.get("k_quant_type", "NONE") != "NONE" ||
-        init.attrs.get("v_quant_type", "NONE") != "NONE" ||
-        init.attrs.get("sliding_window_cache", 0) != 0)
-      fail(ErrorKind::unsupported, "quantised and sliding caches are not supported");
+    if (init.attrs.get("sliding_window_cache", 0) != 0)
+      fail(ErrorKind::unsupported, "sliding caches are not supported");
+    const std::string names[] = {init.attrs.get("k_quant_type", "NONE"),
+                                 init.attrs.get("v_quant_type", "NONE")};
+    check((names[0] == "NONE") == (names[1] == "NONE"), "k_quant_type is ", names[0],
+          " and v_quant_type is ", names[1]);
+    for (int i = 0; i < 2; ++i) {
+      if (names[i] == "NONE") continue;
+      check(names[i] == "PER_TENSOR" || names[i] == "PER_CHANNEL", "a cache quantised ", names[i]);
+      codes_[i].bits = static_cast<int>(init.attrs.get("kv_cache_bit_width", 8));
+      check(codes_[i].bits == 4 || codes_[i].bits == 8, "kv_cache_bit_width is ", codes_[i].bits);
+      codes_[i].per_channel = names[i] == "PER_CHANNEL";
+    }
   }
 
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(kQuery);
     if (!is_float(dtype) || dtype == DType::float64)
       fail(ErrorKind::unsupported, "attention of ", dtype, " is not supported");
-    for (const int i : {kKey, kValue, kPastKey, kPastValue, kCos, kSin, kBias, kSink})
+    const DType cached = codes_[0].is_float()  ? dtype
+                         : codes_[0].bits == 8 ? DType::int8
+                                               : DType::uint8;
+    for (const int i : {kKey, kValue, kPastKey, kPastValue, kCos, kSin, kBias, kSink}) {
+      const DType wanted = i == kPastKey || i == kPastValue ? cached : dtype;
       if (ctx.has_input(i))
-        check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
+        check(ctx.dtype(i) == wanted, "element types differ: ", wanted, " and ", ctx.dtype(i));
+    }
+    for (const int i : {kKeyScale, kValueScale})
+      if (!codes_[0].is_float())
+        check(ctx.dtype(i) == DType::float32, "a scale of ", ctx.dtype(i), ", not float32");
     for (const int i : {kLengths, kTotal})
       check(ctx.dtype(i) == DType::int32, "expected int32, got ", ctx.dtype(i));
     if (ctx.wants_output(3)) fail(ErrorKind::unsupported, "the output of scores is not supported");
@@ -68,7 +116,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
     if (!ctx.has_rank(kQuery)) {
       ctx.set_output(0, dtype);
       for (int i = 1; i < 3; ++i)
-        if (ctx.wants_output(i)) ctx.set_output(i, dtype);
+        if (ctx.wants_output(i)) ctx.set_output(i, cached);
       return;
     }
     const Dims& q = ctx.dims(kQuery);
@@ -80,7 +128,10 @@ class GroupQueryAttention final : public Op, public KeepsCache {
       rows = ctx.has_rank(kPastKey) && !rows.is_unknown() ? max(ctx.dims(kPastKey)[2], rows)
                                                           : Dim::unknown();
     for (int i = 1; i < 3; ++i)
-      if (ctx.wants_output(i)) ctx.set_output(i, dtype, {q[0], Dim(kv_heads_), rows, width});
+      if (ctx.wants_output(i))
+        ctx.set_output(
+            i, cached,
+            {q[0], Dim(kv_heads_), rows, codes_[0].bits == 4 ? floor_div(width, Dim(2)) : width});
   }
 
   Step prepare(PrepareContext& ctx) const override;
@@ -97,6 +148,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
   float scale_, softcap_, norm_epsilon_;
   int64_t window_;
   bool causal_, rotates_, interleaved_, smooth_;
+  CacheCodes codes_[2];  // of keys, of values
 };
 
 Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
@@ -115,9 +167,17 @@ Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
   s.present_rows = ctx.output_shape(1)[2];
   if (ctx.has_input(kPastKey)) {
     s.past_rows = ctx.shape(kPastKey)[2];
+    const int64_t width = codes_[0].bits == 4 ? s.width / 2 : s.width;
     for (const int i : {kPastKey, kPastValue})
-      check(ctx.shape(i) == Shape({s.batch, kv_heads_, s.past_rows, s.width}), "a past of shape ",
+      check(ctx.shape(i) == Shape({s.batch, kv_heads_, s.past_rows, width}), "a past of shape ",
             ctx.shape(i), " for ", s.batch, " batches, ", kv_heads_, " heads of ", s.width);
+  }
+  check(codes_[0].bits != 4 || s.width % 2 == 0, "heads of ", s.width, " in a cache of 4 bits");
+  for (int i = 0; i < 2; ++i) {
+    if (codes_[i].is_float()) continue;
+    const int64_t wanted = codes_[i].per_channel ? kv_heads_ * s.width : 1;
+    check(ctx.count(kKeyScale + i) == wanted, "a scale of shape ", ctx.shape(kKeyScale + i),
+          " for ", kv_heads_, " heads of ", s.width);
   }
   check(ctx.count(kLengths) == s.batch && ctx.count(kTotal) == 1, "seqlens_k has shape ",
         ctx.shape(kLengths), ", total_sequence_length ", ctx.shape(kTotal));
@@ -210,6 +270,35 @@ struct Preparation {
     });
   }
 
+  // One of keys and values in codes: what is fresh in `floats`, heads of present_rows, joins its
+  // past in `present`, and all of it comes back to `floats`.
+  void extend_codes(const Frame& f, const KeyRange* ranges, bool keys, const CacheCodes& codes,
+                    float* floats, uint8_t* present, int64_t room) const {
+    const auto* past = f.in<uint8_t>(keys ? kPastKey : kPastValue);
+    const int64_t bytes = codes.row_bytes(s.width);
+    const bool in_place = room > 0;
+    const int64_t head_rows = in_place ? room : s.present_rows;
+    const double cost = 1.5 * static_cast<double>(s.present_rows * s.width) + 10;
+    f.parallel_for(split_work(s.batch * s.kv_heads, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const KeyRange& range = ranges[i / s.kv_heads];
+        const int64_t before = range.position;
+        const float* scales = f.in<float>(keys ? kKeyScale : kValueScale) +
+                              (codes.per_channel ? i % s.kv_heads * s.width : 0);
+        uint8_t* to = present + i * head_rows * bytes;
+        float* wide = floats + i * s.present_rows * s.width;
+        if (before > 0 && !in_place)
+          std::copy_n(past + i * s.past_rows * bytes, before * bytes, to);
+        for (int64_t row = before; row < before + s.rows; ++row)
+          codes.store(wide + row * s.width, scales, s.width, to + row * bytes);
+        for (int64_t row = 0; row < before + s.rows; ++row)
+          codes.load(to + row * bytes, scales, s.width, wide + row * s.width);
+        if (!in_place)
+          std::fill(to + (before + s.rows) * bytes, to + s.present_rows * bytes, uint8_t{0});
+      }
+    });
+  }
+
   // The keys of each batch, from the lengths given at run time.
   void fill_ranges(const Frame& f, KeyRange* ranges) const {
     const bool first = f.in<int32_t>(kTotal)[0] == s.rows;
@@ -284,8 +373,12 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
       plan.add(ready.changes_queries ? s.batch * s.rows * s.heads * s.width : 0);
   const int64_t sinks_at = plan.add(smooth_ ? s.heads : 0);
   const int64_t core_at = plan.add(core.scratch_floats());
+  const bool quantised = !codes_[0].is_float();
+  const int64_t cache = quantised ? checked_mul(s.batch * s.kv_heads * s.width, s.present_rows) : 0;
+  const int64_t keys_at = plan.add(cache), values_at = plan.add(cache);
   plan.request(ctx);
-  return in_float32(ctx, [=, smooth = smooth_](Frame& f) {
+  return in_float32(ctx, [=, smooth = smooth_, key_codes = codes_[0],
+                          value_codes = codes_[1]](Frame& f) {
     float* scratch = f.scratch<float>();
     auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
     ready.fill_ranges(f, ranges);
@@ -302,8 +395,19 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
       ready.queries(f, ranges, scratch + queries_at);
       data.q = scratch + queries_at;
     }
-    ready.extend(f, ranges, true, f.out<float>(1), data.key_room);
-    ready.extend(f, ranges, false, f.out<float>(2), data.value_room);
+    if (quantised) {
+      float *keys = scratch + keys_at, *values = scratch + values_at;
+      ready.extend(f, ranges, true, keys, ready.s.present_rows);
+      ready.extend(f, ranges, false, values, ready.s.present_rows);
+      ready.extend_codes(f, ranges, true, key_codes, keys, f.out<uint8_t>(1), data.key_room);
+      ready.extend_codes(f, ranges, false, value_codes, values, f.out<uint8_t>(2), data.value_room);
+      data.k = keys;
+      data.v = values;
+      data.key_room = data.value_room = 0;
+    } else {
+      ready.extend(f, ranges, true, f.out<float>(1), data.key_room);
+      ready.extend(f, ranges, false, f.out<float>(2), data.value_room);
+    }
     if (smooth && !data.sinks) {
       std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
       data.sinks = scratch + sinks_at;

@@ -201,7 +201,8 @@ Step MultiHeadAttention::prepare(PrepareContext& ctx) const {
   s.head_size = p.q.width;
   s.value_size = p.v.width;
   s.scale = scale_ != 0 ? scale_ : 1 / std::sqrt(static_cast<float>(p.q.width));
-  s.causal = causal_;
+  // One query of other keys meets all of them, as in ONNX Runtime: it stands at their end.
+  s.causal = causal_ && s.queries > 1;
   s.q = p.q.ready_layout(n);
   s.y = rows_first(n, s.queries, s.value_size);
   if (ctx.wants_output(3)) s.scores = ScoreOutput::raw;

@@ -2,8 +2,9 @@
 
 import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
-from helpers import check_op, expect_error, randint, randn
+from helpers import check_op, expect_error, make_model, randint, randn, run_op
 
 MS = {"domain": "com.microsoft", "ref": "ort"}
 
@@ -250,3 +251,61 @@ def test_projected_attention():
     longer = np.ones((2, 8), np.int32)
     longer[0, 6:] = 0
     projected(x, w, b, longer, past, outputs=2)
+
+
+def codes_of(x, scale, bits):
+    most = 127 if bits == 8 else 7
+    codes = np.clip(np.rint(x / scale), -most - 1, most)
+    if bits == 8:
+        return codes.astype(np.int8)
+    codes = (codes + 8).astype(np.uint8)
+    return codes[..., ::2] | codes[..., 1::2] << 4
+
+
+def floats_of(codes, scale, bits):
+    if bits == 4:
+        codes = np.stack([codes & 15, codes >> 4], -1).reshape(*codes.shape[:-1], -1)
+        codes = codes.astype(np.float32) - 8
+    return codes.astype(np.float32) * scale
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize(("rows", "past"), [(1, 5), (6, 0), (3, 4)])
+def test_group_query_attention_over_codes(rows, past, per_channel, bits):
+    heads, kv_heads, width = 4, 2, 16
+    shape = (1, kv_heads, 1, width) if per_channel else (1,)
+    scales = [
+        (np.abs(randn(*shape, seed=i)) + 2).astype(np.float32) / np.float32(127 if bits == 8 else 7)
+        for i in (1, 2)
+    ]
+    q, k, v = (
+        randn(1, rows, heads * width),
+        *(randn(1, rows, kv_heads * width, seed=i) for i in (3, 4)),
+    )
+    old = [codes_of(randn(1, kv_heads, past, width, seed=i), scales[i - 1], bits) for i in (1, 2)]
+    total = past + rows
+    kind = "PER_CHANNEL" if per_channel else "PER_TENSOR"
+    options = {"domain": "com.microsoft", "num_heads": heads, "kv_num_heads": kv_heads}
+    lengths = np.array([total - 1], np.int32), np.array(total, np.int32)
+    inputs = (q, k, v, *old, *lengths, *[None] * 5, *scales)
+    codes = {"k_quant_type": kind, "v_quant_type": kind, "kv_cache_bit_width": bits}
+    y, keys, values = run_op("GroupQueryAttention", *inputs, outputs=3, **options, **codes)
+    fresh = [each.reshape(1, rows, kv_heads, width).transpose(0, 2, 1, 3) for each in (k, v)]
+    for got, before, new, scale in zip((keys, values), old, fresh, scales, strict=True):
+        np.testing.assert_array_equal(got[:, :, :past], before)
+        np.testing.assert_array_equal(got[:, :, past:], codes_of(new, scale, bits))
+    wide = [
+        floats_of(each, scale, bits) for each, scale in zip((keys, values), scales, strict=True)
+    ]
+    last = [each[:, :, past:].transpose(0, 2, 1, 3).reshape(1, rows, -1) for each in wide]
+    before = [np.ascontiguousarray(each[:, :, :past]) for each in wide]
+    plain = run_op("GroupQueryAttention", q, *last, *before, *lengths, outputs=3, **options)
+    np.testing.assert_allclose(y, plain[0], rtol=1e-5, atol=1e-5)
+    model = make_model("GroupQueryAttention", inputs, outputs=3, domain="com.microsoft",
+                       attrs={"num_heads": heads, "kv_num_heads": kv_heads, **codes})  # fmt: skip
+    feeds = {f"x{i}": each for i, each in enumerate(inputs) if each is not None}
+    theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+    np.testing.assert_allclose(y, theirs[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(keys, theirs[1])
+    np.testing.assert_array_equal(values, theirs[2])
