@@ -17,6 +17,9 @@ constexpr int kQuery = 0, kKey = 1, kValue = 2, kPast = 3, kDecay = 4, kBeta = 5
 struct Sizes {
   int64_t batch, time, heads, kv_heads, key_size, value_size;
   int64_t decay_width = 0, beta_width = 0;  // 0: there is none
+
+  // Query heads share key-value heads or, in com.microsoft, the other way round.
+  int64_t results() const { return std::max(heads, kv_heads); }
 };
 
 // All time steps of key-value head `h` of batch `b`; its state, key_size x value_size, is at
@@ -26,7 +29,8 @@ struct Recurrence {
   float scale;
 
   void run(const Frame& f, int64_t b, int64_t h, float* state, float* update) const {
-    const int64_t group = s.heads / s.kv_heads;
+    const int64_t group = std::max<int64_t>(s.heads / s.kv_heads, 1);
+    const int64_t shared = std::max<int64_t>(s.kv_heads / s.heads, 1);
     for (int64_t t = 0; t < s.time; ++t) {
       const int64_t row = b * s.time + t;
       const float* k = f.in<float>(kKey) + (row * s.kv_heads + h) * s.key_size;
@@ -41,8 +45,8 @@ struct Recurrence {
       }
       for (int64_t d = 0; d < s.key_size; ++d) add_row(k[d], update, state + d * s.value_size);
       for (int64_t g = h * group; g < (h + 1) * group; ++g) {
-        const float* q = f.in<float>(kQuery) + (row * s.heads + g) * s.key_size;
-        float* y = f.out<float>(0) + (row * s.heads + g) * s.value_size;
+        const float* q = f.in<float>(kQuery) + (row * s.heads + g / shared) * s.key_size;
+        float* y = f.out<float>(0) + (row * s.results() + g) * s.value_size;
         std::fill_n(y, s.value_size, 0.0f);
         for (int64_t d = 0; d < s.key_size; ++d) add_row(q[d], state + d * s.value_size, y);
         for (int64_t m = 0; m < s.value_size; ++m) y[m] *= scale;
@@ -72,8 +76,12 @@ class LinearAttention final : public Op {
       : heads_(init.attrs.require<int64_t>("q_num_heads")),
         kv_heads_(init.attrs.require<int64_t>("kv_num_heads")),
         scale_(init.attrs.get("scale", 0.0)) {
-    check(kv_heads_ > 0 && heads_ > 0 && heads_ % kv_heads_ == 0, heads_,
-          " query heads cannot share ", kv_heads_, " key heads");
+    const bool contrib = init.domain == "com.microsoft";
+    check(kv_heads_ > 0 && heads_ > 0 &&
+              (heads_ % kv_heads_ == 0 || (contrib && kv_heads_ % heads_ == 0)),
+          heads_, " query heads cannot share ", kv_heads_, " key heads");
+    if (init.attrs.get("state_window", 0) != 0)
+      fail(ErrorKind::unsupported, "windows of states are not supported");
     const std::string rule = init.attrs.get("update_rule", "gated_delta");
     gated_ = rule == "gated" || rule == "gated_delta";
     delta_ = rule == "delta" || rule == "gated_delta";
@@ -108,7 +116,7 @@ class LinearAttention final : public Op {
     if (ctx.has_input(kPast) && ctx.has_rank(kPast))
       check(may_equal(ctx.dims(kPast), state), "past_state has shape ", ctx.dims(kPast),
             ", expected ", state);
-    ctx.set_output(0, dtype, {q[0], q[1], Dim(heads_) * value_size});
+    ctx.set_output(0, dtype, {q[0], q[1], Dim(std::max(heads_, kv_heads_)) * value_size});
     if (ctx.wants_output(1))
       ctx.set_output(1, ctx.has_input(kPast) ? ctx.dtype(kPast) : dtype, state);
   }
@@ -132,7 +140,7 @@ class LinearAttention final : public Op {
     const float scale =
         scale_ != 0 ? scale_ : static_cast<float>(1 / std::sqrt(static_cast<double>(s.key_size)));
     ctx.count_flops(2.0 * static_cast<double>(s.batch * s.time * state) *
-                    static_cast<double>(s.heads + (delta_ ? 2 : 1) * s.kv_heads));
+                    static_cast<double>(s.results() + (delta_ ? 2 : 1) * s.kv_heads));
     const bool has_output = ctx.wants_output(1);
     const int64_t each = s.value_size + (has_output ? 0 : state);
     ctx.request_scratch(checked_mul(checked_mul(states, each), sizeof(float)));
@@ -176,6 +184,7 @@ class LinearAttention final : public Op {
 
 void register_linear_attention(OpRegistry& ops) {
   ops.add<LinearAttention>("LinearAttention", {.since = 27});
+  ops.add<LinearAttention>("LinearAttention", {.since = 1}, "com.microsoft");
 }
 
 }  // namespace sdx::ops

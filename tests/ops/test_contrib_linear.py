@@ -1,4 +1,4 @@
-"""LinearAttentionGate and MRotaryEmbedding of com.microsoft."""
+"""The operators of linear attention and MRotaryEmbedding of com.microsoft."""
 
 import numpy as np
 import pytest
@@ -44,3 +44,40 @@ def test_rotation_refusals():
     expect_error(*args, match="5 pairs|do not broadcast", mrope_section=[2, 2, 1], **MS)
     expect_error("MRotaryEmbedding", x, positions + 9, table, table, match="out of range",
                  mrope_section=[2, 1, 1], **MS)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["linear", "gated", "delta", "gated_delta"])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (4, 2), (2, 4)])
+def test_linear_attention(heads, kv_heads, rule):
+    batch, size, values = 2, 4, 6
+    past = randn(batch, kv_heads, size, values)
+    for rows in (1, 5):
+        q, v = randn(batch, rows, heads * size), randn(batch, rows, kv_heads * values)
+        k = randn(batch, rows, kv_heads * size) * np.float32(0.4)
+        decay = -np.abs(randn(batch, rows, kv_heads)) if "gated" in rule else None
+        beta = np.abs(randn(batch, rows, kv_heads)) * np.float32(0.3) if "delta" in rule else None
+        options = ORT | {"q_num_heads": heads, "kv_num_heads": kv_heads, "update_rule": rule}
+        for before in (None, past):
+            check_op("LinearAttention", q, k, v, before, decay, beta, outputs=2, length=16,
+                     **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("channels_last", [0, 1])
+@pytest.mark.parametrize("activation", ["none", "silu"])
+def test_causal_convolution(activation, channels_last, dilation):
+    batch, channels, taps = 2, 5, 4
+    kept = (taps - 1) * dilation
+    weights, bias = randn(channels, 1, taps), randn(channels)
+    options = ORT | {"activation": activation, "outputs": 2}
+    if dilation > 1:
+        options["dilation"] = dilation
+    if channels_last:
+        options["channels_last"] = 1
+    for length in (1, 3, 9):
+        x, past = randn(batch, channels, length), randn(batch, channels, kept)
+        if channels_last:
+            x, past = (np.ascontiguousarray(each.transpose(0, 2, 1)) for each in (x, past))
+        for before in (None, past):
+            check_op("CausalConvWithState", x, weights, bias, before, **options)
+            check_op("CausalConvWithState", x, weights, None, before, **options)
