@@ -81,3 +81,27 @@ def test_causal_convolution(activation, channels_last, dilation):
         for before in (None, past):
             check_op("CausalConvWithState", x, weights, bias, before, **options)
             check_op("CausalConvWithState", x, weights, None, before, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_gated_operators(dtype):
+    x, gate = randn(2, 3, 12, dtype=dtype), randn(2, 3, 12, dtype=dtype, seed=1)
+    for width in (12, 4):
+        scale = randn(width, dtype=dtype)
+        for activation in ("silu", "sigmoid"):
+            check_op("GatedRMSNorm", x, scale, gate, activation=activation, **ORT)
+    column = randn(2, 3, 1, dtype=dtype)
+    check_op("GatedAdd", x, gate, column, **ORT)
+    check_op("ScaledSiLU", x, alpha=1.5, **ORT)
+    check_op("ScaledSiLU", x, np.asarray(0.7, dtype), **ORT)
+    expect_error(
+        "GatedRMSNorm", x, x[0, 0], gate, match="activation 'relu'", activation="relu", **MS
+    )
+
+
+def test_products_of_int16():
+    a = randint(-3000, 3000, 2, 4, 5, dtype=np.int16)
+    b = randint(-3000, 3000, 5, 3, dtype=np.int16, seed=1)
+    expected = a.astype(np.int32) @ b.astype(np.int32)
+    check_op("MatMulInteger16", a, b, ref=expected, **MS)
+    check_op("MatMulInteger16", a, b, **ORT)
