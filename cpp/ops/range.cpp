@@ -16,7 +16,7 @@ class Range final : public Op {
     const DType dtype = ctx.dtype(0);
     for (int i = 0; i < 3; ++i) {
       check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
-      check(!ctx.has_rank(i) || ctx.rank(i) <= 1, "input ", i, " is no scalar: ", ctx.dims(i));
+      if (ctx.has_rank(i)) check(ctx.rank(i) <= 1, "input ", i, " is no scalar: ", ctx.dims(i));
       const Tensor* constant = ctx.constant(i);
       check(!constant || constant->count() == 1, "input ", i, " is no scalar");
     }

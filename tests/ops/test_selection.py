@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from helpers import check_op, expect_error, randint, randn
+from onnx import TensorProto, helper
+
+import sardonyx
 
 WORDS = np.array([["a", "", "c"], ["d", "e", "f"]], dtype=object)
 
@@ -114,3 +117,15 @@ def test_eye_like():
         check_op("EyeLike", randn(3, 5), k=k, ref=np.eye(3, 5, k or 0, dtype=np.float32))
     check_op("EyeLike", randn(3, 3), dtype=7, ref=np.eye(3, dtype=np.int64))
     check_op("EyeLike", randn(3, 3), dtype=9, ref=np.eye(3, dtype=bool))
+
+
+def test_range_of_limits_whose_rank_is_not_known():
+    infos = [
+        helper.make_tensor_value_info("limit", TensorProto.INT64, None),
+        helper.make_tensor_value_info("y", TensorProto.INT64, None),
+    ]
+    constants = [helper.make_tensor(n, TensorProto.INT64, [], [v]) for n, v in (("a", 1), ("d", 2))]
+    node = helper.make_node("Range", ["a", "limit", "d"], ["y"])
+    graph = helper.make_graph([node], "range", infos[:1], infos[1:], constants)
+    (y,) = sardonyx.load(helper.make_model(graph)).run(None, {"limit": np.array(6)})
+    np.testing.assert_array_equal(y, [1, 3, 5])
