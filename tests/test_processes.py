@@ -1,13 +1,21 @@
-"""Models in forked processes, and at the end of a process."""
+"""Models as guests of a process: forks, pickles, pools of threads, idleness, memory, the end."""
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+import sardonyx
+from sardonyx.host.origin import LARGEST_KEPT, Origin
 
 
 def run_script(text: str) -> str:
@@ -93,3 +101,90 @@ def test_a_process_may_end_with_runs_under_way() -> None:
     """
     for _ in range(5):
         assert run_script(PRELUDE + textwrap.dedent(script)) == "end\n"
+
+
+def test_models_can_be_pickled_and_copied(tmp_path: Path) -> None:
+    x = np.zeros((2, 1, 8, 8), np.float32)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(sardonyx.demo_model().read_bytes())
+    pool = sardonyx.ThreadPool(2)
+    for source in (path, path.read_bytes()):
+        for threads in (1, pool):
+            model = sardonyx.load(source, threads=threads, level=1)
+            expected = model(x)
+            same = [copy.copy(model), copy.deepcopy([model])[0], pickle.loads(pickle.dumps(model))]
+            for each in same:
+                np.testing.assert_array_equal(each(x), expected)
+                assert each.threads == model.threads
+    large = Origin(b"\0" * (LARGEST_KEPT + 1), {})
+    with pytest.raises(TypeError, match="only if they were loaded by path"):
+        large.reduce()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_models_go_to_workers(method: str) -> None:
+    x = np.zeros((2, 1, 8, 8), np.float32)
+    model = sardonyx.load(sardonyx.demo_model(), threads=2)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        results = pool.map(model, [x, x, x])
+    for result in results:
+        np.testing.assert_array_equal(result, model(x))
+
+
+def test_models_share_a_pool() -> None:
+    pool = sardonyx.ThreadPool(3)
+    models = [sardonyx.load(sardonyx.demo_model(), threads=pool) for _ in range(3)]
+    assert [model.threads for model in models] == [3, 3, 3]
+    for model in models:
+        model(np.zeros((64, 1, 8, 8), np.float32))
+    assert pool.threads == 3
+    with pytest.raises(sardonyx.InvalidArgument, match="expected 1 to 1024"):
+        sardonyx.ThreadPool(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_threads_follow_the_affinity_mask() -> None:
+    script = """
+    import os
+    import sardonyx
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_of_them)})
+    print(sardonyx.load(sardonyx.demo_model()).threads)
+    """
+    assert run_script(script) == "1\n"
+
+
+def test_no_work_is_done_after_a_run() -> None:
+    script = """
+    for _ in range(20):
+        works()
+    import time
+    time.sleep(0.1)
+    before = time.process_time()
+    time.sleep(0.5)
+    print(time.process_time() - before < 0.02)
+    """
+    assert run_script(PRELUDE + textwrap.dedent(script)) == "True\n"
+
+
+def test_memory_stays_flat_over_changing_shapes() -> None:
+    script = """
+    import resource
+    model = sardonyx.load(make_model("MatMul", [a, a], symbolic=True), threads=2)
+    rng = np.random.default_rng(0)
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    def runs(count):
+        for _ in range(count):
+            m, k, n = rng.integers(1, 700, 3)
+            model.run(None, {"x0": np.ones((m, k), np.float32), "x1": np.ones((k, n), np.float32)})
+
+    runs(100)
+    before = resident()
+    runs(300)
+    print(resident() - before < 8 << 20)
+    """
+    assert run_script(PRELUDE + textwrap.dedent(script)) == "True\n"

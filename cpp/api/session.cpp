@@ -130,6 +130,7 @@ struct Session::Impl {
   std::shared_ptr<ThreadPool> pool;
   std::atomic<uint32_t> generation{fork_generation()};  // of the process that `pool` belongs to
   ForkMutex pool_mutex;
+  std::shared_ptr<const OpRegistry> registry;  // what the nodes are made of
   std::unique_ptr<Engine> engine;
   std::vector<ValueInfo> inputs, outputs;
   // Inputs with defaults are constants of `engine`; a caller who feeds one gets a second engine.
@@ -176,6 +177,7 @@ struct Session::Impl {
     for (const Feed& feed : feeds) overridden |= engine->model.defaults.contains(feed.name);
     if (!overridden) return *engine;
     const std::lock_guard lock(unfrozen_mutex);
+    const HostOperatorScope scope(options.operators);
     if (!unfrozen) unfrozen = std::make_unique<Engine>(read_unfrozen(), options);
     return *unfrozen;
   }
@@ -216,27 +218,33 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Session Session::load_file(const std::string& path, const Options& options) {
+  const std::shared_ptr<const OpRegistry> registry = registry_with(options.operators);
+  const HostOperatorScope scope(options.operators);
   std::unique_ptr<Impl> impl;
   try {
     impl = std::make_unique<Impl>(
-        onnx::read_model_file(path, ops::builtin_ops(), read_options(options, true)), options);
+        onnx::read_model_file(path, *registry, read_options(options, true)), options);
   } catch (...) {
     rethrow_at("model '" + path + "'");
   }
-  impl->read_unfrozen = [path, options] {
-    return onnx::read_model_file(path, ops::builtin_ops(), read_options(options, false));
+  impl->registry = registry;
+  impl->read_unfrozen = [path, options, registry] {
+    return onnx::read_model_file(path, *registry, read_options(options, false));
   };
   return Session(std::move(impl));
 }
 
 Session Session::load_bytes(std::span<const std::byte> bytes, const Options& options,
                             const std::string& directory) {
+  const std::shared_ptr<const OpRegistry> registry = registry_with(options.operators);
+  const HostOperatorScope scope(options.operators);
   auto impl = std::make_unique<Impl>(
-      onnx::read_model(bytes, directory, ops::builtin_ops(), read_options(options, true)), options);
+      onnx::read_model(bytes, directory, *registry, read_options(options, true)), options);
+  impl->registry = registry;
   if (!impl->engine->model.defaults.empty())
     impl->read_unfrozen = [copy = std::vector<std::byte>(bytes.begin(), bytes.end()), directory,
-                           options] {
-      return onnx::read_model(copy, directory, ops::builtin_ops(), read_options(options, false));
+                           options, registry] {
+      return onnx::read_model(copy, directory, *registry, read_options(options, false));
     };
   return Session(std::move(impl));
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/host_operators.h"
 #include "base/datum.h"
 
 namespace sdx {
@@ -32,6 +33,7 @@ struct Options {
   std::map<std::string, int64_t, std::less<>> dims;  // numbers for symbolic dimensions, by name
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers;
+  HostOperators operators;                    // that the model may use besides the built-in ones
   std::function<void(std::string_view)> log;  // warnings; none are written without it
   // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of
   // uint8 [height, width, channels] out; an empty tensor where the bytes are no image.

@@ -9,6 +9,8 @@
 
 #include "api/peaks.h"
 #include "base/interrupt.h"
+#include "base/thread_pool.h"
+#include "bindings/host_operators.h"
 #include "bindings/session.h"
 
 namespace sdx::bindings {
@@ -16,6 +18,8 @@ namespace {
 
 using Dim = py::typing::Union<py::int_, py::str, py::none>;
 using Dims = py::typing::Tuple<Dim, py::ellipsis>;
+using Threads = std::variant<int, std::shared_ptr<ThreadPool>>;
+using Operators = py::typing::List<py::object>;
 using Cancel = std::optional<std::reference_wrapper<const CancelFlag>>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
 
@@ -102,11 +106,14 @@ std::function<Tensor(std::span<const std::byte>, std::string_view)> codec_of(con
 
 using Dimensions = std::map<std::string, int64_t, std::less<>>;
 
-Options options_from(int threads, const std::string& precision, int level,
-                     const std::string& passes, const Log& log, const Codec& image_codec,
+Options options_from(const Threads& given, const Operators& operators, const std::string& precision,
+                     int level, const std::string& passes, const Log& log, const Codec& image_codec,
                      const Dimensions& dims, const Arrays& initializers) {
   Options options;
+  const int threads = std::holds_alternative<int>(given) ? std::get<int>(given) : 0;
+  if (const auto* pool = std::get_if<std::shared_ptr<ThreadPool>>(&given)) options.pool = *pool;
   options.threads = threads;
+  options.operators = host_operators(operators);
   options.level = level;
   options.passes = passes;
   check_argument(threads >= 0, "threads: expected a positive number, got ", threads);
@@ -131,6 +138,11 @@ Options options_from(int threads, const std::string& precision, int level,
     options.initializers.emplace(py::str(name), datum.tensor().owned());
   }
   return options;
+}
+
+std::shared_ptr<ThreadPool> new_pool(int threads) {
+  check_argument(threads >= 1 && threads <= 1024, "threads: expected 1 to 1024, got ", threads);
+  return std::make_shared<ThreadPool>(threads);
 }
 
 Dims dims_of(const ValueInfo& value) {
@@ -215,6 +227,14 @@ void bind_descriptions(py::module_& module) {
 }
 
 void bind_session(py::module_& module) {
+  py::class_<ThreadPool, std::shared_ptr<ThreadPool>>(
+      module, "ThreadPool", "So many threads, the caller's among them, for models that share them.")
+      .def(py::init(&new_pool), py::arg("threads"))
+      .def_property_readonly("threads", &ThreadPool::threads)
+      .def("__reduce__", [](const py::object& pool) -> py::object {
+        return py::make_tuple(py::type::of(pool), py::make_tuple(pool.attr("threads")));
+      });
+
   py::class_<CancelFlag>(module, "CancelFlag", "Ends the runs it is given to when it is set.")
       .def(py::init<>())
       .def("cancel", [](CancelFlag& flag) { flag.set(true); })
@@ -223,34 +243,37 @@ void bind_session(py::module_& module) {
   py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
       .def_static(
           "load_file",
-          [](const std::string& path, int threads, const std::string& precision, int level,
-             const std::string& passes, const Log& log, const Codec& image_codec,
-             const Dimensions& dims, const Arrays& initializers) {
-            const Options options = options_from(threads, precision, level, passes, log,
+          [](const std::string& path, const Threads& threads, const std::string& precision,
+             int level, const std::string& passes, const Log& log, const Codec& image_codec,
+             const Dimensions& dims, const Arrays& initializers, const Operators& operators) {
+            const Options options = options_from(threads, operators, precision, level, passes, log,
                                                  image_codec, dims, initializers);
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
-          py::arg("path"), py::kw_only(), py::arg("threads") = 0, py::arg("precision") = "float32",
-          py::arg("level") = 2, py::arg("passes") = "", py::arg("log") = py::none(),
-          py::arg("image_codec") = py::none(), py::arg("dims") = Dimensions(),
-          py::arg("initializers") = Arrays())
+          py::arg("path"), py::kw_only(), py::arg("threads") = Threads(0),
+          py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
+          py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
+          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
+          py::arg("operators") = Operators())
       .def_static(
           "load_bytes",
-          [](const py::bytes& bytes, const std::string& directory, int threads,
+          [](const py::bytes& bytes, const std::string& directory, const Threads& threads,
              const std::string& precision, int level, const std::string& passes, const Log& log,
-             const Codec& image_codec, const Dimensions& dims, const Arrays& initializers) {
-            const Options options = options_from(threads, precision, level, passes, log,
+             const Codec& image_codec, const Dimensions& dims, const Arrays& initializers,
+             const Operators& operators) {
+            const Options options = options_from(threads, operators, precision, level, passes, log,
                                                  image_codec, dims, initializers);
             const std::string_view view = bytes;
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_bytes(
                 std::as_bytes(std::span(view.data(), view.size())), options, directory));
           },
-          py::arg("bytes"), py::arg("directory") = "", py::kw_only(), py::arg("threads") = 0,
-          py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
-          py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
-          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays())
+          py::arg("bytes"), py::arg("directory") = "", py::kw_only(),
+          py::arg("threads") = Threads(0), py::arg("precision") = "float32", py::arg("level") = 2,
+          py::arg("passes") = "", py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
+          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
+          py::arg("operators") = Operators())
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",

@@ -2,6 +2,7 @@
 #include "bindings/session.h"
 
 #include "base/interrupt.h"
+#include "bindings/host_operators.h"
 #include "bindings/signals.h"
 
 namespace sdx::bindings {
@@ -140,6 +141,7 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
   }
   std::vector<Datum> results;
   Signals signals;
+  OperatorErrors errors;
   request.control.poll = [&signals] { return signals.pending(); };
   try {
     const WithoutGil release;
@@ -147,6 +149,9 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
         session_.run(request.feeds, request.outputs, request.into, request.control, request.rooms);
   } catch (const Interrupted&) {
     signals.raise();
+    throw;
+  } catch (const Error& error) {
+    errors.raise(error);
     throw;
   }
   std::vector<py::object> values;

@@ -1,5 +1,7 @@
 #include "bindings/signals.h"
 
+#include <cxxabi.h>
+
 #include <thread>
 
 #if defined(__linux__)
@@ -24,19 +26,27 @@ bool may_handle_signals() {
 #endif
 }
 
-bool python_ends() {
-#if PY_VERSION_HEX >= 0x030d0000
-  return Py_IsFinalizing() != 0;
-#else
-  return _Py_IsFinalizing() != 0;
-#endif
+[[noreturn]] void stay_forever() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
 }  // namespace
 
 WithoutGil::~WithoutGil() noexcept(false) {
-  while (python_ends()) std::this_thread::sleep_for(std::chrono::hours(1));
-  PyEval_RestoreThread(state_);
+  // Python that has come to its end ends the thread that asks, by unwinding it.
+  try {
+    PyEval_RestoreThread(state_);
+  } catch (abi::__forced_unwind&) {
+    stay_forever();
+  }
+}
+
+WithGil::WithGil() {
+  try {
+    acquire_.emplace();
+  } catch (abi::__forced_unwind&) {
+    stay_forever();
+  }
 }
 
 bool Signals::pending() {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <exception>
+#include <optional>
 
 namespace sdx::bindings {
 
@@ -19,6 +20,15 @@ class WithoutGil {
 
  private:
   PyThreadState* state_;
+};
+
+// The GIL again, in the midst of a run.
+class WithGil {
+ public:
+  WithGil();
+
+ private:
+  std::optional<pybind11::gil_scoped_acquire> acquire_;
 };
 
 // Of one run, which asks it every few milliseconds.

@@ -134,7 +134,8 @@ void Operators::check_all() const {
   }
   if (walk.missing.size() > kMostListed)
     list << "; and " << walk.missing.size() - kMostListed << " more";
-  fail(ErrorKind::unsupported, "operators that are not supported: ", list.str());
+  fail(ErrorKind::unsupported, "operators that are not supported: ", list.str(),
+       "; a program can bring its own, in Python with sardonyx.op and sardonyx.function");
 }
 
 }  // namespace sdx::onnx

@@ -16,6 +16,7 @@ from sardonyx._core import (
     InvalidArgument,
     InvalidModel,
     Peaks,
+    ThreadPool,
     Timeout,
     Unsupported,
     Value,
@@ -23,6 +24,7 @@ from sardonyx._core import (
     measure_peaks,
     version,
 )
+from sardonyx.host.operators import function, op
 from sardonyx.model import Model, demo_model, load
 from sardonyx.profiling import Profile
 
@@ -37,12 +39,15 @@ __all__ = [
     "Model",
     "Peaks",
     "Profile",
+    "ThreadPool",
     "Timeout",
     "Unsupported",
     "Value",
     "__version__",
     "demo_model",
+    "function",
     "instruction_set",
     "load",
     "measure_peaks",
+    "op",
 ]

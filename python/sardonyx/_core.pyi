@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
+__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -153,6 +153,17 @@ class PlanSummary:
     @property
     def value_bytes(self) -> int:
         ...
+class ThreadPool:
+    """
+    So many threads, the caller's among them, for models that share them.
+    """
+    def __init__(self, threads: int) -> None:
+        ...
+    def __reduce__(self) -> typing.Any:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
 class CancelFlag:
     """
     Ends the runs it is given to when it is set.
@@ -167,10 +178,10 @@ class Session:
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = []) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: int = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}) -> Session:
+    def load_file(path: str, *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = []) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sardonyx._core import CancelFlag, Peaks, PlanSummary, Session, Value
+from sardonyx._core import CancelFlag, Peaks, PlanSummary, Session, ThreadPool, Value
 from sardonyx.host.futures import Run, start
+from sardonyx.host.operators import file_with_functions, known_operators, with_functions
+from sardonyx.host.origin import Origin
 from sardonyx.images import decode_image
 from sardonyx.profiling import Profile
 
@@ -41,8 +43,9 @@ class Model:
     and dicts for maps.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, origin: Origin | None = None) -> None:
         self._session = session
+        self._origin = origin
         self._call = session.call
 
     def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
@@ -155,6 +158,17 @@ class Model:
         """The memory plan and the work for these input shapes; unknown dimensions count as 1."""
         return self._session.plan_summary({k: list(v) for k, v in (shapes or {}).items()})
 
+    def __copy__(self) -> Model:
+        return Model(self._session, self._origin)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self.__copy__()  # models do not change
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self._origin is None:
+            raise TypeError("this model does not know where it was loaded from")
+        return self._origin.reduce()
+
     def __repr__(self) -> str:
         inputs = ", ".join(f"{value.name}: {value.type}" for value in self.inputs)
         outputs = ", ".join(f"{value.name}: {value.type}" for value in self.outputs)
@@ -164,39 +178,49 @@ class Model:
 def load(
     model: Source,
     *,
-    threads: int | None = None,
+    threads: int | ThreadPool | None = None,
     precision: Precision = "float32",
     level: int = 2,
     passes: str = "",
 ) -> Model:
     """Loads a model from a path, bytes, a file open for reading, or an onnx.ModelProto.
 
-    threads:   at most so many threads a run; as many as the process may use when None
+    threads:   at most so many threads a run, or a pool of threads that models share; as many as
+               the process may use when None
     precision: "strict" convolves without Winograd's transforms, whose rounding is larger; "fast"
                allows coarser number formats where they are faster
     level:     0 runs the graph as it is, 1 rewrites it exactly, 2 fuses and lays out as well
     passes:    rewrites to leave out: "-fuse_activation"
 
-    External data is read from below the directory of a model loaded by path, and from nowhere else.
+    A model can be pickled and copied: one loaded by path is loaded again from there, others carry
+    their bytes. External data is read from below the directory of a model loaded by path,
+    and from nowhere else.
 
     >>> load(b"no model")
     Traceback (most recent call last):
     sardonyx.InvalidModel: ...
     """
-    if threads is not None and threads < 1:
+    if isinstance(threads, int) and threads < 1:
         raise ValueError(f"threads: expected a positive number or None, got {threads}")
-    log = logging.getLogger("sardonyx").warning
+    options: dict[str, Any] = {
+        "threads": threads,
+        "precision": precision,
+        "level": level,
+        "passes": passes,
+    }
+    given = options | {
+        "threads": threads or 0,
+        "log": logging.getLogger("sardonyx").warning,
+        "image_codec": decode_image,
+        "operators": known_operators(),
+    }
     if isinstance(model, str | os.PathLike):
-        session = Session.load_file(
-            os.fspath(model),
-            threads=threads or 0,
-            precision=precision,
-            level=level,
-            passes=passes,
-            log=log,
-            image_codec=decode_image,
-        )
-        return Model(session)
+        path = os.fspath(model)
+        origin = Origin(os.path.abspath(path), options)
+        if (extended := file_with_functions(path)) is not None:
+            directory = os.path.dirname(path) or "."
+            return Model(Session.load_bytes(extended, directory, **given), origin)
+        return Model(Session.load_file(path, **given), origin)
     if isinstance(model, bytes | bytearray | memoryview):
         data = bytes(model)
     elif hasattr(model, "SerializeToString"):
@@ -206,16 +230,7 @@ def load(
     else:
         kind = type(model).__name__
         raise TypeError(f"expected a path, bytes, a file or an onnx.ModelProto, got {kind}")
-    session = Session.load_bytes(
-        data,
-        threads=threads or 0,
-        precision=precision,
-        level=level,
-        passes=passes,
-        log=log,
-        image_codec=decode_image,
-    )
-    return Model(session)
+    return Model(Session.load_bytes(with_functions(data), **given), Origin(data, options))
 
 
 def demo_model() -> Path:

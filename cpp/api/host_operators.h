@@ -1,0 +1,61 @@
+// Operators that the host brings along, as functions.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/datum.h"
+
+namespace sdx {
+
+class OpRegistry;
+
+// What is known of a tensor before a run.
+struct HostType {
+  DType dtype = DType::undefined;
+  bool has_shape = false;
+  std::vector<std::string> shape;  // "4", "batch", "?" for unknown
+};
+
+using HostAttribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>,
+                                   std::vector<float>, std::vector<std::string>>;
+using HostAttributes = std::map<std::string, HostAttribute>;
+
+struct HostOperator {
+  std::string domain, name;
+  // Types of `outputs` outputs. Without it they are tensors of the first input's element type.
+  // Inputs left out have an undefined element type.
+  std::function<std::vector<HostType>(std::span<const HostType> inputs,
+                                      const HostAttributes& attributes, int outputs)>
+      infer;
+  // The outputs; an input left out is an empty datum. Called by the thread that runs the model.
+  std::function<std::vector<Datum>(std::span<const Datum> inputs, const HostAttributes& attributes,
+                                   int outputs)>
+      run;
+  bool pure = false;  // same inputs, same outputs, and nothing else: may be computed at load
+};
+
+using HostOperators = std::vector<std::shared_ptr<const HostOperator>>;
+
+// The built-in operators and these, which go first. Nodes that are made of the registry's entries
+// need a HostOperatorScope.
+std::shared_ptr<const OpRegistry> registry_with(const HostOperators& operators);
+
+// While it lives, nodes of `operators` can be made in this thread.
+class HostOperatorScope {
+ public:
+  explicit HostOperatorScope(const HostOperators& operators);
+  ~HostOperatorScope();
+  HostOperatorScope(const HostOperatorScope&) = delete;
+  HostOperatorScope& operator=(const HostOperatorScope&) = delete;
+
+ private:
+  const HostOperators* outer_;
+};
+
+}  // namespace sdx
