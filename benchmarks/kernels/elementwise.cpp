@@ -1,6 +1,8 @@
 // Functions of one and of two operands, from the first cache and from memory.
 #include "bench.h"
 #include "kernels/binary.h"
+#include "kernels/cast.h"
+#include "kernels/compare.h"
 #include "kernels/truncate.h"
 #include "kernels/unary.h"
 
@@ -47,6 +49,46 @@ void truncate(
                [&, run = run] { run(x.data(), y.data(), count); });
 }
 
+template <class From, class To>
+void cast(const Bench& bench, kernels::Number from, kernels::Number to, const char* name,
+          std::size_t count) {
+  Buffer<From> x(count);
+  Buffer<To> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernels::cast_numbers.variants)
+    bench.time("cast_numbers", isa, name + (" " + std::to_string(count)),
+               {n, n * (sizeof(From) + sizeof(To))},
+               [&, run = run] { run(from, to, x.data(), y.data(), count); });
+}
+
+template <class T>
+void compare(const Bench& bench,
+             const kernels::Kernel<kernels::Compare<T>, kernels::kIsaCount>& kernel,
+             std::size_t count) {
+  Buffer<T> a(count), b(count);
+  Buffer<uint8_t> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, std::to_string(count), {n, n * (2 * sizeof(T) + 1)},
+               [&, run = run] {
+                 run(kernels::Relation::greater, a.data(), 1, b.data(), 1, y.data(), count);
+               });
+}
+
+template <class T>
+void select(const Bench& bench,
+            const kernels::Kernel<kernels::Select<T>, kernels::kIsaCount>& kernel,
+            std::size_t count) {
+  Buffer<uint8_t> condition(count);
+  for (std::size_t i = 0; i < count; ++i) condition.data()[i] = i % 3 == 0;
+  Buffer<T> x(count), y(count), result(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(
+        kernel.name, isa, std::to_string(count), {n, n * (3 * sizeof(T) + 1)},
+        [&, run = run] { run(condition.data(), x.data(), 1, y.data(), 1, result.data(), count); });
+}
+
 }  // namespace
 
 void bench_elementwise(const Bench& bench) {
@@ -58,6 +100,7 @@ void bench_elementwise(const Bench& bench) {
                                &unary_ceil,         &unary_round,       &unary_sqrt,
                                &unary_reciprocal,   &unary_square,      &unary_exp,
                                &unary_log,          &unary_sin,         &unary_cos,
+                               &unary_asin,         &unary_acos,        &unary_atan,
                                &unary_tanh,         &unary_erf,         &unary_sigmoid,
                                &unary_gelu,         &unary_gelu_tanh,   &unary_swish,
                                &unary_hard_sigmoid, &unary_hard_swish,  &unary_elu,
@@ -73,6 +116,17 @@ void bench_elementwise(const Bench& bench) {
     truncate(bench, truncate_f64_to_i32, count);
     truncate(bench, truncate_f64_to_i64, count);
     truncate(bench, truncate_f64_to_byte, count);
+    truncate(bench, f64_to_f16, count);
+    compare(bench, compare_f32, count);
+    compare(bench, compare_i32, count);
+    compare(bench, compare_i64, count);
+    select(bench, select_32, count);
+    select(bench, select_64, count);
+    cast<uint8_t, float>(bench, Number::boolean, Number::float32, "bool to f32", count);
+    cast<float, uint8_t>(bench, Number::float32, Number::boolean, "f32 to bool", count);
+    cast<int64_t, float>(bench, Number::int64, Number::float32, "i64 to f32", count);
+    cast<int64_t, int32_t>(bench, Number::int64, Number::int32, "i64 to i32", count);
+    cast<float, double>(bench, Number::float32, Number::float64, "f32 to f64", count);
   }
 }
 

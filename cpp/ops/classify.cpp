@@ -1,7 +1,9 @@
 // Which floats are infinite, and which are not numbers.
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "kernels/compare.h"
 #include "ops/broadcast.h"
 #include "ops/small_float.h"
 
@@ -20,6 +22,18 @@ struct IsInf {
   bool operator()(double x) const { return std::isinf(x) && (x > 0 ? positive : negative); }
   bool positive, negative;
 };
+
+// What is not a number is not equal to itself.
+Step nan_step(int64_t count) {
+  return [split = split_work(count, 0.2, kElementGrain),
+          run = kernels::compare_f32.resolve()](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      const float* x = f.in<float>(0) + r.begin;
+      run(kernels::Relation::not_equal, x, 1, x, 1, f.out<uint8_t>(0) + r.begin,
+          static_cast<std::size_t>(r.size()));
+    });
+  };
+}
 
 template <class F>
 class Classify final : public Op {
@@ -40,6 +54,7 @@ class Classify final : public Op {
       return step<uint8_t>(count, [values = small_float_values(ctx.dtype(0))](uint8_t code) {
         return values[code];
       });
+    if (std::is_same_v<F, IsNaN> && ctx.dtype(0) == DType::float32) return nan_step(count);
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return step<T>(count, [](T x) { return static_cast<ComputeType<T>>(x); });
     });

@@ -1,4 +1,6 @@
 // Comparisons of numbers; Equal of booleans and strings too.
+#include "kernels/compare.h"
+
 #include <string>
 #include <type_traits>
 
@@ -39,6 +41,32 @@ struct IsLessOrEqual {
   }
 };
 
+// A relation that has kernels, or one of its operands swapped.
+template <class F>
+inline constexpr kernels::Relation relation_of =
+    std::is_same_v<F, IsEqual> ? kernels::Relation::equal
+    : std::is_same_v<F, IsGreater> || std::is_same_v<F, IsLess>
+        ? kernels::Relation::greater
+        : kernels::Relation::greater_or_equal;
+template <class F>
+inline constexpr bool swaps_operands =
+    std::is_same_v<F, IsLess> || std::is_same_v<F, IsLessOrEqual>;
+
+// A loop for broadcast_step by a kernel.
+template <class F, class T>
+struct CompareLoop {
+  kernels::Compare<T>* run;
+
+  void operator()(const T* a, std::size_t a_step, const T* b, std::size_t b_step, bool* y,
+                  std::size_t n) const {
+    auto* bytes = reinterpret_cast<uint8_t*>(y);
+    if (swaps_operands<F>)
+      run(relation_of<F>, b, b_step, a, a_step, bytes, n);
+    else
+      run(relation_of<F>, a, a_step, b, b_step, bytes, n);
+  }
+};
+
 template <class F>
 inline constexpr bool takes_any_type = std::is_same_v<F, IsEqual>;
 
@@ -73,6 +101,13 @@ class Comparison final : public Op {
       constexpr double kCost = std::is_same_v<T, std::string> ? 20 : 0.8;
       return broadcast_step<T, T, bool>(shapes, &binary_loop<F, T, T, bool>, kCost);
     };
+    const auto by_kernel =
+        [&]<class T>(const kernels::Kernel<kernels::Compare<T>, kernels::kIsaCount>& kernel) {
+          return broadcast_step<T, T, bool>(shapes, CompareLoop<F, T>{kernel.resolve()}, 0.2);
+        };
+    if (ctx.dtype(0) == DType::float32) return by_kernel(kernels::compare_f32);
+    if (ctx.dtype(0) == DType::int32) return by_kernel(kernels::compare_i32);
+    if (ctx.dtype(0) == DType::int64) return by_kernel(kernels::compare_i64);
     if constexpr (takes_any_type<F>) {
       if (ctx.dtype(0) == DType::boolean) return step.template operator()<bool>();
       if (ctx.dtype(0) == DType::string) return step.template operator()<std::string>();

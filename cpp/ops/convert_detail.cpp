@@ -5,9 +5,11 @@
 #include <string>
 #include <utility>
 
+#include "kernels/cast.h"
 #include "kernels/convert.h"
 #include "kernels/truncate.h"
 #include "ops/convert.h"
+#include "ops/float32_adapter.h"
 #include "ops/number_cast.h"
 #include "ops/number_text.h"
 
@@ -182,6 +184,55 @@ std::optional<Conversion> truncation(DType from, DType to) {
   }
 }
 
+std::optional<kernels::Number> number_of(DType dtype) {
+  switch (dtype) {
+    case DType::boolean:
+      return kernels::Number::boolean;
+    case DType::int8:
+      return kernels::Number::int8;
+    case DType::uint8:
+      return kernels::Number::uint8;
+    case DType::int32:
+      return kernels::Number::int32;
+    case DType::int64:
+      return kernels::Number::int64;
+    case DType::float32:
+      return kernels::Number::float32;
+    case DType::float64:
+      return kernels::Number::float64;
+    default:
+      return std::nullopt;
+  }
+}
+
+// Whether an item of 16 bits comes out as it should by way of float32: from one that is exact, and
+// to float16 also integers that float32 rounds are, which lie beyond its largest number.
+bool through_float32(DType from, DType to) {
+  if (from == DType::float32 || to == DType::float32) return false;
+  if (from == DType::string || to == DType::string) return false;
+  if (is_half_float(from)) return true;
+  return (to == DType::float16 && from != DType::float64) ||
+         (to == DType::bfloat16 && item_size(from) <= 2);
+}
+
+// Two conversions, block by block.
+Conversion in_two_steps(DType from, DType to) {
+  Conversion first = conversion(from, DType::float32), second = conversion(DType::float32, to);
+  const double cost = first.cost + second.cost;
+  return {
+      [widen = std::move(first.run), narrow = std::move(second.run), from_size = item_size(from),
+       to_size = item_size(to)](const void* x, void* y, std::size_t n) {
+        constexpr std::size_t kBlock = 1024;
+        float middle[kBlock];
+        for (std::size_t i = 0; i < n; i += kBlock) {
+          const std::size_t count = std::min(kBlock, n - i);
+          widen(static_cast<const std::byte*>(x) + i * from_size, middle, count);
+          narrow(middle, static_cast<std::byte*>(y) + i * to_size, count);
+        }
+      },
+      cost};
+}
+
 }  // namespace
 
 Conversion conversion(DType from, DType to, const ConvertOptions& options) {
@@ -195,6 +246,13 @@ Conversion conversion(DType from, DType to, const ConvertOptions& options) {
     if (to == DType::float16) return kernel_conversion(kernels::f32_to_f16.resolve(), 0.2);
     if (to == DType::bfloat16) return kernel_conversion(kernels::f32_to_bf16.resolve(), 0.2);
   }
+  if (through_float32(from, to)) return in_two_steps(from, to);
+  if (from == DType::float64 && to == DType::float16)
+    return kernel_conversion(kernels::f64_to_f16.resolve(), 0.4);
+  if (const auto number = number_of(from), other = number_of(to); number && other)
+    return {[run = kernels::cast_numbers.resolve(), number = *number, other = *other](
+                const void* x, void* y, std::size_t n) { run(number, other, x, y, n); },
+            0.2};
   const bool text = from == DType::string || to == DType::string;
   return {wide_loop(from, to), text ? 60.0 : 0.6};
 }

@@ -9,13 +9,13 @@ namespace {
 
 // Booleans come from outside as bytes, of which any but 0 is true.
 struct And {
-  bool operator()(uint8_t a, uint8_t b) const { return (a != 0) & (b != 0); }
+  uint8_t operator()(uint8_t a, uint8_t b) const { return (a != 0) & (b != 0); }
 };
 struct Or {
-  bool operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
+  uint8_t operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
 };
 struct Xor {
-  bool operator()(uint8_t a, uint8_t b) const { return (a != 0) ^ (b != 0); }
+  uint8_t operator()(uint8_t a, uint8_t b) const { return (a != 0) ^ (b != 0); }
 };
 
 struct BitAnd {
@@ -68,8 +68,9 @@ class BooleanPair final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
-    return broadcast_step<uint8_t, uint8_t, bool>({ctx.output_shape(0), ctx.shape(0), aligned},
-                                                  &binary_loop<F, uint8_t, uint8_t, bool>, 0.3);
+    return broadcast_step<uint8_t, uint8_t, uint8_t>({ctx.output_shape(0), ctx.shape(0), aligned},
+                                                     &binary_loop<F, uint8_t, uint8_t, uint8_t>,
+                                                     0.3);
   }
 
  private:

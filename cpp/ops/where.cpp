@@ -1,6 +1,7 @@
 // Where: one of two tensors by a third.
 #include <algorithm>
 
+#include "kernels/compare.h"
 #include "ops/broadcast.h"
 #include "ops/contents.h"
 #include "ops/movement.h"
@@ -28,6 +29,10 @@ void choose(const uint8_t* condition, std::size_t condition_step, const T* x, st
     const T* from = first ? x : y;
     const std::size_t step = first ? x_step : y_step;
     for (std::size_t i = 0; i < n; ++i) result[i] = from[i * step];
+  } else if constexpr (sizeof(T) == 4 && std::is_integral_v<T>) {
+    kernels::select_32.resolve()(condition, x, x_step, y, y_step, result, n);
+  } else if constexpr (sizeof(T) == 8 && std::is_integral_v<T>) {
+    kernels::select_64.resolve()(condition, x, x_step, y, y_step, result, n);
   } else if (x_step && y_step) {
     for (std::size_t i = 0; i < n; ++i) result[i] = select(condition[i], x[i], y[i]);
   } else if (x_step) {

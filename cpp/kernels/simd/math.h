@@ -173,5 +173,54 @@ SDX_INLINE VecF cos(VecF x) {
   return y;
 }
 
+// asin(r) / r - 1 for r squared up to 1/4.
+SDX_INLINE VecF asin_rest(VecF z) {
+  VecF p = z * 0.0338158719f + 0.0170721505f;
+  p = p * z + 0.0311172698f;
+  p = p * z + 0.0445979461f;
+  p = p * z + 0.0750009865f;
+  return (p * z + 0.166666657f) * z;
+}
+
+// Beyond 1/2, asin(a) = pi / 2 - 2 asin(sqrt((1 - a) / 2)).
+SDX_INLINE VecF asin(VecF x) {
+  const VecF a = abs(x);
+  const VecI large = a > 0.5f;
+  const VecF z = large ? (1.0f - a) * 0.5f : a * a;
+  const VecF r = large ? sqrt(z) : a;
+  const VecF rest = r * asin_rest(z);
+  const VecF beyond = (1.57079637f - r * 2.0f) - (rest * 2.0f + 4.37113883e-8f);
+  return copysign(large ? beyond : r + rest, x);
+}
+
+SDX_INLINE VecF acos(VecF x) {
+  const VecF a = abs(x);
+  const VecI large = a > 0.5f;
+  const VecF z = large ? (1.0f - a) * 0.5f : a * a;
+  const VecF r = large ? sqrt(z) : a;
+  const VecF small = r + r * asin_rest(z);
+  const VecF middle = 1.57079637f - (copysign(small, x) + 4.37113883e-8f);
+  const VecF edge = x < 0.0f ? 3.14159274f - (small * 2.0f + 8.74227766e-8f) : small * 2.0f;
+  return large ? edge : middle;
+}
+
+// Beyond tan(pi / 8), atan(a) = pi / 4 + atan((a - 1) / (a + 1)); beyond its inverse,
+// atan(a) = pi / 2 - atan(1 / a).
+SDX_INLINE VecF atan(VecF x) {
+  const VecF a = abs(x);
+  const VecI far = a > 2.41421366f, near = a <= 0.414213568f;
+  const VecF top = far ? splat(-1.0f) : near ? a : a - 1.0f;
+  const VecF bottom = far ? a : near ? splat(1.0f) : a + 1.0f;
+  const VecF base = far ? splat(1.57079637f) : near ? splat(0.0f) : splat(0.785398185f);
+  const VecF rest = far ? splat(-4.37113883e-8f) : near ? splat(0.0f) : splat(-2.18556941e-8f);
+  const VecF t = top / bottom;
+  const VecF z = t * t;
+  VecF p = z * -0.0645904467f + 0.107461989f;
+  p = p * z - 0.14264223f;
+  p = p * z + 0.199995503f;
+  p = p * z - 0.333333313f;
+  return copysign(base + (t + (t * z * p + rest)), x);
+}
+
 }  // namespace SDX_ISA
 }  // namespace sdx::kernels

@@ -44,6 +44,9 @@ const Case kCases[] = {
     {unary_log, [](double x, double, double) { return std::log(x); }, 0, 0, 1e-7, 1e-8, 1e-3f, 50},
     {unary_sin, [](double x, double, double) { return std::sin(x); }, 0, 0, 0, 1e-7, -8e3f, 8e3f},
     {unary_cos, [](double x, double, double) { return std::cos(x); }, 0, 0, 0, 1e-7, -8e3f, 8e3f},
+    {unary_asin, [](double x, double, double) { return std::asin(x); }, 0, 0, 2e-7, 0, -1, 1},
+    {unary_acos, [](double x, double, double) { return std::acos(x); }, 0, 0, 2e-7, 0, -1, 1},
+    {unary_atan, [](double x, double, double) { return std::atan(x); }, 0, 0, 2e-7},
     {unary_tanh, [](double x, double, double) { return std::tanh(x); }},
     {unary_erf, [](double x, double, double) { return std::erf(x); }},
     {unary_sigmoid, [](double x, double, double) { return sigmoid(x); }, 0, 0, 3e-7, 0, -80, 80},
@@ -169,6 +172,21 @@ TEST_CASE("unary kernels at infinities, zeros and limits") {
       {unary_cos, 0, 1},
       {unary_sin, 1e20f, std::sin(1e20f)},
       {unary_cos, 1e20f, std::cos(1e20f)},
+      {unary_asin, 1, 1.57079633f},
+      {unary_asin, -1, -1.57079633f},
+      {unary_asin, 1.5f, kNan},
+      {unary_asin, -kInf, kNan},
+      {unary_asin, denormal, denormal},
+      {unary_acos, 1, 0},
+      {unary_acos, -1, 3.14159265f},
+      {unary_acos, 0, 1.57079633f},
+      {unary_acos, -1.5f, kNan},
+      {unary_acos, kInf, kNan},
+      {unary_atan, kInf, 1.57079633f},
+      {unary_atan, -kInf, -1.57079633f},
+      {unary_atan, 1e30f, 1.57079633f},
+      {unary_atan, 1, 0.785398163f},
+      {unary_atan, denormal, denormal},
       {unary_sign, kInf, 1},
       {unary_sign, 0, 0},
       {unary_abs, -kInf, kInf},
@@ -182,8 +200,9 @@ TEST_CASE("unary kernels at infinities, zeros and limits") {
 }
 
 TEST_CASE("unary kernels keep the sign of zero") {
-  for (const auto* kernel : {&unary_ceil, &unary_floor, &unary_round, &unary_sqrt, &unary_sin,
-                             &unary_tanh, &unary_erf, &unary_softsign, &unary_elu})
+  for (const auto* kernel :
+       {&unary_ceil, &unary_floor, &unary_round, &unary_sqrt, &unary_sin, &unary_tanh, &unary_erf,
+        &unary_softsign, &unary_elu, &unary_asin, &unary_atan})
     for_each_variant(*kernel, [&](UnaryF32* run) {
       const float y = at(*kernel, run, -0.0f);
       CHECK(y == 0);
