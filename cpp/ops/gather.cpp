@@ -71,6 +71,19 @@ class Gather final : public Op {
   int64_t axis_;
 };
 
+// y[j] = x[j * step + picks[j] * stride] for j < n.
+template <class T, class Index>
+void gather_row(const T* x, const Index* picks, T* y, int64_t n, int64_t step, int64_t stride,
+                int64_t size, int64_t axis) {
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t index = picks[j];
+    const int64_t pick = index < 0 ? index + size : index;
+    if (static_cast<uint64_t>(pick) >= static_cast<uint64_t>(size)) [[unlikely]]
+      checked_index(index, size, axis);  // throws
+    y[j] = x[j * step + pick * stride];
+  }
+}
+
 class GatherElements final : public Op {
  public:
   explicit GatherElements(const OpInit& init) : axis_(init.attrs.get("axis", 0)) {}
@@ -102,9 +115,8 @@ class GatherElements final : public Op {
     return dispatch_items(ctx.dtype(0), [&]<class T>() -> Step {
       return [=](Frame& f) {
         const T* x = f.in<T>(0);
-        const Indices indices(f, 1, wide);
         T* y = f.out<T>(0);
-        const int64_t row = picks.back();
+        const int64_t row = picks.back(), stride = strides[axis];
         const auto last = static_cast<int64_t>(picks.size()) - 1;
         f.parallel_for(split_work(count ? count / row : 0, (2.0 + move_cost<T>()) * row),
                        [&](Range r) {
@@ -113,10 +125,12 @@ class GatherElements final : public Op {
                            for (int64_t d = last; d-- > 0; rest /= picks[d])
                              if (d != axis) base += rest % picks[d] * strides[d];
                            const int64_t step = axis == last ? 0 : 1;
-                           for (int64_t j = 0; j < row; ++j) {
-                             const int64_t pick = checked_index(indices[i * row + j], size, axis);
-                             y[i * row + j] = x[base + j * step + pick * strides[axis]];
-                           }
+                           if (wide)
+                             gather_row(x + base, f.in<int64_t>(1) + i * row, y + i * row, row,
+                                        step, stride, size, axis);
+                           else
+                             gather_row(x + base, f.in<int32_t>(1) + i * row, y + i * row, row,
+                                        step, stride, size, axis);
                          }
                        });
       };

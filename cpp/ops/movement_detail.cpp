@@ -63,8 +63,13 @@ void move_transposed(const Frame& f, const StridedCopy& copy, int column, const 
     outer.to.push_back(copy.to[i]);
   }
   const int64_t rows = copy.shape[last], cols = copy.shape[column];
-  const int64_t row_blocks = (rows + kBlock - 1) / kBlock;
-  const int64_t col_blocks = (cols + kBlock - 1) / kBlock;
+  // Of a narrow matrix, a pixel of few channels at its narrowest, blocks are longer.
+  const auto side = [](int64_t across) {
+    return across < kBlock / 4 ? kBlock * kBlock / 4 / across / 64 * 64 : kBlock;
+  };
+  const int64_t row_block = side(cols), col_block = side(rows);
+  const int64_t row_blocks = (rows + row_block - 1) / row_block;
+  const int64_t col_blocks = (cols + col_block - 1) / col_block;
   const int64_t matrices = element_count(outer.shape);
   const int64_t blocks = row_blocks * col_blocks;
   const double cost = 2 * move_cost<T>() * static_cast<double>(rows * cols) / blocks;
@@ -73,8 +78,8 @@ void move_transposed(const Frame& f, const StridedCopy& copy, int column, const 
     Odometer at(outer, axes, r.begin / blocks);
     for (int64_t item = r.begin; item < r.end; ++item) {
       const int64_t block = item % blocks;
-      const int64_t row = block % row_blocks * kBlock, col = block / row_blocks * kBlock;
-      transpose_block(std::min(kBlock, rows - row), std::min(kBlock, cols - col),
+      const int64_t row = block % row_blocks * row_block, col = block / row_blocks * col_block;
+      transpose_block(std::min(row_block, rows - row), std::min(col_block, cols - col),
                       from + at.from() + row * copy.from[last] + col, copy.from[last],
                       to + at.to() + col * copy.to[column] + row, copy.to[column]);
       if (block + 1 == blocks) at.advance();

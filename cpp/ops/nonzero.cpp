@@ -38,8 +38,11 @@ class NonZero final : public Op {
         const int64_t row = shape.back();
         for (int64_t i = 0, at = 0; i < count; i += row) {
           const int64_t first = at;
-          for (int64_t k = 0; k < row; ++k)
-            if (is_set(x[i + k])) y[(rank - 1) * found + at++] = k;
+          // Written before it is known to count, without a branch.
+          for (int64_t k = 0; k < row && at < found; ++k) {
+            y[(rank - 1) * found + at] = k;
+            at += is_set(x[i + k]);
+          }
           int64_t rest = i / row;
           for (int64_t d = rank - 1; d-- > 0; rest /= shape[d])
             std::fill(y + d * found + first, y + d * found + at, rest % shape[d]);
