@@ -3,6 +3,7 @@
 
 #include "kernels/simd/math.h"
 #include "kernels/simd/sum.h"
+#include "kernels/simd/transpose.h"
 
 namespace sdx::kernels {
 namespace SDX_ISA {
@@ -73,9 +74,46 @@ SDX_INLINE float extreme_of(const float* x, std::size_t n) {
   return met_nan ? __builtin_nanf("") : best;
 }
 
+// Rows this short are reduced many at a time, a lane each.
+constexpr std::size_t kShortRow = 3 * kF32;
+
+// How many rows, counted in groups of kF32, may be read kF32 floats at a time: nothing is read
+// behind the last row.
+SDX_INLINE std::size_t groupable_rows(std::size_t rows, std::size_t cols) {
+  if (cols == 0 || cols >= kShortRow) return 0;
+  const std::size_t beyond = (cols + kF32 - 1) / kF32 * kF32 - cols;
+  const std::size_t spared = (beyond + cols - 1) / cols;
+  return rows < spared ? 0 : (rows - spared) / kF32 * kF32;
+}
+
+// Calls f(c, v) for the columns of kF32 rows in order.
+template <class F>
+SDX_INLINE void for_each_column(const float* x, std::size_t cols, F f) {
+  for (std::size_t begin = 0; begin < cols; begin += kF32) {
+    VecF square[kF32];
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kF32; ++r) square[r] = load(x + r * cols + begin);
+    transpose_square(square);
+#pragma GCC unroll 16
+    for (std::size_t c = 0; c < kF32; ++c)
+      if (begin + c < cols) f(begin + c, square[c]);
+  }
+}
+
 template <class Extreme>
 SDX_INLINE void extreme_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r) y[r] = extreme_of<Extreme>(x + r * cols, cols);
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32) {
+    VecF best = splat(Extreme::kNeutral);
+    VecI odd = {};
+    for_each_column(
+        x + r * cols, cols, [&](std::size_t, VecF v) __attribute__((always_inline)) {
+          best = Extreme::pick(v, best);
+          odd |= v != v;
+        });
+    store(y + r, odd ? splat(__builtin_nanf("")) : best);
+  }
+  for (std::size_t r = grouped; r < rows; ++r) y[r] = extreme_of<Extreme>(x + r * cols, cols);
 }
 
 template <class Extreme>
@@ -92,6 +130,18 @@ SDX_INLINE void extreme_columns(const float* x, std::size_t row_stride, float* y
         }
         return odd ? splat(__builtin_nanf("")) : best;
       });
+}
+
+// Takes v, at place `here` of each lane, where it beats the best so far; `ties` are all ones where
+// the last of equals is wanted.
+template <class Extreme>
+SDX_INLINE void take_better(VecF v, VecI here, VecI ties, VecF& best, VecI& where) {
+  const VecI v_nan = v != v, best_nan = best != best;
+  const VecI take = Extreme::better(v, best) & ~best_nan;
+  const VecI tie = ((v == best) | (v_nan & best_nan)) & ties;
+  const VecI taken = take | tie | (v_nan & ~best_nan);
+  best = taken ? v : best;
+  where = taken ? here : where;
 }
 
 // Where the extreme of up to 2^30 floats stands; a NaN beats all but an earlier (or later) NaN.
@@ -111,13 +161,7 @@ SDX_INLINE std::size_t arg_of(const float* x, std::size_t n, bool last) {
     const VecI ties = splat(last ? -1 : 0);
     for (i = kF32; i + kF32 <= n; i += kF32) {
       lane += static_cast<int32_t>(kF32);
-      const VecF v = load(x + i);
-      const VecI v_nan = v != v, best_nan = best != best;
-      const VecI take = Extreme::better(v, best) & ~best_nan;
-      const VecI tie = ((v == best) | (v_nan & best_nan)) & ties;
-      const VecI taken = take | tie | (v_nan & ~best_nan);
-      best = taken ? v : best;
-      where = taken ? lane : where;
+      take_better<Extreme>(load(x + i), lane, ties, best, where);
     }
     at = static_cast<std::size_t>(where[0]);
     for (std::size_t k = 1; k < kF32; ++k) {
@@ -136,7 +180,21 @@ SDX_INLINE void arg_rows(const float* x, int64_t* y, std::size_t rows, std::size
                          ArgTie tie) {
   constexpr std::size_t kMost = std::size_t{1} << 30;  // positions in a lane are 32 bits
   const bool last = tie == ArgTie::last;
-  for (std::size_t r = 0; r < rows; ++r, x += cols) {
+  const VecI ties = splat(last ? -1 : 0);
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32, x += kF32 * cols) {
+    VecF best = {};
+    VecI where = {};
+    for_each_column(
+        x, cols, [&](std::size_t c, VecF v) __attribute__((always_inline)) {
+          if (c == 0)
+            best = v;
+          else
+            take_better<Extreme>(v, splat(static_cast<int32_t>(c)), ties, best, where);
+        });
+    for (std::size_t i = 0; i < kF32; ++i) y[r + i] = where[i];
+  }
+  for (std::size_t r = grouped; r < rows; ++r, x += cols) {
     std::size_t at = arg_of<Extreme>(x, cols < kMost ? cols : kMost, last);
     for (std::size_t c = kMost; c < cols; c += kMost) {
       const std::size_t other =

@@ -1,5 +1,6 @@
 // LpNormalization: lines along an axis divided by their L1 or L2 norm.
 #include <cmath>
+#include <type_traits>
 
 #include "ops/broadcast.h"
 
@@ -28,7 +29,12 @@ class LpNormalization final : public Op {
         f.parallel_for(split, [&](Range r) {
           for (int64_t i = r.begin; i < r.end; ++i) {
             const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
-            normalize(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner, squares);
+            const T* x = f.in<T>(0) + first;
+            T* y = f.out<T>(0) + first;
+            if (block.inner == 1)
+              normalize(x, y, block.size, std::integral_constant<int64_t, 1>{}, squares);
+            else
+              normalize(x, y, block.size, block.inner, squares);
           }
         });
       };
@@ -36,18 +42,32 @@ class LpNormalization final : public Op {
   }
 
  private:
-  // A line whose norm is 0 stays 0.
-  template <class T>
-  static void normalize(const T* x, T* y, int64_t size, int64_t stride, bool squares) {
+  // A line whose norm is 0 stays 0. Sums are taken in parts, which the compiler makes vectors of
+  // where the stride is a constant.
+  template <class T, class Stride>
+  static void normalize(const T* x, T* y, int64_t size, Stride stride, bool squares) {
     using C = ComputeType<T>;
+    constexpr int64_t kParts = 8;
+    double parts[kParts] = {};
+    const auto add = [&](auto term) {
+      int64_t k = 0;
+      for (; k + kParts <= size; k += kParts)
+        for (int64_t i = 0; i < kParts; ++i)
+          parts[i] += term(static_cast<double>(static_cast<C>(x[(k + i) * stride])));
+      for (; k < size; ++k)
+        parts[k % kParts] += term(static_cast<double>(static_cast<C>(x[k * stride])));
+    };
+    if (squares)
+      add([](double item) { return item * item; });
+    else
+      add([](double item) { return std::abs(item); });
     double total = 0;
-    for (int64_t k = 0; k < size; ++k) {
-      const double item = static_cast<C>(x[k * stride]);
-      total += squares ? item * item : std::abs(item);
-    }
+    for (const double part : parts) total += part;
     const auto norm = static_cast<C>(squares ? std::sqrt(total) : total);
-    for (int64_t k = 0; k < size; ++k)
-      y[k * stride] = norm == 0 ? T(0) : T(static_cast<C>(x[k * stride]) / norm);
+    if (norm == 0)
+      for (int64_t k = 0; k < size; ++k) y[k * stride] = T(0);
+    else
+      for (int64_t k = 0; k < size; ++k) y[k * stride] = T(static_cast<C>(x[k * stride]) / norm);
   }
 
   int64_t axis_;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "kernels/binary.h"
 #include "kernels/unary.h"
+#include "ops/broadcast.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
@@ -50,9 +51,9 @@ std::array<double, 2> moments_of(const double* x, int64_t n) {
   return {mean, squares / static_cast<double>(n)};
 }
 
-// y = (x - mean) * factor + bias; `skew` is how many deviations the mean is away from 0. Where it is
-// many, x * factor and mean * factor cancel: x is then centred first, on the mean as a float, whose
-// rounding the bias makes up for.
+// y = (x - mean) * factor + bias; `skew` is how many deviations the mean is away from 0. Where it
+// is many, x * factor and mean * factor cancel: x is then centred first, on the mean as a float,
+// whose rounding the bias makes up for.
 void shift_scale(const float* x, float* y, int64_t n, double mean, double factor, double bias,
                  double skew) {
   constexpr double kMuch = 4;
@@ -149,8 +150,8 @@ class BatchNorm final : public Op {
   }
 
  private:
-  // Replaces mean and variance by those of the batch; writes the running ones and, for outputs 3 and
-  // 4, the batch's own.
+  // Replaces mean and variance by those of the batch; writes the running ones and, for outputs 3
+  // and 4, the batch's own.
   template <class T>
   static void train(const Frame& f, const T* x, int64_t images, int64_t channels, int64_t inner,
                     double momentum, double* const* parameters,
@@ -324,6 +325,20 @@ class LRN final : public Op {
   float alpha_, beta_, bias_;
 };
 
+// The sum of f(x[i]), in eight parts that the compiler makes vectors of.
+template <class T, class F>
+double sum_of(const T* x, int64_t n, F f) {
+  constexpr int64_t kParts = 8;
+  double parts[kParts] = {};
+  int64_t i = 0;
+  for (; i + kParts <= n; i += kParts)
+    for (int64_t k = 0; k < kParts; ++k) parts[k] += f(static_cast<double>(x[i + k]));
+  for (; i < n; ++i) parts[i % kParts] += f(static_cast<double>(x[i]));
+  double sum = 0;
+  for (const double part : parts) sum += part;
+  return sum;
+}
+
 // (x - mean) / deviation over some axes. Before opset 9, when it was experimental, attributes told
 // whether to average over channels too and whether to divide.
 class MeanVarianceNorm final : public Op {
@@ -349,36 +364,53 @@ class MeanVarianceNorm final : public Op {
     Shape kept = x;
     for (const int64_t axis : axes_) kept[normalize_axis(axis, static_cast<int64_t>(x.size()))] = 1;
     const int64_t means = element_count(kept), count = element_count(x);
-    const Shape strides = broadcast_strides(kept, x);
     ctx.request_scratch(round_up(checked_mul(means, 2 * sizeof(double)), kAlignment));
     return float_step(ctx, [&]<class T>() -> Step {
-      return [=, divides = divides_, shape = Shape(x)](Frame& f) {
+      return [=, divides = divides_, walk = Broadcast(x, {&kept})](Frame& f) {
         if (count == 0) return;
         double* mean = f.scratch<double>();
-        double* variance = mean + means;
+        double* deviation = mean + means;
         std::fill_n(mean, 2 * means, 0.0);
-        const auto each = [&](auto&& visit) {
-          for (int64_t i = 0; i < count; ++i) {
-            int64_t rest = i, at = 0;
-            for (std::size_t axis = shape.size(); axis-- > 0;) {
-              at += rest % shape[axis] * strides[axis];
-              rest /= shape[axis];
-            }
-            visit(i, at);
-          }
-        };
         const T* from = f.in<T>(0);
         T* y = f.out<T>(0);
         const double size = static_cast<double>(count / means);
-        each([&](int64_t i, int64_t at) { mean[at] += static_cast<double>(from[i]) / size; });
-        each([&](int64_t i, int64_t at) {
-          const double d = static_cast<double>(from[i]) - mean[at];
-          variance[at] += d * d / size;
+        const auto each_run = [&](auto&& visit) {
+          walk.for_each_run({0, count},
+                            [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
+                              visit(first, n, at[0]);
+                            });
+        };
+        const bool reduces = walk.step[0] == 0;  // a run has one mean, or each element its own
+        each_run([&](int64_t first, int64_t n, int64_t at) {
+          if (reduces)
+            mean[at] += sum_of(from + first, n, [](double item) { return item; });
+          else
+            for (int64_t i = 0; i < n; ++i) mean[at + i] += static_cast<double>(from[first + i]);
         });
-        each([&](int64_t i, int64_t at) {
-          constexpr double kEpsilon = 1e-9;  // the standard's, beside the deviation
-          const double deviation = divides ? std::sqrt(variance[at]) + kEpsilon : 1;
-          y[i] = static_cast<T>((static_cast<double>(from[i]) - mean[at]) / deviation);
+        for (int64_t i = 0; i < means; ++i) mean[i] /= size;
+        each_run([&](int64_t first, int64_t n, int64_t at) {
+          const auto square = [](double d) { return d * d; };
+          if (reduces)
+            deviation[at] += sum_of(from + first, n, [&, center = mean[at]](double item) {
+              return square(item - center);
+            });
+          else
+            for (int64_t i = 0; i < n; ++i)
+              deviation[at + i] += square(static_cast<double>(from[first + i]) - mean[at + i]);
+        });
+        constexpr double kEpsilon = 1e-9;  // the standard's, beside the deviation
+        for (int64_t i = 0; i < means; ++i)
+          deviation[i] = divides ? std::sqrt(deviation[i] / size) + kEpsilon : 1;
+        each_run([&](int64_t first, int64_t n, int64_t at) {
+          if (reduces) {
+            const double center = mean[at], scale = 1 / deviation[at];
+            for (int64_t i = first; i < first + n; ++i)
+              y[i] = static_cast<T>((static_cast<double>(from[i]) - center) * scale);
+          } else {
+            for (int64_t i = 0; i < n; ++i)
+              y[first + i] = static_cast<T>((static_cast<double>(from[first + i]) - mean[at + i]) /
+                                            deviation[at + i]);
+          }
         });
       };
     });

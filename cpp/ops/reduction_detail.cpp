@@ -42,7 +42,9 @@ struct WrappingOf<double> {
 template <class T>
 using Wrapping = typename WrappingOf<T>::type;
 
+// How items join a total; totals of parts join as Parts says.
 struct Sum {
+  using Parts = Sum;
   template <class T>
   static constexpr T start = 0;
   template <class T>
@@ -65,6 +67,7 @@ struct L1 : Sum {
   }
 };
 struct Prod {
+  using Parts = Prod;
   template <class T>
   static constexpr T start = 1;
   template <class T>
@@ -73,6 +76,7 @@ struct Prod {
   }
 };
 struct Max {
+  using Parts = Max;
   template <class T>
   static constexpr T start = std::numeric_limits<T>::has_infinity
                                  ? -std::numeric_limits<T>::infinity()
@@ -83,6 +87,7 @@ struct Max {
   }
 };
 struct Min {
+  using Parts = Min;
   template <class T>
   static constexpr T start = std::numeric_limits<T>::has_infinity
                                  ? std::numeric_limits<T>::infinity()
@@ -93,9 +98,28 @@ struct Min {
   }
 };
 
+// Doubles in parts that the compiler makes vectors of, which it may not do by itself.
+template <class R>
+double reduce_row(const double* x, std::size_t n) {
+  constexpr std::size_t kParts = 8;
+  double parts[kParts];
+  std::fill_n(parts, kParts, R::template start<double>);
+  std::size_t i = 0;
+  for (; i + kParts <= n; i += kParts)
+    for (std::size_t k = 0; k < kParts; ++k) parts[k] = R::join(parts[k], x[i + k]);
+  for (; i < n; ++i) parts[i % kParts] = R::join(parts[i % kParts], x[i]);
+  double total = parts[0];
+  for (std::size_t k = 1; k < kParts; ++k) total = R::Parts::join(total, parts[k]);
+  return total;
+}
+
 template <class R, class T>
 void rows_loop(const T* x, T* y, std::size_t rows, std::size_t cols) {
   for (std::size_t r = 0; r < rows; ++r) {
+    if constexpr (std::is_same_v<T, double>) {
+      y[r] = reduce_row<R>(x + r * cols, cols);
+      continue;
+    }
     T total = R::template start<T>;
     for (std::size_t c = 0; c < cols; ++c) total = R::join(total, x[r * cols + c]);
     y[r] = total;

@@ -102,6 +102,25 @@ void hardmax_line(const T* x, T* y, int64_t size, int64_t stride) {
   for (int64_t k = 0; k < size; ++k) y[k * stride] = T(k == best);
 }
 
+// The same of contiguous rows.
+Step hardmax_rows(const Block& block) {
+  return [block, run = kernels::argmax_rows.resolve(),
+          split = split_work(block.outer, 0.3 * static_cast<double>(block.size) + 5)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      constexpr int64_t kRows = 64;
+      int64_t places[kRows];
+      for (int64_t row = r.begin; row < r.end; row += kRows) {
+        const int64_t n = std::min(kRows, r.end - row);
+        float* y = f.out<float>(0) + row * block.size;
+        run(f.in<float>(0) + row * block.size, places, static_cast<std::size_t>(n),
+            static_cast<std::size_t>(block.size), kernels::ArgTie::first);
+        std::fill_n(y, n * block.size, 0.0f);
+        for (int64_t i = 0; i < n; ++i) y[i * block.size + places[i]] = 1;
+      }
+    });
+  };
+}
+
 // line(x, y, size, stride) for every line of the block.
 template <class T, class Line>
 Step each_line(const Block& block, double cost, Line line) {
@@ -158,6 +177,7 @@ class Softmax final : public Op {
   }
 
   Step make_step(bool is_double, const Block& block) const {
+    if (kind_ == Kind::hardmax && !is_double && block.inner == 1) return hardmax_rows(block);
     if (kind_ == Kind::hardmax)
       return is_double ? each_line<double>(block, 1, &hardmax_line<double>)
                        : each_line<float>(block, 1, &hardmax_line<float>);

@@ -39,7 +39,7 @@ TEST_CASE("reductions of rows") {
   for (const Case& c : kCases)
     for_each_variant(c.rows, [&](ReduceRows* run) {
       for (std::size_t cols = 0; cols <= 200000; cols = cols < kLongest ? cols + 1 : cols * 5 + 1) {
-        const std::size_t rows = 2;
+        const std::size_t rows = cols <= kLongest ? 41 : 2;
         const Fenced<float> x = input(c, rows * cols);
         Fenced<float> y(rows);
         run(x.data(), y.data(), rows, cols);
@@ -119,31 +119,65 @@ TEST_CASE("reduce_log_sum_exp_rows") {
   });
 }
 
-TEST_CASE("argmax and argmin: ties, NaN, every length") {
+TEST_CASE("extremes of many short rows of which some have a NaN") {
+  for (const bool greatest_wanted : {true, false})
+    for_each_variant(greatest_wanted ? reduce_max_rows : reduce_min_rows, [&](ReduceRows* run) {
+      constexpr std::size_t kRows = 50;
+      for (std::size_t cols = 1; cols <= kLongest; ++cols) {
+        Fenced<float> x = Values(static_cast<unsigned>(cols)).floats(kRows * cols);
+        for (std::size_t i = 0; i < x.size(); i += 3 * cols + 1) x[i] = kNan;
+        Fenced<float> y(kRows);
+        run(x.data(), y.data(), kRows, cols);
+        for (std::size_t r = 0; r < kRows; ++r) {
+          float one = 0;
+          run(x.data() + r * cols, &one, 1, cols);
+          CAPTURE(cols);
+          CHECK(close(y[r], one, 0));
+        }
+      }
+    });
+}
+
+namespace {
+
+std::size_t place_of_extreme(const float* x, std::size_t n, bool greatest_wanted, ArgTie tie) {
+  std::size_t want = 0;
+  for (std::size_t i = 1; i < n; ++i) {
+    const float a = x[i], b = x[want];
+    const bool equal = a == b || (std::isnan(a) && std::isnan(b));
+    const bool better = std::isnan(a) ? !std::isnan(b) : greatest_wanted ? a > b : a < b;
+    if (equal ? tie == ArgTie::last : better) want = i;
+  }
+  return want;
+}
+
+}  // namespace
+
+TEST_CASE("argmax and argmin: ties, NaN, every length, one row and many") {
   for (const bool greatest_wanted : {true, false})
     for_each_variant(greatest_wanted ? argmax_rows : argmin_rows, [&](ArgRows* run) {
       for (std::size_t cols = 1; cols <= 2 * kLongest; ++cols)
-        for (const int odd : {0, 1, 2})  // how many NaN
-          for (const ArgTie tie : {ArgTie::first, ArgTie::last}) {
-            Values values(static_cast<unsigned>(cols));
-            Fenced<float> x(cols);
-            const auto small = values.integers<int>(cols, -4, 4);
-            for (std::size_t i = 0; i < cols; ++i) x[i] = static_cast<float>(small[i]);
-            for (int k = 0; k < odd; ++k)
-              x[static_cast<std::size_t>(
-                  values.integers<int>(1, 0, static_cast<int>(cols) - 1)[0])] = kNan;
-            std::size_t want = 0;
-            for (std::size_t i = 1; i < cols; ++i) {
-              const float a = x[i], b = x[want];
-              const bool equal = a == b || (std::isnan(a) && std::isnan(b));
-              const bool better = std::isnan(a) ? !std::isnan(b) : greatest_wanted ? a > b : a < b;
-              if (equal ? tie == ArgTie::last : better) want = i;
+        for (const int odd : {0, 1, 2})  // how many NaN in a row on average
+          for (const ArgTie tie : {ArgTie::first, ArgTie::last})
+            for (const std::size_t rows : {1, 35}) {
+              Values values(static_cast<unsigned>(cols));
+              const std::size_t count = rows * cols;
+              Fenced<float> x(count);
+              const auto small = values.integers<int>(count, -4, 4);
+              for (std::size_t i = 0; i < count; ++i) x[i] = static_cast<float>(small[i]);
+              for (std::size_t k = 0; k < static_cast<std::size_t>(odd) * rows; ++k)
+                x[static_cast<std::size_t>(
+                    values.integers<int>(1, 0, static_cast<int>(count) - 1)[0])] = kNan;
+              Fenced<int64_t> y(rows);
+              run(x.data(), y.data(), rows, cols, tie);
+              std::size_t wrong = 0;
+              for (std::size_t r = 0; r < rows; ++r)
+                wrong += y[r] != static_cast<int64_t>(place_of_extreme(x.data() + r * cols, cols,
+                                                                       greatest_wanted, tie));
+              CAPTURE(cols);
+              CAPTURE(rows);
+              CHECK(wrong == 0);
             }
-            int64_t y = -1;
-            run(x.data(), &y, 1, cols, tie);
-            CAPTURE(cols);
-            CHECK(y == static_cast<int64_t>(want));
-          }
     });
 }
 
