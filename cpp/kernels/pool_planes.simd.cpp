@@ -79,6 +79,49 @@ SDX_INLINE void pool_stretch(const WindowAxis& axis, const float* columns, std::
   }
 }
 
+// Whether a row of inputs with its padding fits the buffer, so that every output of it is made by
+// vectors.
+SDX_INLINE bool fits_padded(const WindowAxis& axis) {
+  return axis.stride <= 2 && axis.taps <= kRowBuffer && axis.dilation <= kRowBuffer &&
+         axis.output <= kRowBuffer &&
+         (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation < kRowBuffer;
+}
+
+// A row of outputs where fits_padded. `divisors` are of the width alone, one for each output.
+template <template <class> class Fold>
+SDX_INLINE void pool_padded_row(const Window& window, const Rows& rows, float row_count,
+                                const float* divisors, float* y) {
+  const WindowAxis& axis = window.axis[2];
+  const std::size_t reach = (axis.taps - 1) * axis.dilation;
+  const std::size_t length = (axis.output - 1) * axis.stride + reach + 1;
+  const float neutral = Fold<float>{}.value();
+  const std::size_t left = axis.pad <= 0 ? 0 : smaller(static_cast<std::size_t>(axis.pad), length);
+  const std::size_t begin = axis.pad < 0 ? static_cast<std::size_t>(-axis.pad) : 0;
+  const std::size_t end = smaller(axis.input, begin + (length - left));
+  float buffer[kRowBuffer + 2 * kF32];
+  for (std::size_t i = 0; i < left; ++i) buffer[i] = neutral;
+  std::size_t filled = left;
+  if (begin < end) {
+    fold_rows<Fold>(window, rows, begin, end, buffer + left);
+    filled += end - begin;
+  }
+  for (; filled < length; ++filled) buffer[filled] = neutral;
+  for (std::size_t o = 0; o < axis.output; o += kF32) {
+    const std::size_t lanes = smaller(kF32, axis.output - o);
+    Fold<VecF> fold;
+    for (std::size_t t = 0; t < axis.taps; ++t) {
+      const float* p = buffer + o * axis.stride + t * axis.dilation;
+      fold.add(axis.stride == 1 ? load_every<1>(p) : load_every<2>(p));
+    }
+    VecF value = fold.value();
+    if (Fold<VecF>::kAverage) value /= load_head(divisors + o, lanes) * row_count;
+    if (lanes == kF32)
+      store(y + o, value);
+    else
+      store_head(y + o, value, lanes);
+  }
+}
+
 template <template <class> class Fold>
 SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, float* y) {
   const WindowAxis& axis = args.window.axis[2];
@@ -128,6 +171,11 @@ template <template <class> class Fold>
 SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
                             std::size_t plane_end) {
   const WindowAxis* axis = args.pool.window.axis;
+  const bool padded = fits_padded(axis[2]);
+  float divisors[kRowBuffer];
+  if (padded && Fold<float>::kAverage)
+    for (std::size_t o = 0; o < axis[2].output; ++o)
+      divisors[o] = divisor(args.pool, {{0, 0, o}}, 2, 3);
   for (std::size_t p = plane_begin; p < plane_end; ++p) {
     const float* x = args.pool.x + p * args.x_plane;
     float* y = args.pool.y + p * args.y_plane;
@@ -135,7 +183,12 @@ SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
       for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output) {
         const Rows rows{x, inside_taps(axis[0], d), inside_taps(axis[1], h),
                         first_input(axis[0], d), first_input(axis[1], h)};
-        pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
+        if (padded)
+          pool_padded_row<Fold>(args.pool.window, rows,
+                                Fold<float>::kAverage ? divisor(args.pool, {{d, h, 0}}, 0, 2) : 1,
+                                divisors, y);
+        else
+          pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
       }
   }
 }

@@ -204,10 +204,12 @@ Step byte_pool(const PoolSizes& s, void (*max_into)(const T*, T*, std::size_t)) 
         const int64_t pixel = i % s.output_pixels;
         std::fill(y, y + channels, std::numeric_limits<T>::lowest());
         for (int64_t th = 0; th < height.taps; ++th) {
-          const int64_t row = pixel / width.output * height.stride + th * height.dilation - height.pad_begin;
+          const int64_t row =
+              pixel / width.output * height.stride + th * height.dilation - height.pad_begin;
           if (row < 0 || row >= height.input) continue;
           for (int64_t tw = 0; tw < width.taps; ++tw) {
-            const int64_t column = pixel % width.output * width.stride + tw * width.dilation - width.pad_begin;
+            const int64_t column =
+                pixel % width.output * width.stride + tw * width.dilation - width.pad_begin;
             if (column < 0 || column >= width.input) continue;
             max_into(x + (row * width.input + column) * s.channels, y, channels);
           }
@@ -258,7 +260,8 @@ class Pool final : public Op {
     const PoolSizes s = sizes(ctx.shape(0));
     const bool plain = pooling_ == Pooling::norm || ctx.wants_output(1) ||
                        (ctx.dtype(0) != DType::float32 && !is_half_float(ctx.dtype(0)));
-    if (!plain && global_ && !channels_last_) return in_float32(ctx, prepare_global(s, pooling_));
+    if (!plain && takes_whole_planes(s) && !channels_last_)
+      return in_float32(ctx, prepare_global(s, pooling_));
     if (!plain)
       return in_float32(ctx, prepare_float_pool(s, pooling_, count_padding_, channels_last_));
     if (channels_last_ && !ctx.wants_output(1) && s.axes.size() <= 2) {
@@ -275,6 +278,13 @@ class Pool final : public Op {
   }
 
  private:
+  static bool takes_whole_planes(const PoolSizes& s) {
+    return std::all_of(s.axes.begin(), s.axes.end(), [](const AxisWindow& axis) {
+      return axis.taps == axis.input && axis.output == 1 && axis.pad_begin == 0 &&
+             axis.pad_end == 0 && axis.dilation == 1;
+    });
+  }
+
   PoolSizes sizes(const Shape& x) const {
     PoolSizes s;
     s.images = x[0];
@@ -335,21 +345,25 @@ class MaxUnpool final : public Op {
         ctx, dispatch(TypeList<float, double>{},
                       ctx.dtype(0) == DType::float64 ? DType::float64 : DType::float32,
                       [&]<class T>() -> Step {
-                        return
-                            [from = Shape(*inner), to = row_major_strides(y), count = ctx.count(0),
-                             most = element_count(*inner), total = element_count(y)](Frame& f) {
-                              std::fill_n(f.out<T>(0), total, T{});
-                              for (int64_t i = 0; i < count; ++i) {
-                                int64_t index = f.in<int64_t>(1)[i], at = 0;
-                                check_argument(index >= 0 && index < most, "index ", index,
-                                               " is outside [0, ", most, ")");
-                                for (std::size_t axis = from.size(); axis-- > 0;) {
-                                  at += index % from[axis] * to[axis];
-                                  index /= from[axis];
-                                }
-                                f.out<T>(0)[at] = f.in<T>(0)[i];
-                              }
-                            };
+                        return [from = Shape(*inner), to = row_major_strides(y),
+                                count = ctx.count(0), most = element_count(*inner),
+                                total = element_count(y), same = Shape(*inner) == y](Frame& f) {
+                          std::fill_n(f.out<T>(0), total, T{});
+                          for (int64_t i = 0; i < count; ++i) {
+                            int64_t index = f.in<int64_t>(1)[i], at = 0;
+                            check_argument(index >= 0 && index < most, "index ", index,
+                                           " is outside [0, ", most, ")");
+                            if (same) {
+                              f.out<T>(0)[index] = f.in<T>(0)[i];
+                              continue;
+                            }
+                            for (std::size_t axis = from.size(); axis-- > 0;) {
+                              at += index % from[axis] * to[axis];
+                              index /= from[axis];
+                            }
+                            f.out<T>(0)[at] = f.in<T>(0)[i];
+                          }
+                        };
                       }));
   }
 
