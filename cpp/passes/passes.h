@@ -31,6 +31,7 @@ bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products
 bool fuse_quantized(Graph& graph);     // float operators between (de)quantisation work on bytes
 bool channels_last(Graph& graph);      // NHWC inside regions of convolutions
+bool fuse_expand_depthwise(Graph& graph);  // a pointwise convolution and the depthwise one behind
 bool fuse_elementwise(Graph& graph);   // neighbours in one pass over memory
 bool merge_transposes(Graph& graph);   // one after another becomes one
 

@@ -2,9 +2,12 @@
 
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
-from helpers import check_op, expect_error, randn
+from helpers import check_op, compare, expect_error, randn
 from numpy.lib.stride_tricks import sliding_window_view
+
+import sardonyx
 
 
 def conv(x, w, b=None, group=1, strides=None, dilations=None, pads=None, **_):
@@ -131,6 +134,47 @@ def test_channels_last_conv(x, w, attrs):
         layout="NHWC",
         **attrs,
     )
+
+
+@pytest.mark.parametrize(
+    ("x", "channels", "taps", "attrs"),
+    [
+        ((1, 16, 61, 120), 96, (3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+        ((2, 24, 56, 56), 144, (5, 5), {"pads": [2, 2, 2, 2]}),
+        ((1, 9, 7, 7), 200, (3, 3), {"pads": [1, 1, 1, 1]}),
+        ((1, 5, 300, 33), 70, (3, 2), {"pads": [3, 0, 5, 1], "dilations": [3, 2]}),
+        ((1, 4, 500, 30), 40, (2, 3), {"strides": [3, 1], "pads": [0, 1, 1, 2]}),
+        ((3, 8, 6, 300), 64, (7, 7), {"pads": [3, 3, 3, 3], "strides": [1, 2]}),
+        ((2, 8, 1, 1), 33, (3, 3), {"pads": [1, 1, 1, 1]}),
+    ],
+)
+def test_expanded_depthwise(x, channels, taps, attrs):
+    # The two convolutions become one step.
+    data = randn(*x)
+    expand, bias = randn(channels, x[1], 1, 1), randn(channels)
+    filters, bias_2 = randn(channels, 1, *taps), randn(channels)
+    wide = conv(data, expand, bias)
+    wide = wide / (1 + np.exp(-wide))
+    expected = np.maximum(conv(wide, filters, bias_2, group=channels, **attrs), 0)
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("Conv", ["x", "expand", "bias"], ["e"]),
+        helper.make_node("Sigmoid", ["e"], ["s"]),
+        helper.make_node("Mul", ["e", "s"], ["m"]),
+        helper.make_node("Conv", ["m", "filters", "bias_2"], ["d"], group=channels, **attrs),
+        helper.make_node("Relu", ["d"], ["y"]),
+    ]
+    constants = {"expand": expand, "bias": bias, "filters": filters, "bias_2": bias_2}
+    infos = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in [("x", ["n", x[1], "h", "w"]), ("y", None)]
+    ]
+    initializers = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "case", infos[:1], infos[1:], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    one = sardonyx.load(model, threads=1).run(None, {"x": data})[0]
+    compare(expected, one, "expanded", length=8 * x[1] * int(np.prod(taps)), wide=True)
+    np.testing.assert_array_equal(sardonyx.load(model, threads=3).run(None, {"x": data})[0], one)
 
 
 def test_convolutions_that_make_no_sense():
