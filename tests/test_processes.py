@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import make_model
 
 import sardonyx
 from sardonyx.host.origin import LARGEST_KEPT, Origin
@@ -188,3 +189,22 @@ def test_memory_stays_flat_over_changing_shapes() -> None:
     print(resident() - before < 8 << 20)
     """
     assert run_script(PRELUDE + textwrap.dedent(script)) == "True\n"
+
+
+def test_runs_keep_to_their_memory_limit() -> None:
+    a = np.ones((500, 500), np.float32)
+    model = sardonyx.load(make_model("MatMul", [a, a], symbolic=True), memory_limit=4 << 20)
+    wide = np.ones((500, 2000), np.float32)
+    for _ in range(10):
+        assert model.run(None, {"x0": a, "x1": a})[0][0, 0] == 500
+        with pytest.raises(
+            MemoryError, match=r"memory limit of 4194304; .*4000000 .*'node' \(MatMul"
+        ):
+            model.run(None, {"x0": a, "x1": wide})
+    ones = np.ones(10**6, np.float32)
+    sparse = np.eye(1, 10**6, dtype=np.float32)[0]
+    model = sardonyx.load(make_model("NonZero", [ones]), memory_limit=4 << 20)
+    assert model(sparse).shape == (1, 1)
+    for each in (model, pickle.loads(pickle.dumps(model))):
+        with pytest.raises(MemoryError, match=r"'node' \(NonZero\).*8000000 bytes.*4194304"):
+            each(ones)

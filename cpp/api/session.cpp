@@ -3,6 +3,7 @@
 #include "api/program.h"
 #include "base/fork.h"
 #include "base/interrupt.h"
+#include "base/memory_budget.h"
 #include "ir/cache.h"
 #include "ir/pack.h"
 #include "ir/text.h"
@@ -266,6 +267,9 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
   std::optional<Interrupt> interrupt;
   if (control.cancel || control.timeout || control.poll)
     interrupt.emplace(control.cancel, control.timeout, control.poll);
+  const int64_t limit = impl_->options.memory_limit;
+  std::optional<MemoryBudget::Scope> scope;
+  if (limit > 0) scope.emplace(std::make_shared<MemoryBudget>(static_cast<std::size_t>(limit)));
   std::vector<Datum> results =
       impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
   if (interrupt) interrupt->finish();

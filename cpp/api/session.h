@@ -33,6 +33,9 @@ struct Options {
   std::map<std::string, int64_t, std::less<>> dims;  // numbers for symbolic dimensions, by name
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers;
+  // What one run may take for values, beside feeds, weights and what it is given to write into, in
+  // bytes; beyond it a run fails with `out_of_memory` before it takes more. 0: no limit.
+  int64_t memory_limit = 0;
   HostOperators operators;                    // that the model may use besides the built-in ones
   std::function<void(std::string_view)> log;  // warnings; none are written without it
   // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/memory_budget.h"
 
 namespace sdx {
 
@@ -23,6 +24,16 @@ std::shared_ptr<void> allocate_strings(int64_t count) {
   return {strings, strings.get()};
 }
 
+// The same memory, as long as which lives it counts.
+std::shared_ptr<void> counted(std::shared_ptr<void> memory, std::size_t bytes,
+                              const std::shared_ptr<MemoryBudget>& budget) {
+  if (!budget->take(bytes))
+    fail(ErrorKind::out_of_memory, "a tensor of ", bytes, " bytes beside ", budget->used(),
+         " in use goes beyond the run's memory limit of ", budget->limit(), " bytes");
+  void* const data = memory.get();
+  return {data, [memory = std::move(memory), bytes, budget](void*) { budget->give_back(bytes); }};
+}
+
 }  // namespace
 
 Tensor Tensor::allocate(DType dtype, const Shape& shape) {
@@ -31,6 +42,8 @@ Tensor Tensor::allocate(DType dtype, const Shape& shape) {
   auto owner = dtype == DType::string ? allocate_strings(count)
                                       : allocate_bytes(static_cast<std::size_t>(bytes));
   void* data = owner.get();
+  if (const auto& budget = MemoryBudget::current())
+    owner = counted(std::move(owner), static_cast<std::size_t>(bytes), budget);
   return own(dtype, shape, std::move(owner), data);
 }
 

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/interrupt.h"
 #include "base/large_memory.h"
+#include "base/memory_budget.h"
 
 namespace sdx::runtime {
 
@@ -156,6 +157,40 @@ void check_cancel(const RunState& state) {
     throw Interrupted(Interrupted::Reason::cancelled, "the run was cancelled");
 }
 
+// What a plan needs before its first step, counted while it runs.
+class Planned {
+ public:
+  explicit Planned(const Plan& plan) : budget_(MemoryBudget::current()) {
+    if (!budget_) return;
+    bytes_ = static_cast<std::size_t>(plan.arena_bytes);
+    const PlannedValue* largest = nullptr;
+    for (const PlannedValue& value : plan.values) {
+      if (value.place != Place::arena && value.place != Place::output) continue;
+      if (value.place == Place::output) bytes_ += static_cast<std::size_t>(value.bytes);
+      if (!largest || value.bytes > largest->bytes) largest = &value;
+    }
+    if (budget_->take(bytes_)) return;
+    const std::size_t used = budget_->used(), limit = budget_->limit();
+    if (!largest || plan.steps.empty())
+      fail(ErrorKind::out_of_memory, "the run needs ", bytes_, " bytes beside ", used,
+           " in use, more than its memory limit of ", limit);
+    const PlannedStep& step =
+        plan.steps[std::min<std::size_t>(largest->first_step, plan.steps.size() - 1)];
+    fail(ErrorKind::out_of_memory, "the run needs ", bytes_, " bytes beside ", used,
+         " in use, more than its memory limit of ", limit, "; the largest value, of ",
+         largest->bytes, " bytes, is made by node '", step.name(), "' (", step.op(), ")");
+  }
+  ~Planned() {
+    if (budget_) budget_->give_back(bytes_);
+  }
+  Planned(const Planned&) = delete;
+  Planned& operator=(const Planned&) = delete;
+
+ private:
+  const std::shared_ptr<MemoryBudget> budget_;
+  std::size_t bytes_ = 0;
+};
+
 void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& data,
               std::vector<Datum>& datums, void* scratch, const RunState& state) {
   if (!step.run) {
@@ -181,6 +216,7 @@ void run_step(const PlannedStep& step, const Plan& plan, std::vector<void*>& dat
 std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs,
                                  std::span<const Tensor> into, const RunState& state,
                                  std::span<const int64_t> rooms, StepTimes* times) {
+  const Planned planned(plan);
   const Lease context(*this, plan);
   auto& data = context->data;
   auto& datums = context->datums;

@@ -182,6 +182,7 @@ def load(
     precision: Precision = "float32",
     level: int = 2,
     passes: str = "",
+    memory_limit: int | None = None,
 ) -> Model:
     """Loads a model from a path, bytes, a file open for reading, or an onnx.ModelProto.
 
@@ -191,6 +192,7 @@ def load(
                allows coarser number formats where they are faster
     level:     0 runs the graph as it is, 1 rewrites it exactly, 2 fuses and lays out as well
     passes:    rewrites to leave out: "-fuse_activation"
+    memory_limit: bytes that a run's values may take; a run that needs more raises MemoryError
 
     A model can be pickled and copied: one loaded by path is loaded again from there, others carry
     their bytes. External data is read from below the directory of a model loaded by path,
@@ -207,9 +209,11 @@ def load(
         "precision": precision,
         "level": level,
         "passes": passes,
+        "memory_limit": memory_limit,
     }
     given = options | {
         "threads": threads or 0,
+        "memory_limit": memory_limit or 0,
         "log": logging.getLogger("sardonyx").warning,
         "image_codec": decode_image,
         "operators": known_operators(),
