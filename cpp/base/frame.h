@@ -33,11 +33,20 @@ struct Split {
 // below twice that stays whole, on the caller's thread. Chunks begin at multiples of `grain`.
 Split split_work(int64_t items, double cost, int64_t grain = 1);
 
+// Elements in rows of `length` that begin `step` elements apart, other values between them.
+struct Rows {
+  int64_t length = 0;  // 0: the elements lie all together
+  int64_t step = 0;
+  bool apart() const { return length > 0; }
+  friend bool operator==(const Rows&, const Rows&) = default;
+};
+
 // How a value is laid out when its shape is known before the run.
 struct Layout {
   DType dtype = DType::undefined;
   Shape shape;
   bool known = false;
+  Rows rows = {};  // apart only where every step at the value agreed: see Op::reads_rows
 };
 
 // What a run carries to every step.

@@ -185,6 +185,12 @@ class PrepareContext {
   const T* packed(int slot) const {
     return static_cast<const T*>(packed_bytes(slot));
   }
+  // Elements from one row to the next, of rows of `length` elements. More than `length` only where
+  // the operator agreed to such rows (Op::reads_rows, Op::writes_rows).
+  int64_t step(int i, int64_t length) const { return step_of(*inputs_[i], length); }
+  int64_t output_step(int i, int64_t length) const { return step_of(*outputs_[i], length); }
+  const Rows& rows(int i) const { return inputs_[i]->rows; }
+  const Rows& output_rows() const { return outputs_[0]->rows; }
   // Bytes the step will find at frame.scratch(); the largest request counts.
   void request_scratch(int64_t bytes) { scratch_ = std::max(scratch_, bytes); }
   int64_t scratch() const { return scratch_; }
@@ -199,6 +205,9 @@ class PrepareContext {
 
  private:
   const void* packed_bytes(int slot) const;
+  static int64_t step_of(const Layout& layout, int64_t length) {
+    return layout.rows.apart() ? layout.rows.step : length;
+  }
 
   const Node& node_;
   std::span<const Layout* const> inputs_;
@@ -208,10 +217,12 @@ class PrepareContext {
   double flops_ = 0;
 };
 
-// Where outputs lie when they are parts of inputs: asked with sizes known.
+// Where outputs lie when they are parts of inputs, or inputs when they are parts of output 0: asked
+// with sizes known.
 struct View {
   int input = 0;
   int64_t offset = 0;  // in bytes
+  Rows rows = {};
 };
 
 class Op {
@@ -227,9 +238,23 @@ class Op {
 
   // Output 0 is input 0, unchanged in type and elements.
   virtual bool is_identity() const { return false; }
-  // Output i as contiguous bytes of an input, if that is all the operator does for these sizes.
+  // Output i as bytes of an input, together or in rows, if that is all the operator does for these
+  // sizes. `prepare` must serve too: those who read the output may not take rows apart.
   virtual std::optional<View> view(const PrepareContext&, int /*output*/) const {
     return std::nullopt;
+  }
+  // Of operators with the trait `joins`: where the elements of input i come to lie in output 0. An
+  // input may lie there before the step runs, which then leaves it alone.
+  virtual std::optional<View> part(const PrepareContext&, int /*input*/) const {
+    return std::nullopt;
+  }
+  // Whether `prepare` can read input i, or write output i, in rows of so many elements that lie
+  // apart; it then asks PrepareContext how far.
+  virtual bool reads_rows(const PrepareContext&, int /*input*/, int64_t /*length*/) const {
+    return false;
+  }
+  virtual bool writes_rows(const PrepareContext&, int /*output*/, int64_t /*length*/) const {
+    return false;
   }
   // Arithmetic operations of one run, for profiles; 0 where nobody counts them.
   virtual double flops(const PrepareContext&) const { return 0; }
@@ -242,11 +267,12 @@ class Op {
 
 // What passes and planner may assume of every node of an operator.
 struct OpTraits {
-  int since = 1;            // lowest opset version of the domain that is implemented
-  int in_place = 0;         // bit i: output 0 may overwrite input i where shape and dtype are equal
-  bool view = false;        // output 0 is the bytes of input 0 under another shape
-  bool elementwise = false; // each output element depends on the inputs' elements at its position
-  bool pure = true;         // same inputs, same outputs: may be folded, merged, dropped
+  int since = 1;      // lowest opset version of the domain that is implemented
+  int in_place = 0;   // bit i: output 0 may overwrite input i where shape and dtype are equal
+  bool view = false;  // output 0 is the bytes of input 0 under another shape
+  bool elementwise = false;  // each output element depends on the inputs' elements at its position
+  bool joins = false;        // output 0 is inputs side by side: Op::part says where
+  bool pure = true;          // same inputs, same outputs: may be folded, merged, dropped
 };
 
 struct OpEntry {

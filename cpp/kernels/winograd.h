@@ -20,11 +20,12 @@ struct WinogradArgs {
   std::size_t output_height, output_width;  // not 0
   std::ptrdiff_t pad_top, pad_left;
   std::size_t channels, outputs;
-  const float* x;       // [height][width][channels], dense
+  const float* x;       // [height][width], x_step floats apart
   const float* packed;  // by winograd_pack
   float* y;             // [output_height][output_width], y_step floats apart
   std::size_t y_step;
   Epilogue epilogue = {};  // rows are output pixels; accumulate and row_bias are not supported
+  std::size_t x_step = channels;
 };
 
 inline constexpr std::size_t winograd_planes(std::size_t side) { return (side + 2) * (side + 2); }

@@ -52,7 +52,7 @@ template <int kOut, bool kWhole, class L>
 SDX_INLINE void transform_square(const WinogradArgs& args, const Square& s, std::size_t channel,
                                  float* planes, std::size_t plane_step, L lanes) {
   constexpr int kSide = kOut + 2;
-  const std::ptrdiff_t column_step = static_cast<std::ptrdiff_t>(args.channels);
+  const std::ptrdiff_t column_step = static_cast<std::ptrdiff_t>(args.x_step);
   const std::ptrdiff_t row_step = static_cast<std::ptrdiff_t>(args.width) * column_step;
   const std::ptrdiff_t origin =
       s.top * row_step + s.left * column_step + static_cast<std::ptrdiff_t>(channel);

@@ -20,7 +20,8 @@ struct ItemBytes {
   alignas(16) std::byte bytes[16] = {};
 };
 
-// A step from input 0 to output 0. What is filled is the one element of input `fill_input`, or,
+// A step from input 0 to output 0, either of which may lie in rows of the last axis if that one is
+// mapped to itself. What is filled is the one element of input `fill_input`, or,
 // where that is negative, `fill` (an empty string for strings).
 Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_input,
                    const ItemBytes& fill = {});

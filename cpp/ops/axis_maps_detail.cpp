@@ -39,6 +39,7 @@ struct Job {
   std::vector<std::vector<int64_t>> outer;  // offsets into the input by axis; negative: filled
   std::vector<Segment> segments;
   int64_t rows = 1, row = 0, unit = 1;  // `row` items of `unit` elements
+  int64_t from_step = 1, to_step = 1;   // from one item to the next
   int64_t repeat = 0;  // of every single element in turn, where that is all a row is
 };
 
@@ -63,18 +64,21 @@ void repeat_items(const T* from, T* to, int64_t count, int64_t repeat) {
 
 template <class T>
 void fill_row(const Job& job, const T* from, T* to, const T& fill) {
-  const int64_t unit = job.unit;
+  const int64_t unit = job.unit, from_step = job.from_step, to_step = job.to_step;
   if (job.repeat) return repeat_items(from, to, job.row / job.repeat, job.repeat);
   for (const Segment& s : job.segments) {
-    if (s.from < 0) {
+    if (s.from < 0 && to_step == unit) {
       std::fill_n(to + s.to * unit, s.count * unit, fill);
-    } else if (s.step == 1) {
+    } else if (s.from < 0) {
+      for (int64_t j = 0; j < s.count; ++j) std::fill_n(to + (s.to + j) * to_step, unit, fill);
+    } else if (s.step == 1 && from_step == unit && to_step == unit) {
       copy_run(from + s.from * unit, to + s.to * unit, s.count * unit);
     } else if (unit == 1) {
-      for (int64_t j = 0; j < s.count; ++j) to[s.to + j] = from[s.from + j * s.step];
+      for (int64_t j = 0; j < s.count; ++j)
+        to[(s.to + j) * to_step] = from[(s.from + j * s.step) * from_step];
     } else {
       for (int64_t j = 0; j < s.count; ++j)
-        copy_run(from + (s.from + j * s.step) * unit, to + (s.to + j) * unit, unit);
+        copy_run(from + (s.from + j * s.step) * from_step, to + (s.to + j) * to_step, unit);
     }
   }
 }
@@ -83,8 +87,10 @@ template <class T>
 void run(const Frame& f, const Job& job, const T& fill) {
   const T* x = f.in<T>(0);
   T* y = f.out<T>(0);
-  const int64_t unit = job.unit, width = job.row * unit;
-  const double cost = move_cost<T>() * static_cast<double>(width) + 3.0 * job.segments.size() + 5;
+  const int64_t unit = job.unit, width = job.row * job.to_step;
+  const bool together = job.to_step == unit;
+  const double cost =
+      move_cost<T>() * static_cast<double>(job.row * unit) + 3.0 * job.segments.size() + 5;
   f.parallel_for(split_work(job.rows, cost), [&](Range r) {
     int64_t previous = -1;
     for (int64_t i = r.begin; i < r.end; ++i) {
@@ -100,8 +106,8 @@ void run(const Frame& f, const Job& job, const T& fill) {
         base += offset;
       }
       if (filled)
-        std::fill_n(to, width, fill);
-      else if (base == previous)
+        for (int64_t j = 0; j < job.row; ++j) std::fill_n(to + j * job.to_step, unit, fill);
+      else if (base == previous && together)
         copy_run(to - width, to, width);
       else
         fill_row(job, x + base, to, fill);
@@ -118,14 +124,18 @@ Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_inp
   if (element_count(ctx.output_shape(0)) == 0) return [](Frame&) {};
   Job job;
   std::size_t mapped = shape.size();
-  while (mapped > 0 && is_identity(maps.from[mapped - 1], shape[mapped - 1]))
+  const bool rows_apart = ctx.rows(0).apart() || ctx.output_rows().apart();
+  while (mapped > 0 && !(rows_apart && mapped < shape.size()) &&
+         is_identity(maps.from[mapped - 1], shape[mapped - 1]))
     job.unit *= shape[--mapped];
   if (mapped == 0) return copy_step(ctx);
+  job.from_step = ctx.step(0, job.unit);
+  job.to_step = ctx.output_step(0, job.unit);
   const Shape strides = row_major_strides(shape);
   for (std::size_t i = 0; i + 1 < mapped; ++i) {
     std::vector<int64_t> offsets = maps.from[i];
     for (int64_t& offset : offsets)
-      if (offset >= 0) offset *= strides[i];
+      if (offset >= 0) offset *= strides[i] / job.unit * job.from_step;
     job.rows *= static_cast<int64_t>(offsets.size());
     job.outer.push_back(std::move(offsets));
   }

@@ -32,6 +32,12 @@ class Binary final : public Op {
 
   void infer(InferContext& ctx) const override;
   Step prepare(PrepareContext& ctx) const override;
+  bool reads_rows(const PrepareContext& ctx, int input, int64_t length) const override {
+    return has_rows(ctx.shape(input), length);
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return length >= kShortRun && has_rows(ctx.output_shape(0), length);
+  }
   // Max and Min of one input or many, and powers of mixed types, come down to pairs of one type.
   bool expand(Graph& graph, Node& node) const override;
 

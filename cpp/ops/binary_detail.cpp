@@ -149,7 +149,8 @@ Step Binary::prepare(PrepareContext& ctx) const {
   if (ctx.input_count() != 2 || ctx.dtype(1) != dtype)
     fail(ErrorKind::unsupported, "types or a number of inputs not known before the run");
   const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
-  const BinaryShapes shapes{ctx.output_shape(0), ctx.shape(0), aligned};
+  const BinaryShapes shapes{ctx.output_shape(0), ctx.shape(0), aligned,
+                            ctx.output_rows(),   ctx.rows(0),  ctx.rows(1)};
   const bool power = ctx.node().op_type() == "Pow";
   if (dtype == DType::float64) {
     if (power)

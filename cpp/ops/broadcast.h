@@ -48,7 +48,9 @@ void infer_pair(InferContext& ctx, DType dtype, const LegacyBroadcast& legacy);
 struct Broadcast {
   using Offsets = std::array<int64_t, kMaxOperands>;
 
-  Broadcast(const Shape& result, std::initializer_list<const Shape*> operands);
+  // Operands lie together unless `rows` says otherwise.
+  Broadcast(const Shape& result, std::initializer_list<const Shape*> operands,
+            std::initializer_list<Rows> rows = {});
 
   int64_t count = 0;                             // of all results
   int64_t run = 1;                               // results in a run
@@ -135,11 +137,16 @@ using BinaryLoop = void(const A* a, std::size_t a_step, const B* b, std::size_t 
 // Results a chunk of work begins at a multiple of, so that no two chunks share a cache line.
 inline constexpr int64_t kElementGrain = 64;
 
+// Whether some of the last axes make up a row of `length` elements, so that Broadcast can walk
+// rows.
+bool has_rows(const Shape& shape, int64_t length);
+
 // What a step of two operands walks; before opset 7 the second one's shape is an aligned one.
 struct BinaryShapes {
   const Shape& result;
   const Shape& a;
   const Shape& b;
+  Rows result_rows = {}, a_rows = {}, b_rows = {};
 };
 
 // Runs shorter than this are not worth a call each: their operands are copied to where they make
@@ -175,10 +182,27 @@ Step short_run_step(Broadcast walk, Loop loop, double cost) {
   };
 }
 
+// The same as broadcast_step for results in rows that lie apart.
+template <class A, class B, class Y, class Loop>
+Step rows_apart_step(const BinaryShapes& shapes, Loop loop, double cost) {
+  Broadcast walk(shapes.result, {&shapes.a, &shapes.b, &shapes.result},
+                 {shapes.a_rows, shapes.b_rows, shapes.result_rows});
+  return [loop, split = split_work(walk.count, cost, kElementGrain),
+          walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      walk.for_each_run(r, [&](int64_t, int64_t n, const Broadcast::Offsets& at) {
+        loop(f.in<A>(0) + at[0], walk.step[0], f.in<B>(1) + at[1], walk.step[1],
+             f.out<Y>(0) + at[2], static_cast<std::size_t>(n));
+      });
+    });
+  };
+}
+
 // Output 0 from inputs 0 and 1 by `loop`, called as a BinaryLoop; `cost` is nanoseconds a result.
 template <class A, class B, class Y, class Loop>
 Step broadcast_step(const BinaryShapes& shapes, Loop loop, double cost) {
-  Broadcast walk(shapes.result, {&shapes.a, &shapes.b});
+  if (shapes.result_rows.apart()) return rows_apart_step<A, B, Y>(shapes, loop, cost);
+  Broadcast walk(shapes.result, {&shapes.a, &shapes.b}, {shapes.a_rows, shapes.b_rows});
   const Split split = split_work(walk.count, cost, kElementGrain);
   if (walk.is_one_run()) {
     return [loop, split, step = walk.step](Frame& f) {

@@ -74,13 +74,26 @@ void infer_pair(InferContext& ctx, DType dtype, const LegacyBroadcast& legacy) {
   ctx.set_output(0, dtype, broadcast_dims(a, legacy.align(a, ctx.dims(1))));
 }
 
-Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> operands)
+bool has_rows(const Shape& shape, int64_t length) {
+  int64_t run = 1;
+  for (std::size_t d = shape.size(); d-- > 0 && run < length;) run *= shape[d];
+  return run == length;
+}
+
+Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> operands,
+                     std::initializer_list<Rows> operand_rows)
     : count(element_count(result)) {
   std::array<Shape, kMaxOperands> walked;
   int operand_count = 0;
   for (const Shape* operand : operands)
     walked[operand_count++] = broadcast_strides(*operand, result);
   for (int k = operand_count; k < kMaxOperands; ++k) walked[k] = Shape(result.size());
+  int operand = 0;
+  for (const Rows& apart : operand_rows) {
+    for (int64_t& stride : walked[operand])
+      if (apart.apart() && stride >= apart.length) stride = stride / apart.length * apart.step;
+    ++operand;
+  }
 
   // From the innermost axis outwards; an axis joins the one inside it where every operand walks
   // both as one.

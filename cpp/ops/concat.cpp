@@ -57,19 +57,50 @@ class Concat final : public Op {
     };
     std::vector<Part> parts;
     const auto bytes = static_cast<int64_t>(item_size(ctx.output_dtype(0)));
+    const int64_t out_step = ctx.output_step(0, out.size * out.inner);
     int64_t begin = 0;
     for (int i = 0; i < ctx.input_count(); ++i) {
       const int64_t run = split_at(ctx.shape(i), axis_).size * out.inner;
-      if (out.outer * run > 0)
-        parts.push_back(
-            {i, begin * bytes, simplify({{out.outer, run}, {run, 1}, {out.size * out.inner, 1}})});
+      // Rows apart are of a length that divides the run, or that the run divides.
+      const int64_t length = ctx.rows(i).apart() ? ctx.rows(i).length : run;
+      const int64_t row = std::min(run, length), step = ctx.step(i, length);
+      if (out.outer * run > 0) {
+        const int64_t runs = std::max<int64_t>(length / run, 1);
+        parts.push_back({i, begin * bytes,
+                         simplify({{out.outer / runs, runs, run / row, row},
+                                   {run >= length ? run / row * step : step, run, step, 1},
+                                   {runs * out_step, out_step, row, 1}})});
+      }
       begin += run;
     }
     return [parts = std::move(parts), run = strided_mover(ctx.output_dtype(0))](Frame& f) {
       std::byte* y = f.out<std::byte>(0);
-      for (const Part& part : parts)
-        run(f, part.copy, f.in<std::byte>(part.input), y + part.bytes_in);
+      for (const Part& part : parts) {
+        const auto* from = f.in<std::byte>(part.input);
+        if (from != y + part.bytes_in) run(f, part.copy, from, y + part.bytes_in);
+      }
     };
+  }
+
+  std::optional<View> part(const PrepareContext& ctx, int input) const override {
+    if (ctx.output_dtype(0) == DType::string) return std::nullopt;
+    const AxisSplit out = split_at(ctx.output_shape(0), axis_);
+    const auto run_of = [&](int i) { return split_at(ctx.shape(i), axis_).size * out.inner; };
+    View view{input, 0};
+    for (int i = 0; i < input; ++i) view.offset += run_of(i);
+    view.offset *= static_cast<int64_t>(item_size(ctx.output_dtype(0)));
+    if (out.outer > 1) view.rows = {run_of(input), out.size * out.inner};
+    return view;
+  }
+
+  bool reads_rows(const PrepareContext& ctx, int input, int64_t length) const override {
+    const AxisSplit in = split_at(ctx.shape(input), axis_);
+    const int64_t run = in.size * in.inner;
+    return ctx.dtype(input) != DType::string && run > 0 && (run % length == 0 || length % run == 0);
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    const AxisSplit out = split_at(ctx.output_shape(0), axis_);
+    return length == out.size * out.inner;
   }
 
   // With all other inputs empty, the result is the one that is not.
@@ -107,6 +138,6 @@ class Concat final : public Op {
 
 }  // namespace
 
-void register_concat(OpRegistry& ops) { ops.add<Concat>("Concat", {}); }
+void register_concat(OpRegistry& ops) { ops.add<Concat>("Concat", {.joins = true}); }
 
 }  // namespace sdx::ops

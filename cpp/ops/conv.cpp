@@ -81,6 +81,18 @@ class Conv final : public Op {
     return window_flops(ctx.shape(1), element_count(ctx.output_shape(0)));
   }
 
+  // Pixels apart, of images and residuals; not of images that are copied into a frame.
+  bool reads_rows(const PrepareContext& ctx, int input, int64_t length) const override {
+    if (ctx.dtype(0) != DType::float32 || !options_.channels_last) return false;
+    if (input == 0)
+      return options_.input_last && length >= kFrameChannels && length == ctx.shape(0).back();
+    return input == 3 && length == ctx.output_shape(0).back();
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return ctx.dtype(0) == DType::float32 && options_.channels_last &&
+           length == ctx.output_shape(0).back();
+  }
+
   Step prepare(PrepareContext& ctx) const override {
     const ConvSizes sizes = full_sizes(ctx);
     ConvOptions options = options_;

@@ -36,6 +36,9 @@ struct ConvOptions {
   FusedActivation activation;
 };
 
+// A framed image lets one tap span the width's taps; it pays where channels are fewer than this.
+inline constexpr int64_t kFrameChannels = 8;
+
 // Whether groups have so few channels that these go as lanes of vectors: ConvMethod::depthwise.
 bool is_depthwise(const ConvSizes& sizes);
 // Floats of the weights packed for a method.

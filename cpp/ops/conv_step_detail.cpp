@@ -22,8 +22,6 @@ constexpr int64_t kWinogradChunks = 16;    // each has scratch while it is under
 constexpr int64_t kManyBlocks = 8;
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
 constexpr int64_t kLaneChannels = 8;
-// A framed image lets one tap span the width's taps; it pays where channels are fewer than this.
-constexpr int64_t kFewChannels = 8;
 
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
 
@@ -47,7 +45,9 @@ struct ConvStep {
   int64_t stack = 0;  // images worked on at once
   // Floats into the scratch, and floats of one image there.
   int64_t x_at = 0, y_at = 0, z_at = 0, weights_at = 0, work_at = 0;
-  int64_t x_image = 0, y_image = 0, work_floats = 0;
+  int64_t x_image = 0, y_image = 0, z_image = 0, work_floats = 0;
+  // From one pixel to the next, of tensors that are not turned around.
+  int64_t x_step = 0, y_step = 0, z_step = 0;
   kernels::WinogradArgs winograd{};
   int64_t winograd_tiles = 0, block_tiles = 1;
 
@@ -55,18 +55,22 @@ struct ConvStep {
 
   void plan(PrepareContext& ctx) {
     if (s.images * s.outputs * s.output_pixels == 0) return;
-    window = kernel_window(s.axes, s.channels);
+    x_step = o.input_last ? ctx.step(0, s.channels) : s.channels;
+    y_step = o.channels_last ? ctx.output_step(0, s.outputs) : s.outputs;
+    z_step = o.channels_last && o.residual ? ctx.step(3, s.outputs) : s.outputs;
+    window = kernel_window(s.axes, x_step);
     const auto& width = s.axes.back();
     pointwise = method == ConvMethod::indirect && s.taps == 1;
     for (const AxisWindow& axis : s.axes)
       pointwise &= axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
-    framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFewChannels &&
+    framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFrameChannels &&
              width.taps > 1 && width.dilation == 1 && width.input > 0;
     turn_x = !o.input_last && s.channels > 1 && s.input_pixels > 1;
     turn_y = !o.channels_last && s.outputs > 1 && s.output_pixels > 1;
     turn_z = turn_y && o.residual;
-    x_image = s.channels * s.input_pixels;
-    y_image = s.outputs * s.output_pixels;
+    x_image = checked_mul(x_step, s.input_pixels);
+    y_image = checked_mul(y_step, s.output_pixels);
+    z_image = checked_mul(z_step, s.output_pixels);
     if (framed) use_frame();
     const int64_t turned =
         (turn_x || framed ? x_image : 0) + (turn_y ? y_image : 0) * (turn_z ? 2 : 1);
@@ -79,7 +83,7 @@ struct ConvStep {
     };
     x_at = reserve(turn_x || framed, checked_mul(stack, x_image));
     y_at = reserve(turn_y, checked_mul(stack, y_image));
-    z_at = reserve(turn_z, checked_mul(stack, y_image));
+    z_at = reserve(turn_z, checked_mul(stack, z_image));
     weights_at = reserve(!packed, packed_conv_floats(method, s));
     work_at = end;
     if (winograd_side(method)) end = checked_add(end, plan_winograd());
@@ -110,7 +114,8 @@ struct ConvStep {
     winograd.pad_left = width.pad_begin;
     winograd.channels = size(s.channels);
     winograd.outputs = size(s.outputs);
-    winograd.y_step = size(s.outputs);
+    winograd.x_step = size(x_step);
+    winograd.y_step = size(y_step);
     winograd.packed = packed;
     winograd_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
     block_tiles = std::clamp<int64_t>(static_cast<int64_t>(kernels::winograd_block_tiles(winograd)),
@@ -157,13 +162,13 @@ struct ConvStep {
     kernels::Epilogue epilogue;
     o.activation.set_in(epilogue);
     epilogue.column_bias = f.in<float>(2);
-    epilogue.residual_stride = size(s.outputs);
+    epilogue.residual_stride = size(z_step);
     epilogue.residual_last = o.residual && o.residual_last;
     for (int64_t first = 0; first < s.images && !f.cancelled(); first += stack) {
       const int64_t images = std::min(stack, s.images - first);
-      const float* x = f.in<float>(0) + first * s.channels * s.input_pixels;
+      const float* x = f.in<float>(0) + first * x_step * s.input_pixels;
       float* y = f.out<float>(0) + first * y_image;
-      const float* z = o.residual ? f.in<float>(3) + first * y_image : nullptr;
+      const float* z = o.residual ? f.in<float>(3) + first * z_image : nullptr;
       float* result = turn_y ? scratch + y_at : y;
       if (framed) {
         fill_frame(f, images, x, scratch + x_at);
@@ -216,10 +221,10 @@ struct ConvStep {
                                .n = size(n),
                                .k = size(k),
                                .a = x + group * k,
-                               .lda = size(s.channels),
+                               .lda = size(x_step),
                                .b = weights + group * step,
                                .c = y + group * n,
-                               .ldc = size(s.outputs),
+                               .ldc = size(y_step),
                                .epilogue = epilogue};
         move(args.epilogue, group * n, group * n);
         gemm.packed(args, range);
@@ -237,16 +242,15 @@ struct ConvStep {
       for (int64_t i = r.begin; i < r.end; ++i) {
         const auto [batch, range] = grid.block(i);
         const int64_t image = batch / s.groups, group = batch % s.groups;
-        const int64_t y_offset = image * y_image + group * n;
         kernels::ConvArgs args{.window = window,
                                .channels = size(channels),
                                .outputs = size(n),
                                .x = x + image * x_image + group * s.group_channels(),
                                .packed = weights + group * step,
-                               .y = y + y_offset,
-                               .y_step = size(s.outputs),
+                               .y = y + image * y_image + group * n,
+                               .y_step = size(y_step),
                                .epilogue = epilogue};
-        move(args.epilogue, group * n, y_offset);
+        move(args.epilogue, group * n, image * z_image + group * n);
         conv(args, range);
       }
     });
@@ -266,9 +270,9 @@ struct ConvStep {
                                     .x = x + image * x_image,
                                     .weights = weights,
                                     .y = y + image * y_image,
-                                    .y_step = size(s.channels),
+                                    .y_step = size(y_step),
                                     .epilogue = epilogue};
-        move(args.epilogue, 0, image * y_image);
+        move(args.epilogue, 0, image * z_image);
         depthwise(args, size(at - image * rows), size(end - image * rows));
         at = end;
       }
@@ -284,7 +288,7 @@ struct ConvStep {
       args.x = x + image * x_image;
       args.y = y + image * y_image;
       args.epilogue = epilogue;
-      move(args.epilogue, 0, image * y_image);
+      move(args.epilogue, 0, image * z_image);
       return args;
     };
     const auto block_range = [&](int64_t block) {

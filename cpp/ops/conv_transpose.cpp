@@ -76,10 +76,13 @@ struct TransposedConv {
   GemmKernels gemm;
   kernels::ConvTransposeGather* gather = kernels::conv_transpose_gather.resolve();
   kernels::Window window;
+  int64_t x_step = 0, y_step = 0;  // from one pixel to the next
   int64_t x_at = 0, y_at = 0, columns_at = 0, turned_at = 0, packed_at = 0;
 
   void plan(PrepareContext& ctx) {
     window = kernel_window(s.axes, 0);
+    x_step = channels_last ? ctx.step(0, s.channels) : s.channels;
+    y_step = channels_last ? ctx.output_step(0, s.outputs) : s.outputs;
     int64_t end = 0;
     const auto reserve = [&](bool wanted, int64_t floats) {
       const int64_t at = end;
@@ -105,8 +108,8 @@ struct TransposedConv {
     }
     if (s.output_pixels * s.outputs == 0) return;
     for (int64_t image = 0; image < s.images && !f.cancelled(); ++image) {
-      const float* x = f.in<float>(0) + image * s.channels * s.input_pixels;
-      float* y = f.out<float>(0) + image * s.outputs * s.output_pixels;
+      const float* x = f.in<float>(0) + image * x_step * s.input_pixels;
+      float* y = f.out<float>(0) + image * y_step * s.output_pixels;
       if (!channels_last) {
         to_channels_last(f, 1, s.channels, s.input_pixels, x, scratch + x_at);
         x = scratch + x_at;
@@ -132,17 +135,24 @@ struct TransposedConv {
         std::copy_n(bias, s.outputs, repeated + t * s.outputs);
       epilogue.column_bias = repeated;
     }
+    // Where pixels of the output lie apart, taps are made of whole panels.
+    const int64_t pieces = y_step == s.outputs ? 1 : s.width_taps, piece = panels / pieces;
     const auto multiply = [&](int64_t row, int64_t matrix, int64_t panel_begin, int64_t panel_end) {
-      gemm.packed({.m = size(width),
-                   .n = size(run),
-                   .k = size(s.channels),
-                   .a = x + row * width * s.channels,
-                   .lda = size(s.channels),
-                   .b = weights + matrix * matrix_floats(gemm, s),
-                   .c = y + output_row(row, matrix) * width * run,
-                   .ldc = size(run),
-                   .epilogue = epilogue},
-                  {0, size(width), size(panel_begin), size(panel_end)});
+      for (int64_t p = panel_begin; p < panel_end;) {
+        const int64_t tap = p / piece, end = std::min(panel_end, (tap + 1) * piece);
+        gemm.packed({.m = size(width),
+                     .n = size(run),
+                     .k = size(s.channels),
+                     .a = x + row * width * x_step,
+                     .lda = size(x_step),
+                     .b = weights + matrix * matrix_floats(gemm, s),
+                     .c = y + output_row(row, matrix) * width * s.width_taps * y_step +
+                          tap * (y_step - s.outputs),
+                     .ldc = size(s.width_taps * y_step),
+                     .epilogue = epilogue},
+                    {0, size(width), size(p), size(end)});
+        p = end;
+      }
     };
     const double cost = gemm_cost(width, run, s.channels);
     if (packed_floats(gemm, s) <= kCachedFloats) {
@@ -185,7 +195,7 @@ struct TransposedConv {
                 .n = size(n),
                 .k = size(s.group_channels()),
                 .a = x + group * s.group_channels(),
-                .lda = size(s.channels),
+                .lda = size(x_step),
                 .b = weights,
                 .c = columns,
                 .ldc = size(n)});
@@ -193,7 +203,7 @@ struct TransposedConv {
                              .outputs = size(m),
                              .columns = columns,
                              .y = y + group * m,
-                             .y_step = size(s.outputs)};
+                             .y_step = size(y_step)};
     activation.set_in(args.epilogue);
     const float* bias = f.in<float>(2);
     args.epilogue.column_bias = bias ? bias + group * m : nullptr;
@@ -300,6 +310,16 @@ class ConvTranspose final : public Op {
     std::vector<float> wide, turned(size(s.group_channels() * s.group_outputs() * s.taps));
     pack_weights(gemm, s, as_floats(*weights, wide), turned.data(), packed);
     ctx.release_input(1);
+  }
+
+  bool reads_rows(const PrepareContext& ctx, int input, int64_t length) const override {
+    return input == 0 && channels_last_ && ctx.dtype(0) == DType::float32 &&
+           length == ctx.shape(0).back();
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    const auto columns = static_cast<int64_t>(GemmKernels().tiling.columns);
+    return reads_rows(ctx, 0, ctx.shape(0).back()) && length == ctx.output_shape(0).back() &&
+           (length % columns == 0 || !weight_sizes(ctx.shape(1)).side_by_side);
   }
 
   double flops(const PrepareContext& ctx) const override {

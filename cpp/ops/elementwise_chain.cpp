@@ -107,6 +107,8 @@ class ElementwiseChain final : public Op {
     infer_broadcast(ctx, DType::float32);
   }
 
+  bool writes_rows(const PrepareContext&, int, int64_t) const override { return true; }
+
   Step prepare(PrepareContext& ctx) const override {
     const Shape& result = ctx.output_shape(0);
     const int64_t count = element_count(result);
@@ -119,7 +121,9 @@ class ElementwiseChain final : public Op {
     }
     if (count == 0) return [](Frame&) {};
     // Tiles begin where the inputs that repeat do, as far as that can be had.
-    const int64_t buffers = std::max<int64_t>(buffers_ + static_cast<int64_t>(repeated.size()), 1);
+    const Rows apart = ctx.output_rows();
+    const int64_t buffers =
+        std::max<int64_t>(buffers_ + static_cast<int64_t>(repeated.size()) + apart.apart(), 1);
     const int64_t room = std::min(kMostItems, kBufferItems / buffers) & ~int64_t{15};
     int64_t tile = room;
     for (const Repeated& input : repeated)
@@ -141,14 +145,28 @@ class ElementwiseChain final : public Op {
             operands[i] = held[k].get(repeated[k], f.in<float>(i), first, n,
                                       memory + (own_buffers + static_cast<int64_t>(k)) * room);
           }
-          run(program, operands.data(), inputs, memory, room, f.out<float>(0) + first,
-              static_cast<std::size_t>(n));
+          float* const held_back = memory + (buffers - 1) * room;
+          float* const out = f.out<float>(0);
+          run(program, operands.data(), inputs, memory, room,
+              apart.apart() ? held_back : out + first, static_cast<std::size_t>(n));
+          if (apart.apart()) scatter(held_back, first, n, apart, out);
         }
       });
     };
   }
 
  private:
+  // Deals results from `first` on out to rows.
+  static void scatter(const float* from, int64_t first, int64_t n, const Rows& rows, float* to) {
+    for (int64_t i = 0; i < n;) {
+      const int64_t row = (first + i) / rows.length, column = (first + i) % rows.length;
+      const int64_t count = std::min(rows.length - column, n - i);
+      std::memcpy(to + row * rows.step + column, from + i,
+                  static_cast<std::size_t>(count) * sizeof(float));
+      i += count;
+    }
+  }
+
   static void run(const std::vector<Instruction>& program, Operand* operands, int inputs,
                   float* memory, int64_t room, float* out, std::size_t n) {
     Operand* result = operands + inputs;

@@ -61,7 +61,7 @@ Step strided_step(const PrepareContext& ctx, const StridedCopy& copy, int64_t fr
 // A step that gives output 0 the elements of input 0 in the same order.
 Step copy_step(const PrepareContext& ctx);
 
-// Where output 0 lies in input 0 if the copy is one run: the answer to Op::view.
+// Where output 0 lies in input 0 if the copy is one run or rows of runs: the answer to Op::view.
 std::optional<View> strided_view(const PrepareContext& ctx, const StridedCopy& copy,
                                  int64_t from_offset = 0);
 

@@ -190,9 +190,15 @@ Step copy_step(const PrepareContext& ctx) {
 std::optional<View> strided_view(const PrepareContext& ctx, const StridedCopy& copy,
                                  int64_t from_offset) {
   const DType dtype = ctx.dtype(0);
-  if (dtype == DType::string || !is_one_run(simplify(copy))) return std::nullopt;
-  if (element_count(copy.shape) == 0) from_offset = 0;
-  return View{0, static_cast<int64_t>(item_size(dtype)) * from_offset};
+  if (dtype == DType::string) return std::nullopt;
+  const StridedCopy simple = simplify(copy);
+  if (element_count(simple.shape) == 0) from_offset = 0;
+  View view{0, static_cast<int64_t>(item_size(dtype)) * from_offset};
+  if (is_one_run(simple)) return view;
+  if (simple.shape.size() != 2 || simple.from[1] != 1 || simple.from[0] < simple.shape[1])
+    return std::nullopt;
+  view.rows = {simple.shape[1], simple.from[0]};
+  return view;
 }
 
 }  // namespace sdx::ops

@@ -114,16 +114,18 @@ struct PlainPool {
   }
 };
 
-Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding,
-                        bool channels_last) {
+// Channels last, pixels lie `x_step` and `y_step` apart.
+Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding, bool channels_last,
+                        int64_t x_step, int64_t y_step) {
   kernels::PoolArgs pool{};
-  pool.window = kernel_window(s.axes, channels_last ? s.channels : 1);
+  pool.window = kernel_window(s.axes, channels_last ? x_step : 1);
   pool.count_padding = count_padding;
   for (std::size_t i = 0; i < s.axes.size(); ++i)
     pool.pad_end[3 - s.axes.size() + i] = s.axes[i].pad_end;
   const double cost = 0.1 * static_cast<double>(s.taps) + 0.5;  // nanoseconds an output
   if (channels_last) {
-    pool.channels = pool.y_step = static_cast<std::size_t>(s.channels);
+    pool.channels = static_cast<std::size_t>(s.channels);
+    pool.y_step = static_cast<std::size_t>(y_step);
     const auto run =
         (pooling == Pooling::max ? kernels::max_pool : kernels::average_pool).resolve();
     return [=](Frame& f) {
@@ -134,8 +136,8 @@ Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding,
               const int64_t image = i / s.output_pixels, first = image * s.output_pixels;
               const int64_t end = std::min(r.end, first + s.output_pixels);
               kernels::PoolArgs args = pool;
-              args.x = f.in<float>(0) + image * s.input_pixels * s.channels;
-              args.y = f.out<float>(0) + image * s.output_pixels * s.channels;
+              args.x = f.in<float>(0) + image * s.input_pixels * x_step;
+              args.y = f.out<float>(0) + image * s.output_pixels * y_step;
               run(args, static_cast<std::size_t>(i - first), static_cast<std::size_t>(end - first));
               i = end;
             }
@@ -256,6 +258,13 @@ class Pool final : public Op {
     ctx.set_output(0, std::move(result));
   }
 
+  bool reads_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return channels_last_ && ctx.dtype(0) == DType::float32 && length == ctx.shape(0).back();
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return reads_rows(ctx, 0, length);
+  }
+
   Step prepare(PrepareContext& ctx) const override {
     const PoolSizes s = sizes(ctx.shape(0));
     const bool plain = pooling_ == Pooling::norm || ctx.wants_output(1) ||
@@ -263,7 +272,9 @@ class Pool final : public Op {
     if (!plain && takes_whole_planes(s) && !channels_last_)
       return in_float32(ctx, prepare_global(s, pooling_));
     if (!plain)
-      return in_float32(ctx, prepare_float_pool(s, pooling_, count_padding_, channels_last_));
+      return in_float32(
+          ctx, prepare_float_pool(s, pooling_, count_padding_, channels_last_,
+                                  ctx.step(0, s.channels), ctx.output_step(0, s.channels)));
     if (channels_last_ && !ctx.wants_output(1) && s.axes.size() <= 2) {
       if (ctx.dtype(0) == DType::uint8) return byte_pool(s, kernels::max_into_u8.resolve());
       if (ctx.dtype(0) == DType::int8) return byte_pool(s, kernels::max_into_s8.resolve());

@@ -111,6 +111,16 @@ class Resize final : public Op {
     }
   }
 
+  // Rows of an axis that stays as it is, of neighbours that are copied.
+  bool reads_rows(const PrepareContext& ctx, int input, int64_t length) const override {
+    const Shape& shape = ctx.shape(0);
+    return input == 0 && mode_ == Mode::nearest && shape.size() > 1 && length == shape.back() &&
+           ctx.dtype(0) != DType::string && axis_scales(ctx).back().is_trivial();
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return reads_rows(ctx, 0, length);
+  }
+
   Step prepare(PrepareContext& ctx) const override {
     const Shape& shape = ctx.shape(0);
     if (element_count(ctx.output_shape(0)) == 0) return [](Frame&) {};

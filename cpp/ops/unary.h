@@ -6,6 +6,7 @@
 
 #include "ir/op.h"
 #include "kernels/unary.h"
+#include "ops/broadcast.h"
 
 namespace sdx::ops {
 
@@ -44,6 +45,13 @@ class Unary final : public Op {
 
   void infer(InferContext& ctx) const override;
   Step prepare(PrepareContext& ctx) const override;
+
+  bool reads_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return ctx.dtype(0) == DType::float32 && length >= kShortRun && ctx.count(0) % length == 0;
+  }
+  bool writes_rows(const PrepareContext& ctx, int, int64_t length) const override {
+    return reads_rows(ctx, 0, length);
+  }
 
   const UnaryFunction& function() const { return *function_; }
   float alpha() const { return alpha_; }

@@ -1,4 +1,6 @@
 // Types and steps of elementwise operators of one operand.
+#include <numeric>
+
 #include "ops/broadcast.h"
 #include "ops/float32_adapter.h"
 #include "ops/half_block.h"
@@ -13,6 +15,24 @@ Step real_step(UnaryLoop<T>* run, const Split& split, T alpha, T beta) {
     f.parallel_for(split, [&](Range r) {
       run(f.in<T>(0) + r.begin, f.out<T>(0) + r.begin, static_cast<std::size_t>(r.size()), alpha,
           beta);
+    });
+  };
+}
+
+// Rows that lie apart, of the input, the output, or both.
+Step rows_step(UnaryLoop<float>* run, const PrepareContext& ctx, double cost, float alpha,
+               float beta) {
+  const Rows in = ctx.rows(0), out = ctx.output_rows();
+  const int64_t length = std::gcd(in.length, out.length);
+  const auto place = [](const Rows& rows, int64_t i) {
+    return rows.apart() ? i / rows.length * rows.step + i % rows.length : i;
+  };
+  const int64_t count = ctx.count(0) / length;
+  return [=, split = split_work(count, cost * static_cast<double>(length) + 2)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      for (int64_t i = r.begin * length; i < r.end * length; i += length)
+        run(f.in<float>(0) + place(in, i), f.out<float>(0) + place(out, i),
+            static_cast<std::size_t>(length), alpha, beta);
     });
   };
 }
@@ -63,6 +83,8 @@ Step Unary::prepare(PrepareContext& ctx) const {
   const Split split = split_work(count, function_->cost, kElementGrain);
   if (is_half_float(dtype))
     return half_step(resolve(), split, half_conversion(dtype), alpha_, beta_);
+  if (ctx.rows(0).apart() || ctx.output_rows().apart())
+    return rows_step(resolve(), ctx, function_->cost, alpha_, beta_);
   return real_step<float>(resolve(), split, alpha_, beta_);
 }
 

@@ -8,6 +8,7 @@
 #include "ir/graph.h"
 #include "plan/arena.h"
 #include "plan/outline.h"
+#include "plan/parts.h"
 
 namespace sdx::plan {
 namespace {
@@ -60,6 +61,18 @@ class Planner {
       }
     }
     place_outputs();
+    if (joins_ || !cuts_.empty()) {
+      const auto context_of = [this](uint32_t step) { return context(step); };
+      place_parts(*plan_, planned_nodes_, cuts_, context_of);
+    }
+    for (uint32_t s = 0; s < plan_->steps.size(); ++s) {
+      if (!planned_nodes_[s]) continue;
+      try {
+        prepare(s);
+      } catch (...) {
+        rethrow_at(planned_nodes_[s]->node->place());
+      }
+    }
     for (uint32_t id = 0; id < plan_->values.size(); ++id) {
       if (plan_->values[id].place == Place::output) plan_->result_values.push_back(id);
       if (plan_->values[id].place != Place::alias) continue;
@@ -118,25 +131,43 @@ class Planner {
   }
 
   void add_static(const OutlinedNode& node) {
-    input_layouts_.clear();
-    output_layouts_.clear();
-    constants_.clear();
-    for (const uint32_t id : node.inputs) {
-      input_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
-      constants_.push_back(id == kNone ? nullptr : constant_of(id));
-    }
-    for (const uint32_t id : node.outputs)
-      output_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
-    PrepareContext ctx(*node.node, input_layouts_, constants_, output_layouts_);
-    if (add_views(node, ctx)) return;
-    PlannedStep& planned = add_step(node, node.op->prepare(ctx), Place::arena);
-    planned.counted_flops = ctx.counted_flops();
-    scratch_ = std::max(scratch_, ctx.scratch());
+    bool rows_apart = false;
+    if (add_views(node, context(*node.node, node.inputs, node.outputs), rows_apart)) return;
+    if (rows_apart) cuts_.push_back(static_cast<uint32_t>(plan_->steps.size()));
+    joins_ |= node.traits->joins;
+    add_step(node, {}, Place::arena);
     planned_nodes_.back() = &node;
   }
 
-  // Outputs that are bytes of inputs need no computation, if all are.
-  bool add_views(const OutlinedNode& node, const PrepareContext& ctx) {
+  void prepare(uint32_t s) {
+    PlannedStep& step = plan_->steps[s];
+    PrepareContext ctx = context(s);
+    step.run = planned_nodes_[s]->op->prepare(ctx);
+    step.counted_flops = ctx.counted_flops();
+    scratch_ = std::max(scratch_, ctx.scratch());
+  }
+
+  // What a node is asked with; holds until the next one is made.
+  PrepareContext context(const Node& node, std::span<const uint32_t> inputs,
+                         std::span<const uint32_t> outputs) {
+    input_layouts_.clear();
+    output_layouts_.clear();
+    constants_.clear();
+    for (const uint32_t id : inputs) {
+      input_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
+      constants_.push_back(id == kNone ? nullptr : constant_of(id));
+    }
+    for (const uint32_t id : outputs)
+      output_layouts_.push_back(id == kNone ? nullptr : &plan_->layouts[id]);
+    return {node, input_layouts_, constants_, output_layouts_};
+  }
+  PrepareContext context(uint32_t s) {
+    const PlannedStep& step = plan_->steps[s];
+    return context(*step.node, step.inputs, step.outputs);
+  }
+
+  // Outputs that are bytes of inputs need no computation, if all are and lie together.
+  bool add_views(const OutlinedNode& node, const PrepareContext& ctx, bool& rows_apart) {
     if (node.outputs.empty()) return false;
     views_.clear();
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
@@ -149,10 +180,12 @@ class Planner {
         views_.push_back({0, 0});
       } else if (const auto view = node.op->view(ctx, static_cast<int>(i))) {
         views_.push_back(*view);
+        rows_apart |= view->rows.apart();
       } else {
         return false;
       }
     }
+    if (rows_apart) return false;
     for (std::size_t i = 0; i < views_.size(); ++i) {
       const View& view = views_[i];
       if (view.input < 0) continue;
@@ -256,10 +289,17 @@ class Planner {
 
   void find_lifetimes() {
     const auto end = static_cast<uint32_t>(plan_->steps.size());
+    for (PlannedValue& value : plan_->values)
+      if (value.place == Place::arena || value.place == Place::output ||
+          value.place == Place::owned)
+        value.first_step = kNone;
     for (uint32_t s = 0; s < end; ++s) {
-      for (const uint32_t id : plan_->steps[s].outputs)
-        if (id != kNone && plan_->values[id].place != Place::alias)
-          plan_->values[id].first_step = plan_->values[id].last_step = s;
+      for (const uint32_t id : plan_->steps[s].outputs) {
+        if (id == kNone) continue;
+        PlannedValue& root = plan_->values[root_of(id)];
+        if (root.first_step == kNone) root.first_step = s;
+        root.last_step = s;
+      }
       for (const uint32_t id : plan_->steps[s].inputs)
         if (id != kNone) plan_->values[root_of(id)].last_step = s;
     }
@@ -269,6 +309,7 @@ class Planner {
 
   void place_values() {
     Arena arena;
+    std::vector<bool> placed(plan_->values.size(), false);
     // The values that die with a step, as chains: the step's first, then each one's next.
     std::vector<uint32_t> dying(plan_->steps.size(), kNone), next(plan_->values.size(), kNone);
     for (auto id = static_cast<uint32_t>(plan_->values.size()); id-- > 0;) {
@@ -281,10 +322,14 @@ class Planner {
       PlannedStep& step = plan_->steps[s];
       const uint32_t taken = share_input(s);
       for (const uint32_t id : step.outputs) {
-        if (id == kNone || plan_->values[id].place != Place::arena) continue;
-        PlannedValue& value = plan_->values[id];
+        // A value with parts is placed with the first of them.
+        if (id == kNone) continue;
+        const uint32_t root = root_of(id);
+        PlannedValue& value = plan_->values[root];
+        if (value.place != Place::arena || value.first_step != s || placed[root]) continue;
+        placed[root] = true;
         plan_->value_bytes += value.bytes;
-        if (taken != kNone && id == step.outputs[0])
+        if (taken != kNone && root == step.outputs[0])
           value.offset = plan_->values[taken].offset;
         else
           value.offset = arena.allocate(value.bytes);
@@ -309,7 +354,7 @@ class Planner {
       return kNone;
     const uint32_t out = step.outputs[0];
     const PlannedValue& value = plan_->values[out];
-    if (value.place != Place::arena || value.bytes == 0) return kNone;
+    if (value.place != Place::arena || value.bytes == 0 || value.first_step != s) return kNone;
     for (std::size_t i = 0; i < step.inputs.size() && i < 31; ++i) {
       if (!(node->traits->in_place >> i & 1) || step.inputs[i] == kNone) continue;
       const uint32_t in = step.inputs[i];
@@ -341,6 +386,8 @@ class Planner {
   std::vector<View> views_;
   std::vector<const OutlinedNode*> planned_nodes_;  // by step; null where nothing may be shared
   std::vector<uint32_t> owned_outputs_;
+  std::vector<uint32_t> cuts_;  // steps whose outputs might be rows of an input
+  bool joins_ = false;          // some step puts its inputs side by side
   int64_t scratch_ = 0;
 };
 
@@ -406,6 +453,8 @@ std::string Plan::to_string(const Graph& graph) const {
           << value.first_step << ".." << value.last_step;
     if (value.place == Place::alias)
       out << " of " << named[value.alias_of]->name() << " at byte " << value.offset;
+    if (const Rows& rows = layouts[i].rows; rows.apart())
+      out << " in rows of " << rows.length << " every " << rows.step;
     out << '\n';
   }
   for (std::size_t s = 0; s < steps.size(); ++s)
