@@ -1,12 +1,15 @@
 // Attention of ai.onnx.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/cache.h"
 #include "ops/attention_core.h"
+#include "ops/attention_wide.h"
 #include "ops/checks.h"
+#include "ops/convert.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
 #include "ops/scratch.h"
@@ -83,6 +86,13 @@ class Attention final : public Op, public KeepsCache {
   }
 
   Step prepare(PrepareContext& ctx) const override;
+  // Whether it takes float64 to hold what the inputs hold.
+  static bool is_wide(const PrepareContext& ctx) {
+    for (int i = 0; i < std::min(ctx.input_count(), kValidKeys); ++i)
+      if (ctx.has_input(i) && (ctx.dtype(i) == DType::float64 || is_integer(ctx.dtype(i))))
+        return true;
+    return false;
+  }
 
   int past_of(int output) const override {
     return output == 1 ? kPastKey : output == 2 ? kPastValue : -1;
@@ -93,9 +103,8 @@ class Attention final : public Op, public KeepsCache {
     for (int i = 0; i < std::min(ctx.input_count(), kValidKeys); ++i) {
       if (!ctx.has_input(i)) continue;
       const DType dtype = ctx.dtype(i);
-      if (dtype == DType::float64 || (i == kMask && dtype != DType::boolean && !is_float(dtype)))
-        fail(ErrorKind::unsupported, "attention with ", dtype, " is not supported");
-      check(is_float(dtype) || i == kMask, "expected a float input, got ", dtype);
+      const bool fits = i == kMask ? is_integer(dtype) || dtype == DType::boolean : false;
+      check(is_float(dtype) || fits, "expected a float input, got ", dtype);
     }
     if (ctx.has_input(kValidKeys))
       check(ctx.dtype(kValidKeys) == DType::int64, "expected int64, got ", ctx.dtype(kValidKeys));
@@ -133,6 +142,97 @@ class Attention final : public Op, public KeepsCache {
   int64_t left_, right_;
   ScoreOutput mode_ = ScoreOutput::raw;
 };
+
+// Of each batch: from nonpad_kv_seqlen, or all keys with the queries behind the past.
+void find_ranges(const Frame& f, const AttentionShape& s, int64_t past_rows, KeyRange* ranges) {
+  const int64_t* valid = f.in<int64_t>(kValidKeys);
+  for (int64_t b = 0; b < s.batch; ++b) {
+    if (valid)
+      check_argument(valid[b] >= 0 && valid[b] <= s.keys, "nonpad_kv_seqlen holds ", valid[b],
+                     " for ", s.keys, " keys");
+    ranges[b] =
+        valid ? KeyRange{0, valid[b], valid[b] - s.queries} : KeyRange{0, s.keys, past_rows};
+  }
+}
+
+// Keys or values of float64 and what lies before them.
+struct WideCache {
+  int64_t past_rows, rows, width;
+  HeadLayout fresh;
+};
+
+// [batch, heads, past + rows, width] of what inputs `past` and `input` hold.
+void join_wide(const AttentionShape& s, const WideCache& c, const double* past, const double* fresh,
+               double* to) {
+  for (int64_t b = 0; b < s.batch; ++b)
+    for (int64_t h = 0; h < s.kv_heads; ++h) {
+      const int64_t head = b * s.kv_heads + h;
+      to = std::copy_n(past + head * c.past_rows * c.width, c.past_rows * c.width, to);
+      for (int64_t row = 0; row < c.rows; ++row)
+        to = std::copy_n(fresh + b * c.fresh.batch + h * c.fresh.head + row * c.fresh.row, c.width,
+                         to);
+    }
+}
+
+// Everything is made float64, computed so, and rounded to the types of the outputs.
+Step wide_step(PrepareContext& ctx, const AttentionShape& s, double scale, const WideCache& k,
+               const WideCache& v) {
+  struct Part {
+    Conversion convert;
+    int64_t at = 0, count = 0;
+  };
+  ScratchPlan plan;
+  std::array<Part, kValidKeys> in;
+  for (int i = 0; i < std::min(ctx.input_count(), kValidKeys); ++i) {
+    if (!ctx.has_input(i) || (i == kMask && s.mask == MaskKind::boolean)) continue;
+    in[i] = {conversion(ctx.dtype(i), DType::float64), 0, ctx.count(i)};
+    in[i].at = plan.add(floats_for<double>(in[i].count));
+  }
+  const int64_t cache = s.batch * s.kv_heads * s.keys, scores = s.batch * s.heads * s.keys;
+  const int64_t counts[] = {ctx.count(kQuery) / s.head_size * s.value_size, cache * s.head_size,
+                            cache * s.value_size,
+                            s.scores == ScoreOutput::none ? 0 : scores * s.queries};
+  std::array<Part, 4> out;
+  for (int i = 0; i < 4; ++i) {
+    if (ctx.wants_output(i)) out[i].convert = conversion(DType::float64, ctx.output_dtype(i));
+    out[i].count = counts[i];
+    out[i].at = plan.add(floats_for<double>(counts[i]));
+  }
+  const int64_t ranges_at = plan.add(floats_for<KeyRange>(s.batch));
+  const int64_t weights_at = plan.add(floats_for<double>(scores));
+  plan.request(ctx);
+  AttentionShape dense = s;
+  dense.k = heads_first(s.kv_heads, s.keys, s.head_size);
+  dense.v = heads_first(s.kv_heads, s.keys, s.value_size);
+  return [=](Frame& f) {
+    const auto at = [&](const Part& part) {
+      return reinterpret_cast<double*>(f.scratch<float>() + part.at);
+    };
+    for (std::size_t i = 0; i < in.size(); ++i)
+      if (in[i].convert.run)
+        in[i].convert.run(f.in<std::byte>(static_cast<int>(i)), at(in[i]),
+                          static_cast<std::size_t>(in[i].count));
+    join_wide(s, k, at(in[kPastKey]), at(in[kKey]), at(out[1]));
+    join_wide(s, v, at(in[kPastValue]), at(in[kValue]), at(out[2]));
+    auto* ranges = reinterpret_cast<KeyRange*>(f.scratch<float>() + ranges_at);
+    find_ranges(f, s, k.past_rows, ranges);
+    run_wide_attention(f, dense,
+                       {.q = at(in[kQuery]),
+                        .k = at(out[1]),
+                        .v = at(out[2]),
+                        .scale = scale,
+                        .mask = in[kMask].convert.run ? static_cast<const void*>(at(in[kMask]))
+                                                      : f.in<std::byte>(kMask),
+                        .ranges = ranges,
+                        .y = at(out[0]),
+                        .scores = s.scores == ScoreOutput::none ? nullptr : at(out[3]),
+                        .weights = reinterpret_cast<double*>(f.scratch<float>() + weights_at)});
+    for (std::size_t i = 0; i < out.size(); ++i)
+      if (out[i].convert.run)
+        out[i].convert.run(at(out[i]), f.out<std::byte>(static_cast<int>(i)),
+                           static_cast<std::size_t>(out[i].count));
+  };
+}
 
 // A mask that broadcasts to [batch, heads, queries, keys], its last axis perhaps short of keys.
 HeadLayout mask_layout(const Shape& mask, const AttentionShape& s) {
@@ -198,6 +298,11 @@ Step Attention::prepare(PrepareContext& ctx) const {
   if (ctx.has_input(kValidKeys))
     check(ctx.count(kValidKeys) == s.batch, "nonpad_kv_seqlen has shape ", ctx.shape(kValidKeys));
 
+  if (is_wide(ctx))
+    return wide_step(
+        ctx, s, has_scale_ ? double{scale_} : 1 / std::sqrt(static_cast<double>(q.width)),
+        {past_rows, k.rows, s.head_size, fresh_k}, {past_rows, v.rows, s.value_size, fresh_v});
+
   const AttentionCore core(s);
   ctx.count_flops(s.flops());
   ScratchPlan plan;
@@ -233,14 +338,7 @@ Step Attention::prepare(PrepareContext& ctx) const {
     data.k = join(kKey, fresh_k, s.head_size, k_at, data.key_room);
     data.v = join(kValue, fresh_v, s.value_size, v_at, data.value_room);
     auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
-    const int64_t* valid = f.in<int64_t>(kValidKeys);
-    for (int64_t b = 0; b < s.batch; ++b) {
-      if (valid)
-        check_argument(valid[b] >= 0 && valid[b] <= s.keys, "nonpad_kv_seqlen holds ", valid[b],
-                       " for ", s.keys, " keys");
-      ranges[b] =
-          valid ? KeyRange{0, valid[b], valid[b] - s.queries} : KeyRange{0, s.keys, past_rows};
-    }
+    find_ranges(f, s, past_rows, ranges);
     data.ranges = ranges;
     core.run(f, data, scratch + core_at);
   });

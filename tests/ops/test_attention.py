@@ -309,3 +309,51 @@ def test_group_query_attention_over_codes(rows, past, per_channel, bits):
     np.testing.assert_allclose(y, theirs[0], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(keys, theirs[1])
     np.testing.assert_array_equal(values, theirs[2])
+
+
+@pytest.mark.parametrize("mask", [None, np.bool_, np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("softcap", [0.0, 2.0])
+def test_attention_in_float64(mask, softcap):
+    q, k, v = (randn(2, h, n, w, dtype=np.float64, seed=n) for h, n, w in
+               ((4, 5, 8), (2, 3, 8), (2, 3, 6)))  # fmt: skip
+    past = randn(2, 2, 4, 8, dtype=np.float64), randn(2, 2, 4, 6, dtype=np.float64, seed=1)
+    given = None if mask is None else randint(0, 2, 5, 7).astype(mask)
+    if mask is np.bool_:
+        given[:, 0] = True
+    expected = attention(q, k, v, given, *past, causal=True, softcap=softcap)
+    check_op("Attention", q, k, v, given, *past, ref=expected, outputs=3, is_causal=1,
+             softcap=softcap)  # fmt: skip
+    plain = attention(q, k, v)[0]
+    check_op("Attention", q, k, v, ref=plain)
+    wide = [np.swapaxes(t, 1, 2).reshape(2, t.shape[2], -1) for t in (q, k, v)]
+    y = np.swapaxes(plain, 1, 2).reshape(2, 5, -1)
+    check_op("Attention", *wide, ref=y, q_num_heads=4, kv_num_heads=2)
+
+
+def test_attention_of_mixed_types():
+    """Values and mask may have types of their own; integers are added to the scores."""
+    q, k = randn(1, 2, 3, 8), randn(1, 2, 4, 8, seed=1)
+    v = randn(1, 2, 4, 8, dtype=np.float64, seed=2)
+    mask = randint(-2, 3, 3, 4).astype(np.int8)
+    expected = attention(q, k, v, mask)[0].astype(np.float32)
+    check_op("Attention", q, k, v, mask, ref=expected, length=8)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
+@pytest.mark.parametrize("window", [(-1, -1), (1, 1)])
+def test_scores_in_float64_are_those_of_float32(mode, window):
+    narrow = [randn(1, 2, 4, 8, seed=i) for i in range(3)]
+    mask = randn(4, 4, seed=9)
+    options = {
+        "opset": 25,
+        "outputs": ["y", "", "", "scores"],
+        "qk_matmul_output_mode": mode,
+        "softcap": 1.5,
+        "left_window_size": window[0],
+        "right_window_size": window[1],
+    }
+    expected = run_op("Attention", *narrow, mask, **options)
+    wide = run_op("Attention", *(x.astype(np.float64) for x in (*narrow, mask)), **options)
+    for e, a in zip(expected, wide, strict=True):
+        assert a.dtype == np.float64
+        np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
