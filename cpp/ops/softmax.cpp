@@ -10,6 +10,7 @@
 #include "kernels/unary.h"
 #include "ops/broadcast.h"
 #include "ops/float32_adapter.h"
+#include "ops/half_block.h"
 
 namespace sdx::ops {
 namespace {
@@ -136,6 +137,49 @@ Step each_line(const Block& block, double cost, Line line) {
   };
 }
 
+// Rows of 16-bit floats as the standard's function body has them: the exponentials, their sum and
+// the quotients are each rounded to the type.
+Step half_softmax(DType dtype, const Block& block) {
+  return
+      [half = half_conversion(dtype), cols = static_cast<std::size_t>(block.size),
+       largest_of = kernels::reduce_max_rows.resolve(), sum_of = kernels::reduce_sum_rows.resolve(),
+       exp = kernels::unary_exp.resolve(), scale_shift = kernels::unary_scale_shift.resolve(),
+       divide = kernels::binary_div.resolve(),
+       split = split_work(block.outer, 1.5 * static_cast<double>(block.size) + 10)](Frame& f) {
+        const auto rounded = [&](float value) {
+          uint16_t bits;
+          half.narrow(&value, &bits, 1);
+          half.widen(&bits, &value, 1);
+          return value;
+        };
+        f.parallel_for(split, [&](Range r) {
+          for (int64_t row = r.begin; row < r.end; ++row) {
+            const uint16_t* x = f.in<uint16_t>(0) + row * static_cast<int64_t>(cols);
+            uint16_t* y = f.out<uint16_t>(0) + row * static_cast<int64_t>(cols);
+            float largest = -std::numeric_limits<float>::infinity(), total = 0, part,
+                  floats[kHalfBlock];
+            for_each_half_block(cols, [&](std::size_t i, std::size_t n) {
+              half.widen(x + i, floats, n);
+              largest_of(floats, &part, 1, n);
+              largest = part > largest || std::isnan(part) ? part : largest;
+            });
+            for_each_half_block(cols, [&](std::size_t i, std::size_t n) {
+              half.widen(x + i, floats, n);
+              scale_shift(floats, floats, n, 1, -largest);
+              exp(floats, floats, n, 0, 0);
+              half.narrow(floats, y + i, n);
+              half.widen(y + i, floats, n);
+              sum_of(floats, &part, 1, n);
+              total += part;
+            });
+            total = rounded(total);
+            map_halves(half, y, y, cols,
+                       [&](float* terms, std::size_t n) { divide(terms, 1, &total, 0, terms, n); });
+          }
+        });
+      };
+}
+
 enum class Kind : uint8_t { softmax, log_softmax, hardmax };
 
 class Softmax final : public Op {
@@ -156,6 +200,8 @@ class Softmax final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const Block block = block_of(ctx.shape(0));
     if (ctx.count(0) == 0) return [](Frame&) {};
+    if (is_half_float(ctx.dtype(0)) && kind_ == Kind::softmax && block.inner == 1)
+      return half_softmax(ctx.dtype(0), block);
     return in_float32(ctx, make_step(ctx.dtype(0) == DType::float64, block));
   }
 

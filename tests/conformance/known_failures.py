@@ -7,10 +7,6 @@ _DFT_NOISE = (
 )
 
 KNOWN_FAILURES: dict[str, str] = {
-    "test_attention_4d_causal_fp16_expanded": (
-        "the reference rounds exp, sum and quotient of the softmax to float16, we round the result "
-        "only: 2 of 192 elements differ by one unit in the last place"
-    ),
     "test_dft_inverse": _DFT_NOISE,
     "test_dft_inverse_opset19": _DFT_NOISE,
 }
