@@ -242,3 +242,21 @@ def test_domains_that_no_node_uses_are_tolerated() -> None:
     made = model([helper.make_node("Relu", ["x"], ["y"])], [value("x")], ["y"])
     made.opset_import.append(helper.make_opsetid("nobody.knows", 77))
     assert sardonyx.load(made)(np.array([-1, 2], np.float32)).tolist() == [0, 2]
+
+
+def test_nodes_whose_first_output_is_left_out() -> None:
+    """Passes that look for convolutions meet them too."""
+    node = helper.make_node("RNN", ["x", "w", "r"], ["", "h"], hidden_size=2)
+    after = helper.make_node("Relu", ["h"], ["y"])
+    infos = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [3, 1, 2]), ("w", [1, 2, 2]), ("r", [1, 2, 2]))
+    ]
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 2])
+    graph = helper.make_graph([node, after], "rnn", infos, [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    feeds = {
+        info.name: np.ones([d.dim_value for d in info.type.tensor_type.shape.dim], np.float32)
+        for info in infos
+    }
+    assert sardonyx.load(model).run(None, feeds)[0].shape == (1, 1, 2)

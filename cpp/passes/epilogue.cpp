@@ -3,7 +3,7 @@
 namespace sdx::passes {
 
 std::optional<std::string> fused_form(const Node& node) {
-  if (node.output(0)->type().dtype != DType::float32) return std::nullopt;
+  if (!node.output(0) || node.output(0)->type().dtype != DType::float32) return std::nullopt;
   for (const char* name : {"Conv", "MatMul", "Gemm"}) {
     const std::string fused = std::string("Fused") + name;
     if (node.is(name) || node.is(fused, "sardonyx")) return fused;

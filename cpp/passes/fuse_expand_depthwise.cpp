@@ -39,7 +39,7 @@ bool is_depthwise(const Node& conv) {
 bool fuse_expand_depthwise(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
-    if (node->outputs().empty() || !is_plain_conv(node) || !is_depthwise(*node)) continue;
+    if (!is_plain_conv(node) || !is_depthwise(*node)) continue;
     Value* between = node->input(0);
     Node* expand = between->has_single_use() ? between->producer() : nullptr;
     if (!is_plain_conv(expand) || !is_pointwise(*expand)) continue;
