@@ -18,8 +18,8 @@ def decode_image(encoded: bytes, pixel_format: str) -> np.ndarray | None:
             "decoding images needs the package Pillow: pip install sardonyx[image]"
         ) from None
     try:
-        image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
-        image = image.convert("L" if pixel_format == "Grayscale" else "RGB")
+        file = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+        image = file.convert("L" if pixel_format == "Grayscale" else "RGB")
     except Image.DecompressionBombError as error:  # over Pillow's limit, Image.MAX_IMAGE_PIXELS
         raise RuntimeError(str(error)) from None
     except (OSError, SyntaxError, ValueError, EOFError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +82,8 @@ class Model:
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
     ) -> list[Any]:
         """The same to await; cancelling the task ends the run."""
+        import asyncio  # too large to load before it is asked for
+
         return await asyncio.wrap_future(self.submit(outputs, feeds, **options))
 
     def bind(

@@ -5,10 +5,10 @@ import onnx
 import onnx.helper as oh
 import onnx.numpy_helper
 import pytest
+from helpers import compare
 from onnx.reference import ReferenceEvaluator
 
 import sardonyx as sx
-from helpers import compare
 
 SUMMED = 4096  # terms behind one value, in a chain of convolutions
 
@@ -41,15 +41,31 @@ class Images:
         w = self.constant((self.rng.standard_normal(shape) * scale).astype(np.float32))
         b = self.constant(self.rng.standard_normal(outputs).astype(np.float32))
         pads = [kernel // 2] * 4
-        [y] = self.add("Conv", [x, w, b], [outputs], pads=pads, kernel_shape=[kernel] * 2, group=group)
+        [y] = self.add(
+            "Conv", [x, w, b], [outputs], pads=pads, kernel_shape=[kernel] * 2, group=group
+        )
         return self.add("Relu", [y], [outputs])[0] if self.rng.random() < 0.5 else y
 
     def step(self) -> None:
         rng, names = self.rng, list(self.channels)
         x = str(rng.choice(names[-6:]))
         c = self.channels[x]
-        kind = rng.choice(["conv", "conv", "depthwise", "pool", "concat", "concat", "split", "slice",
-                           "add", "sigmoid", "scale", "resize"])
+        kind = rng.choice(
+            [
+                "conv",
+                "conv",
+                "depthwise",
+                "pool",
+                "concat",
+                "concat",
+                "split",
+                "slice",
+                "add",
+                "sigmoid",
+                "scale",
+                "resize",
+            ]
+        )
         if kind == "conv":
             self.conv(x, int(rng.choice([8, 16, 24, 32])), int(rng.choice([1, 3])))
         elif kind == "depthwise":
