@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,9 +35,12 @@ struct Expander {
   Value* add(std::string type, std::vector<Value*> inputs, AttributeList attrs = {},
              int opset = 13) const;
   Value* constant(Tensor tensor) const { return graph.add_constant("", std::move(tensor)); }
+  Value* integers(std::span<const int64_t> items) const;
   Value* integers(std::initializer_list<int64_t> items) const {
-    return constant(Tensor::of<int64_t>(items));
+    return integers(std::span(items.begin(), items.size()));
   }
+  // A constant of rank 0 and a float type.
+  Value* scalar(DType dtype, double value) const;
   // The channels, axis 1, moved to the last place, or back. The rank has to be known.
   Value* channels_last(Value* value) const;
   Value* channels_first(Value* value) const;

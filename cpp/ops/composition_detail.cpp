@@ -50,6 +50,18 @@ Value* Expander::add(std::string type, std::vector<Value*> inputs, AttributeList
               .opset = opset});
 }
 
+Value* Expander::integers(std::span<const int64_t> items) const {
+  Tensor tensor = Tensor::allocate(DType::int64, {static_cast<int64_t>(items.size())});
+  std::copy(items.begin(), items.end(), tensor.data<int64_t>());
+  return constant(std::move(tensor));
+}
+
+Value* Expander::scalar(DType dtype, double value) const {
+  return constant(dispatch(FloatTypes{}, dtype, [&]<class T>() -> Tensor {
+    return Tensor::scalar(static_cast<T>(static_cast<ComputeType<T>>(value)));
+  }));
+}
+
 Value* Expander::channels_last(Value* value) const {
   return add("Transpose", {value}, {{"perm", turned_axes(*value, 1)}});
 }

@@ -1,11 +1,11 @@
 // The activations of com.microsoft: all are Gelu or Swish, some with a bias in front.
-#include "ir/graph.h"
-#include "ops/broadcast.h"
+#include "ops/composition.h"
+#include "ops/registry.h"
 
 namespace sdx::ops {
 namespace {
 
-class ContribActivation final : public Op {
+class ContribActivation final : public Composition {
  public:
   explicit ContribActivation(const OpInit& init) : name_(init.type) {
     if (name_ == "QuickGelu") alpha_ = init.attrs.get("alpha", 1.702);
@@ -14,28 +14,19 @@ class ContribActivation final : public Op {
   }
 
   bool expand(Graph& graph, Node& node) const override {
-    Value* x = node.input(0);
-    check(x != nullptr, "input 0 is missing");
-    if (Value* bias = node.input(1))
-      x = graph.insert_before(&node, {.op_type = "Add", .inputs = {x, bias}, .opset = 14})
-              ->output(0);
-    Attributes attrs;
-    const bool swish = name_ == "QuickGelu";
-    if (swish) attrs.set("alpha", alpha_);
-    if (name_ == "FastGelu") attrs.set("approximate", std::string("tanh"));
-    Node* result = graph.insert_before(&node, {.op_type = swish ? "Swish" : "Gelu",
-                                               .inputs = {x},
-                                               .attrs = std::move(attrs),
-                                               .opset = swish ? 24 : 20});
-    graph.replace_uses(node.output(0), result->output(0));
+    const Expander e{graph, node};
+    Value* x = e.input(0);
+    if (Value* bias = node.input(1)) x = e.add("Add", {x, bias});
+    if (name_ == "QuickGelu")
+      x = e.add("Swish", {x}, {{"alpha", alpha_}}, 24);
+    else
+      x = e.add("Gelu", {x}, {{"approximate", std::string(name_ == "FastGelu" ? "tanh" : "none")}},
+                20);
+    e.finish(0, x);
     return true;
   }
 
   void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.input(0)); }
-
-  Step prepare(PrepareContext&) const override {
-    fail(ErrorKind::internal, name_, " was not replaced by what it is made of");
-  }
 
  private:
   std::string name_;

@@ -3,9 +3,8 @@
 #include <cmath>
 #include <map>
 
-#include "ir/graph.h"
 #include "ops/checks.h"
-#include "ops/number_cast.h"
+#include "ops/composition.h"
 #include "ops/registry.h"
 
 namespace sdx::ops {
@@ -14,7 +13,7 @@ namespace {
 constexpr int kOpset = 18;  // whose forms the nodes below follow
 constexpr std::size_t kFormalInputs = 3;
 
-class FlexAttention final : public Op {
+class FlexAttention final : public Composition {
  public:
   explicit FlexAttention(const OpInit& init) : has_scale_(init.attrs.has("scale")) {
     scale_ = init.attrs.get("scale", 1.0);
@@ -46,17 +45,12 @@ class FlexAttention final : public Op {
             " query heads cannot share ", k[1], " key heads");
     ctx.set_output(0, ctx.dtype(0), {q[0], q[1], q[2], v[3]});
   }
-
-  Step prepare(PrepareContext& ctx) const override {
-    fail(ErrorKind::internal, ctx.node().op_type(), " was not replaced by what it is made of");
-  }
-
   bool expand(Graph& graph, Node& node) const override {
     const DType dtype = node.input(0)->type().dtype;
     DType precision = precision_;
     if (precision == DType::undefined)
       precision = dtype == DType::float64 ? DType::float64 : DType::float32;
-    Builder build{graph, node};
+    Builder build{{graph, node}};
     Value *q = node.input(0), *k = node.input(1), *v = node.input(2);
     if (Value* shared = build.key_heads()) {
       k = build.add("Gather", {k, shared}, {{"axis", int64_t{1}}});
@@ -77,26 +71,14 @@ class FlexAttention final : public Op {
   }
 
  private:
-  struct Builder {
-    Graph& graph;
-    Node& node;
-
-    Value* add(const char* op_type, std::vector<Value*> inputs,
-               std::vector<std::pair<std::string, AttributeValue>> attrs = {}) {
-      NodeSpec spec{.op_type = op_type, .inputs = std::move(inputs), .opset = kOpset};
-      for (auto& [name, value] : attrs) spec.attrs.set(std::move(name), std::move(value));
-      return graph.insert_before(&node, std::move(spec))->output(0);
+  struct Builder : Expander {
+    Value* add(const char* op_type, std::vector<Value*> inputs, AttributeList attrs = {}) const {
+      return Expander::add(op_type, std::move(inputs), attrs, kOpset);
     }
 
     Value* cast(Value* value, DType to) {
       if (value->type().dtype == to) return value;
       return add("Cast", {value}, {{"to", static_cast<int64_t>(to)}});
-    }
-
-    Value* number(DType dtype, double value) {
-      return graph.add_constant("", dispatch(FloatTypes{}, dtype, [&]<class T>() -> Tensor {
-                                  return Tensor::scalar(number_cast<T>(value));
-                                }));
     }
 
     // The size of axis `axis` as a vector of one element.
@@ -162,15 +144,15 @@ class FlexAttention final : public Op {
 
   Value* root_of_scale(Builder& build, DType dtype) const {
     const auto& shape = build.node.input(0)->type().shape;
-    if (has_scale_) return build.number(dtype, std::sqrt(scale_));
+    if (has_scale_) return build.scalar(dtype, std::sqrt(scale_));
     if (shape && (*shape)[3].is_known()) {
       check((*shape)[3].value() > 0, "heads of size ", (*shape)[3]);
       const double root = 1 / std::sqrt(std::sqrt(static_cast<double>((*shape)[3].value())));
-      return build.number(dtype, root);
+      return build.scalar(dtype, root);
     }
     const DType wide = dtype == DType::float64 ? dtype : DType::float32;
     Value* size = build.cast(build.size(build.node.input(0), 3), wide);
-    return build.cast(build.add("Pow", {size, build.number(wide, -0.25)}), dtype);
+    return build.cast(build.add("Pow", {size, build.scalar(wide, -0.25)}), dtype);
   }
 
   bool has_scale_;

@@ -9,27 +9,12 @@ namespace sdx::ops {
 
 Value* NodeMaker::operator()(std::string op_type, std::vector<Value*> inputs,
                              Attributes attrs) const {
-  constexpr int kOpset = 18;
   const bool ours = op_type == "SumToShape";
-  return graph_
-      .insert_before(before_, {.op_type = std::move(op_type),
-                               .inputs = std::move(inputs),
-                               .attrs = std::move(attrs),
-                               .domain = ours ? "sardonyx" : "",
-                               .opset = ours ? 1 : kOpset})
-      ->output(0);
-}
-
-Value* NodeMaker::integers(const std::vector<int64_t>& values) const {
-  Tensor tensor = Tensor::allocate(DType::int64, {static_cast<int64_t>(values.size())});
-  std::copy(values.begin(), values.end(), tensor.data<int64_t>());
-  return constant(std::move(tensor));
-}
-
-Value* NodeMaker::scalar(const Value* like, double value) const {
-  return constant(dispatch(FloatTypes{}, like->type().dtype, [&]<class T>() -> Tensor {
-    return Tensor::scalar<T>(static_cast<T>(static_cast<ComputeType<T>>(value)));
-  }));
+  return add({.op_type = std::move(op_type),
+              .inputs = std::move(inputs),
+              .attrs = std::move(attrs),
+              .domain = ours ? "sardonyx" : "",
+              .opset = ours ? 1 : 18});
 }
 
 Value* NodeMaker::filled(Value* like, double value) const {

@@ -129,16 +129,15 @@ class Optimizer final : public Op {
     int64_t spare = 0;
     for (int n = 0; n < tensors_; ++n) spare = std::max(spare, ctx.count(kFirst + n));
     ctx.request_scratch(checked_mul(spare, sizeof(double)));
-    std::vector<int64_t> counts;
-    for (int n = 0; n < tensors_; ++n) counts.push_back(ctx.count(kFirst + n));
-    const bool wide_rate = ctx.dtype(0) == DType::float64;
-    std::vector<bool> wide;
-    for (int n = 0; n < tensors_; ++n) wide.push_back(ctx.dtype(kFirst + n) == DType::float64);
-    return [this, counts, wide, wide_rate](Frame& f) {
+    std::vector<Part> parts;
+    for (int n = 0; n < tensors_; ++n)
+      parts.push_back(
+          {split_work(ctx.count(kFirst + n), 8, 16), ctx.dtype(kFirst + n) == DType::float64});
+    return [this, parts, wide_rate = ctx.dtype(0) == DType::float64](Frame& f) {
       const double rate = wide_rate ? *f.in<double>(0) : *f.in<float>(0);
       for (int n = 0; n < tensors_; ++n) {
-        const auto at = static_cast<std::size_t>(n);
-        wide[at] ? run<double>(f, n, counts[at], rate) : run<float>(f, n, counts[at], rate);
+        const Part& part = parts[static_cast<std::size_t>(n)];
+        part.wide ? run<double>(f, n, part.split, rate) : run<float>(f, n, part.split, rate);
       }
     };
   }
@@ -146,8 +145,13 @@ class Optimizer final : public Op {
  private:
   static constexpr int kFirst = 2;
 
+  struct Part {
+    Split split;
+    bool wide;
+  };
+
   template <class T>
-  void run(Frame& f, int n, int64_t count, double rate) const {
+  void run(Frame& f, int n, const Split& split, double rate) const {
     const auto in = [&](int group) { return f.in<T>(kFirst + group * tensors_ + n); };
     const auto out = [&](int group) {
       const int i = group * tensors_ + n;
@@ -156,9 +160,8 @@ class Optimizer final : public Op {
     const bool adam = method_ == Method::adam;
     const Slot<T> slot{
         in(0), in(1), in(2), adam ? in(3) : nullptr, out(0), out(1), adam ? out(2) : nullptr};
-    f.parallel_for(split_work(count, 8, 16), [&](Range r) {
-      update(method_, coefficients_, rate, *f.in<int64_t>(1), slot, r);
-    });
+    f.parallel_for(
+        split, [&](Range r) { update(method_, coefficients_, rate, *f.in<int64_t>(1), slot, r); });
   }
 
   Method method_;

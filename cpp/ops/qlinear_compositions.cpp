@@ -12,7 +12,7 @@ constexpr int kQuantizeOpset = 21, kOpset = 13;
 
 Value* add_node(Graph& graph, Node& before, NodeSpec spec) {
   if (spec.opset == 0) spec.opset = kOpset;
-  return graph.insert_before(&before, std::move(spec))->output(0);
+  return Expander{graph, before}.add(std::move(spec));
 }
 
 // The numbers of the quantised tensor in input i, whose scale and zero point follow it.
