@@ -1,4 +1,4 @@
-"""The C++ tests' build, in a cache folder outside the source tree."""
+"""Builds of the libraries and the C++ tests, in a cache folder outside the source tree."""
 
 from __future__ import annotations
 
@@ -58,12 +58,45 @@ def _run(*command: str) -> None:
 
 def _prebuilt() -> Path | None:
     """The folder that `pip install .` built in, if nothing has changed since."""
-    sources = (ROOT / "cpp").rglob("*.*")
+    sources = (path for path in (ROOT / "cpp").rglob("*.*") if "examples" not in path.parts)
     newest = max(path.stat().st_mtime for path in sources if path.is_file())
     libraries = sorted(
         (ROOT / "build").glob("*-*-*/libsardonyx.a"), key=lambda p: p.stat().st_mtime
     )
     return libraries[-1].parent if libraries and libraries[-1].stat().st_mtime > newest else None
+
+
+def _options() -> list[str]:
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={sys.executable}"]
+    return [*options, "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else options
+
+
+def _jobs() -> str:
+    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+def find_tools() -> str:
+    """CMake. Skips the calling test where programs cannot be built."""
+    cmake = _find_cmake()
+    if cmake is None:
+        pytest.skip("needs cmake on the path")
+    if shutil.which("c++") is None and "CXX" not in os.environ:
+        pytest.skip("needs a C++ compiler")
+    return cmake
+
+
+@functools.cache
+def build_libraries() -> Path:
+    """A folder that `cmake --install` installs the libraries from."""
+    cmake = find_tools()
+    if prebuilt := _prebuilt():
+        return prebuilt
+    folder = _folder() / "all"
+    folder.mkdir(parents=True, exist_ok=True)
+    _configure([cmake, "-S", str(ROOT), "-B", str(folder), *_options()], folder)
+    targets = ("sardonyx_shared", "sardonyx_static")
+    _run(cmake, "--build", str(folder), "--target", *targets, "--parallel", _jobs())
+    return folder
 
 
 @functools.cache
@@ -72,23 +105,16 @@ def build_tests() -> tuple[Path, Path]:
 
     Skips the calling test where they cannot be built.
     """
-    cmake = _find_cmake()
-    if cmake is None:
-        pytest.skip("the C++ tests need cmake on the path")
-    if shutil.which("c++") is None and "CXX" not in os.environ:
-        pytest.skip("the C++ tests need a C++ compiler")
+    cmake = find_tools()
     if not _has_doctest():
         pytest.skip("the C++ tests need doctest/doctest.h (Debian: doctest-dev)")
     prebuilt = _prebuilt()
     folder = _folder() / ("tests" if prebuilt else "all")
     folder.mkdir(parents=True, exist_ok=True)
-    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={sys.executable}"]
+    options = _options()
     if prebuilt:
         options.append(f"-DSDX_PREBUILT={prebuilt}")
-    if shutil.which("ccache"):
-        options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     source = ROOT / "tests" / "cpp" if prebuilt else ROOT
     _configure([cmake, "-S", str(source), "-B", str(folder), *options], folder)
-    jobs = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-    _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", jobs)
+    _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", _jobs())
     return folder / "sardonyx_tests", prebuilt or folder

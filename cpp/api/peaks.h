@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "api/shared.h"
+
 namespace sdx {
 
 struct Peaks {
@@ -14,10 +16,10 @@ struct Peaks {
   std::vector<std::pair<int64_t, double>> levels;
 
   // Reading so many bytes again and again: from a cache where they fit.
-  double gbytes_at(double bytes) const;
+  double gbytes_at(double bytes) const SDX_SHARED(gbytes_at);
 };
 
 // Measures what so many threads can do; takes about half a second.
-Peaks measure_peaks(int threads);
+Peaks measure_peaks(int threads) SDX_SHARED(measure_peaks);
 
 }  // namespace sdx

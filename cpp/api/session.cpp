@@ -214,9 +214,6 @@ struct Session::Impl {
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Session::Session(Session&&) noexcept = default;
-Session& Session::operator=(Session&&) noexcept = default;
-Session::~Session() = default;
 
 Session Session::load_file(const std::string& path, const Options& options) {
   const std::shared_ptr<const OpRegistry> registry = registry_with(options.operators);
@@ -426,6 +423,8 @@ PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_
 
 std::string Session::graph_text() const { return to_text(*impl_->engine->model.graph); }
 int Session::threads() const { return impl_->pool->threads(); }
+
+std::shared_ptr<ThreadPool> make_pool(int threads) { return std::make_shared<ThreadPool>(threads); }
 
 bool overlap(const Tensor& a, const Tensor& b) {
   const auto* a_begin = static_cast<const std::byte*>(a.raw());

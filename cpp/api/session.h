@@ -1,4 +1,4 @@
-// Session: a loaded model, ready to run. The public C++ surface.
+// Session: a loaded model, ready to run. What the C interface and the Python module stand on.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/host_operators.h"
+#include "api/shared.h"
 #include "base/datum.h"
 
 namespace sdx {
@@ -108,31 +109,34 @@ struct RunControl {
   std::function<bool()> poll;
 };
 
+// A pool of its own for the sessions that are given it; so many threads, the caller's included.
+std::shared_ptr<ThreadPool> make_pool(int threads) SDX_SHARED(make_pool);
+
 // Whether any of their bytes are the same.
-bool overlap(const Tensor& a, const Tensor& b);
+bool overlap(const Tensor& a, const Tensor& b) SDX_SHARED(overlap);
 
 class Session {
  public:
   // Throws Error: invalid_argument where the file cannot be read, invalid_model, unsupported.
-  static Session load_file(const std::string& path, const Options& options = {});
+  static Session load_file(const std::string& path, const Options& options = {})
+      SDX_SHARED(load_file);
   // `bytes` are copied where weights need them. External data is looked up below `directory`; with
   // an empty one it is refused.
   static Session load_bytes(std::span<const std::byte> bytes, const Options& options = {},
-                            const std::string& directory = "");
-  Session(Session&&) noexcept;
-  Session& operator=(Session&&) noexcept;
-  ~Session();
+                            const std::string& directory = "") SDX_SHARED(load_bytes);
+  Session(Session&&) noexcept = default;
+  Session& operator=(Session&&) noexcept = default;
 
-  const std::vector<ValueInfo>& inputs() const;
-  const std::vector<ValueInfo>& outputs() const;
+  const std::vector<ValueInfo>& inputs() const SDX_SHARED(inputs);
+  const std::vector<ValueInfo>& outputs() const SDX_SHARED(outputs);
   // By output: the input whose rows it holds with new ones behind them, and whose memory it may
   // take over; "" where there is none. Float32 caches of attention, that nothing else reads.
-  const std::vector<std::string>& caches() const;
+  const std::vector<std::string>& caches() const SDX_SHARED(caches);
   // metadata_props plus producer_name, producer_version, domain, model_version, graph_name,
   // doc_string, graph_doc_string, ir_version and opset_import where present.
-  const std::map<std::string, std::string>& metadata() const;
+  const std::map<std::string, std::string>& metadata() const SDX_SHARED(metadata);
   // metadata_props alone.
-  const std::map<std::string, std::string>& custom_metadata() const;
+  const std::map<std::string, std::string>& custom_metadata() const SDX_SHARED(custom_metadata);
 
   // Runs the model. Feeds are read in place during the call. Results come in the order of `outputs`
   // (names; empty: all outputs in the model's order) and own their memory, except that result i
@@ -144,30 +148,31 @@ class Session {
   // Safe to call from many threads at once, and in a forked process.
   std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> outputs = {},
                          std::span<Tensor> into = {}, const RunControl& control = {},
-                         std::span<const int64_t> rooms = {});
+                         std::span<const int64_t> rooms = {}) SDX_SHARED(run);
 
   // Runs once with times by step, in order of execution. Steps of subgraphs are counted with the
   // node that owns them.
-  std::vector<StepProfile> profile(std::span<const Feed> feeds);
+  std::vector<StepProfile> profile(std::span<const Feed> feeds) SDX_SHARED(profile);
 
   // Gives back the memory kept for later runs; the next one takes it anew.
-  void trim();
+  void trim() SDX_SHARED(trim);
 
-  ModelSummary summary() const;
+  ModelSummary summary() const SDX_SHARED(summary);
   // For these input shapes; inputs without an entry take 1 for every unknown dimension.
-  PlanSummary plan_summary(const std::map<std::string, std::vector<int64_t>>& shapes) const;
+  PlanSummary plan_summary(const std::map<std::string, std::vector<int64_t>>& shapes) const
+      SDX_SHARED(plan_summary);
   // The optimised graph as text.
-  std::string graph_text() const;
-  int threads() const;
+  std::string graph_text() const SDX_SHARED(graph_text);
+  int threads() const SDX_SHARED(threads);
 
  private:
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // of one owner; it knows how to delete what is not known here
 };
 
 // "0.1.0", and the instruction-set tier in use: "avx512".
-const char* version();
-const char* instruction_set();
+const char* version() SDX_SHARED(version);
+const char* instruction_set() SDX_SHARED(instruction_set);
 
 }  // namespace sdx

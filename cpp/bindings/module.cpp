@@ -18,7 +18,11 @@ namespace {
 
 using Dim = py::typing::Union<py::int_, py::str, py::none>;
 using Dims = py::typing::Tuple<Dim, py::ellipsis>;
-using Threads = std::variant<int, std::shared_ptr<ThreadPool>>;
+// The library's: only it may make and end one.
+struct BoundPool {
+  std::shared_ptr<ThreadPool> pool;
+};
+using Threads = std::variant<int, BoundPool>;
 using Operators = py::typing::List<py::object>;
 using Cancel = std::optional<std::reference_wrapper<const CancelFlag>>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
@@ -112,7 +116,7 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
                      const Arrays& initializers) {
   Options options;
   const int threads = std::holds_alternative<int>(given) ? std::get<int>(given) : 0;
-  if (const auto* pool = std::get_if<std::shared_ptr<ThreadPool>>(&given)) options.pool = *pool;
+  if (const auto* pool = std::get_if<BoundPool>(&given)) options.pool = pool->pool;
   options.threads = threads;
   options.operators = host_operators(operators);
   options.memory_limit = memory_limit;
@@ -143,9 +147,9 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
   return options;
 }
 
-std::shared_ptr<ThreadPool> new_pool(int threads) {
+BoundPool new_pool(int threads) {
   check_argument(threads >= 1 && threads <= 1024, "threads: expected 1 to 1024, got ", threads);
-  return std::make_shared<ThreadPool>(threads);
+  return {make_pool(threads)};
 }
 
 Dims dims_of(const ValueInfo& value) {
@@ -230,10 +234,11 @@ void bind_descriptions(py::module_& module) {
 }
 
 void bind_session(py::module_& module) {
-  py::class_<ThreadPool, std::shared_ptr<ThreadPool>>(
-      module, "ThreadPool", "So many threads, the caller's among them, for models that share them.")
+  py::class_<BoundPool>(module, "ThreadPool",
+                        "So many threads, the caller's among them, for models that share them.")
       .def(py::init(&new_pool), py::arg("threads"))
-      .def_property_readonly("threads", &ThreadPool::threads)
+      .def_property_readonly("threads",
+                             [](const BoundPool& bound) { return bound.pool->threads(); })
       .def("__reduce__", [](const py::object& pool) -> py::object {
         return py::make_tuple(py::type::of(pool), py::make_tuple(pool.attr("threads")));
       });

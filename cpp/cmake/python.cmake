@@ -6,11 +6,18 @@ if(SDX_BINDING_SOURCES)
   # No link-time optimisation: the bindings are thin, and it doubles what they cost to build.
   pybind11_add_module(_core MODULE NO_EXTRAS ${SDX_BINDING_SOURCES})
   target_compile_options(_core PRIVATE ${SDX_WARNINGS})
-  target_link_libraries(_core PRIVATE sardonyx::sardonyx)
+  # The runtime is in the package's library alone; api/ says by SDX_SHARED what crosses over.
+  target_link_libraries(_core PRIVATE sardonyx_shared sardonyx_base)
+  target_include_directories(_core PRIVATE ${PROJECT_SOURCE_DIR}/cpp)
+  target_link_options(_core PRIVATE -Wl,--version-script=${CMAKE_CURRENT_LIST_DIR}/install/module.map)
+  set_target_properties(_core PROPERTIES BUILD_RPATH "$ORIGIN/lib" BUILD_RPATH_USE_ORIGIN ON
+                                         INSTALL_RPATH "$ORIGIN/lib")
   if(SKBUILD)
-    install(TARGETS _core DESTINATION sardonyx)
+    install(TARGETS _core DESTINATION sardonyx COMPONENT python)
   else()
-    # A developer's build drops the module beside the Python sources: PYTHONPATH=python is enough.
-    set_target_properties(_core PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/python/sardonyx)
+    # A developer's build drops both beside the Python sources: PYTHONPATH=python is enough.
+    set(package ${PROJECT_SOURCE_DIR}/python/sardonyx)
+    set_target_properties(_core PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${package})
+    set_target_properties(sardonyx_shared PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${package}/lib)
   endif()
 endif()

@@ -239,6 +239,8 @@ def _threads(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sardonyx", description="Runs ONNX models.")
     parser.add_argument("--version", action="version", version=sardonyx.__version__)
+    prefix, text = os.path.dirname(__file__), "print where CMake finds the C and C++ library"
+    parser.add_argument("--cmake-dir", action="version", version=prefix, help=text)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, action: Any, text: str) -> argparse.ArgumentParser:

@@ -196,8 +196,7 @@ def load(
     memory_limit: bytes that a run's values may take; a run that needs more raises MemoryError
 
     A model can be pickled and copied: one loaded by path is loaded again from there, others carry
-    their bytes. External data is read from below the directory of a model loaded by path,
-    and from nowhere else.
+    their bytes. External data is read from below the directory of a model loaded by path alone.
 
     >>> load(b"no model")
     Traceback (most recent call last):

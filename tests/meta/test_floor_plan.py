@@ -16,7 +16,10 @@ MAY_INCLUDE: dict[str, set[str]] = {
     "plan": {"base", "ir"},
     "runtime": {"base", "plan"},
     "api": {"base", "ir", "onnx", "ops", "passes", "plan", "runtime"},
+    "capi": {"base", "api"},
     "bindings": {"base", "api"},
+    "include": set(),  # what programs include: the C header and the C++ one over it
+    "examples": set(),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(\w+)/', re.M)
 

@@ -1,0 +1,80 @@
+// How to load a model.
+#include "capi/handles.h"
+
+using namespace sdx;
+using namespace sdx::capi;
+
+sdx_status sdx_options_create(sdx_options** out) noexcept {
+  return guarded([&] { hand_out(out); });
+}
+void sdx_options_free(sdx_options* options) noexcept { delete options; }
+
+sdx_status sdx_options_set_threads(sdx_options* options, int32_t threads) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_argument(threads >= 0, "threads: expected 0 or a positive number, got ", threads);
+    options->options.threads = threads;
+  });
+}
+
+sdx_status sdx_options_set_precision(sdx_options* options, sdx_precision precision) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_argument(precision >= SDX_PRECISION_STRICT && precision <= SDX_PRECISION_FAST,
+                   "precision: there is no number ", precision);
+    options->options.precision = static_cast<Precision>(precision);
+  });
+}
+
+sdx_status sdx_options_set_level(sdx_options* options, int32_t level) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_argument(level >= 0 && level <= 2, "level: expected 0, 1 or 2, got ", level);
+    options->options.level = level;
+  });
+}
+
+sdx_status sdx_options_set_passes(sdx_options* options, const char* passes) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    options->options.passes = passes ? passes : "";
+  });
+}
+
+sdx_status sdx_options_set_dim(sdx_options* options, const char* name, int64_t size) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_given(name, "name");
+    check_argument(size >= 0, "dimension '", name, "' is negative: ", size);
+    options->options.dims[name] = size;
+  });
+}
+
+sdx_status sdx_options_set_weight(sdx_options* options, const char* name,
+                                  const sdx_value* tensor) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_given(name, "name");
+    check_argument(tensor && tensor->datum.is_tensor(), "the value for '", name, "' is no tensor");
+    options->options.initializers[name] = tensor->datum.tensor();
+  });
+}
+
+sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_argument(bytes >= 0, "memory_limit: expected 0 or a positive number, got ", bytes);
+    options->options.memory_limit = bytes;
+  });
+}
+
+sdx_status sdx_options_set_log(sdx_options* options, sdx_log log, void* context) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    options->options.log = nullptr;
+    if (log)
+      options->options.log = [log, context](std::string_view message) {
+        log(context, std::string(message).c_str());
+      };
+  });
+}
