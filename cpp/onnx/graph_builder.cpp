@@ -193,10 +193,12 @@ void GraphBuilder::add_operator(Scope& scope, const NodeMessage& node, const std
       spec.inputs.push_back(capture.value);
       ++spec.capture_count;
     }
+    // Iteration number and condition come to a loop's body as scalars or vectors, as it says.
+    const std::size_t single_inputs = spec.op_type == "Loop" && spec.domain.empty() ? 2 : 0;
     for (const AttributeMessage& attribute : node.attributes) {
       std::vector<std::shared_ptr<Graph>> graphs;
       for (const auto& graph : attribute.graphs)
-        graphs.push_back(subgraph(scope, *graph, captured));
+        graphs.push_back(subgraph(scope, *graph, captured, single_inputs));
       constexpr int64_t kGraphs = 10;
       if (attribute.type == kGraphs || graphs.size() > 1)
         spec.attrs.set(std::string(attribute.name), std::move(graphs));

@@ -80,8 +80,10 @@ class GraphBuilder {
 
   Attributes attributes(const Scope& scope, const NodeMessage& node);
   std::vector<Capture> captures(const Scope& scope, const NodeMessage& node) const;
+  // Declared shapes of inputs are not believed, but that of one element for the first
+  // `single_inputs`.
   std::shared_ptr<Graph> subgraph(const Scope& outer, const GraphMessage& message,
-                                  const std::vector<Capture>& captures);
+                                  const std::vector<Capture>& captures, std::size_t single_inputs);
   std::string place(const Scope& scope, const NodeMessage& node, const std::string& name) const;
 
   const ModelMessage& message_;

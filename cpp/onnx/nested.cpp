@@ -27,7 +27,8 @@ std::vector<GraphBuilder::Capture> GraphBuilder::captures(const Scope& scope,
 }
 
 std::shared_ptr<Graph> GraphBuilder::subgraph(const Scope& outer, const GraphMessage& message,
-                                              const std::vector<Capture>& captures) {
+                                              const std::vector<Capture>& captures,
+                                              std::size_t single_inputs) {
   auto graph = std::make_shared<Graph>(registry_);
   graph->name = message.name;
   graph->opsets = outer.imports;
@@ -40,7 +41,11 @@ std::shared_ptr<Graph> GraphBuilder::subgraph(const Scope& outer, const GraphMes
     // Files before IR version 4 list initializers after the formal inputs.
     const auto found = scope.values.find(input.name);
     if (found != scope.values.end() && found->second->is_constant()) continue;
-    Type type = without_shapes(parse_type_of(input.name, input.type));
+    Type type = parse_type_of(input.name, input.type);
+    const auto shape = type.known_shape();
+    const bool is_single = shape && element_count(*shape) == 1;
+    if (!is_single || graph->inputs().size() >= single_inputs)
+      type = without_shapes(std::move(type));
     bind(scope, input.name, graph->add_input(std::string(input.name), std::move(type)));
   }
   const std::unordered_set<std::string_view> used(message.free_names.begin(),

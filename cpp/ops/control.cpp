@@ -30,18 +30,21 @@ class If final : public Op {
     check_single(ctx, 0, DType::boolean, "the condition");
     std::vector<Facts> captures;
     for (int i = 1; i < ctx.input_count(); ++i) captures.push_back(ctx.facts(i));
-    const std::vector<Type> then_types = ctx.infer_subgraph("then_branch", captures);
-    const std::vector<Type> else_types = ctx.infer_subgraph("else_branch", captures);
     const auto wanted = static_cast<std::size_t>(ctx.output_count());
-    check(then_types.size() >= wanted && else_types.size() >= wanted, "branches have ",
-          then_types.size(), " and ", else_types.size(), " outputs, the node ", wanted);
+    const auto infer_branch = [&](const char* branch) {
+      std::vector<Type> types = ctx.infer_subgraph(branch, captures);
+      check(types.size() >= wanted, branch, " has ", types.size(), " outputs, the node ", wanted);
+      return types;
+    };
+    // A branch that is never taken may be one that these shapes do not fit.
     const Tensor* condition = ctx.constant(0);
-    for (std::size_t i = 0; i < wanted; ++i) {
-      Type type = !condition                 ? join(then_types[i], else_types[i])
-                  : *condition->data<bool>() ? then_types[i]
-                                             : else_types[i];
-      ctx.set_output(static_cast<int>(i), std::move(type));
+    std::vector<Type> types =
+        infer_branch(condition && !*condition->data<bool>() ? "else_branch" : "then_branch");
+    if (!condition) {
+      const std::vector<Type> others = infer_branch("else_branch");
+      for (std::size_t i = 0; i < wanted; ++i) types[i] = join(types[i], others[i]);
     }
+    for (std::size_t i = 0; i < wanted; ++i) ctx.set_output(static_cast<int>(i), types[i]);
   }
 
   Step prepare(PrepareContext& ctx) const override {

@@ -1,4 +1,5 @@
-// CDist (com.microsoft): the distance of every row of one matrix to every row of another.
+// CDist (com.microsoft): the distance of every row of one matrix to every row of another. ONNX
+// Runtime has the squared and the plain Euclidean one; converters write minkowski's too.
 #include <cmath>
 
 #include "base/checked.h"
@@ -12,8 +13,13 @@ class CDist final : public Op {
  public:
   explicit CDist(const OpInit& init) {
     const std::string metric = init.attrs.get("metric", "sqeuclidean");
-    check(metric == "sqeuclidean" || metric == "euclidean", "metric '", metric, "' is not known");
-    squared_ = metric == "sqeuclidean";
+    if (metric == "euclidean" || metric == "minkowski") {
+      if (metric == "minkowski") power_ = init.attrs.get("p", 2.0);
+      root_ = 1 / power_;
+    } else {
+      check(metric == "sqeuclidean", "metric '", metric, "' is not known");
+    }
+    check(power_ > 0 && std::isfinite(power_), "p is ", power_, ", expected a positive number");
   }
 
   void infer(InferContext& ctx) const override {
@@ -40,7 +46,7 @@ class CDist final : public Op {
   Step step(PrepareContext& ctx) const {
     const int64_t rows = ctx.shape(0)[0], columns = ctx.shape(0)[1], others = ctx.shape(1)[0];
     const Split split = split_work(rows, static_cast<double>(others * columns));
-    return [=, squared = squared_](Frame& f) {
+    return [=, this](Frame& f) {
       const T* a = f.in<T>(0);
       const T* b = f.in<T>(1);
       T* y = f.out<T>(0);
@@ -51,16 +57,18 @@ class CDist final : public Op {
             for (int64_t k = 0; k < columns; ++k) {
               const double difference =
                   static_cast<double>(a[i * columns + k]) - static_cast<double>(b[j * columns + k]);
-              sum += difference * difference;
+              sum += power_ == 2 ? difference * difference : std::pow(std::abs(difference), power_);
             }
-            y[i * others + j] = static_cast<T>(squared ? sum : std::sqrt(sum));
+            y[i * others + j] = static_cast<T>(root_ == 1     ? sum
+                                               : root_ == 0.5 ? std::sqrt(sum)
+                                                              : std::pow(sum, root_));
           }
         }
       });
     };
   }
 
-  bool squared_;
+  double power_ = 2, root_ = 1;
 };
 
 }  // namespace

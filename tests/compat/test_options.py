@@ -85,6 +85,21 @@ def test_levels_and_threads(ort: Any, level: int) -> None:
     assert session.get_session_options().intra_op_num_threads == 1
 
 
+def test_profiles_tell_of_loading(ort: Any, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "trace")
+    session = ort.InferenceSession(models.ADD, options)
+    session.run(None, {"x": np.zeros((1, 3), np.float32)})
+    names = {event["name"] for event in json.loads(Path(session.end_profiling()).read_text())}
+    assert names >= {
+        "model_loading_array",
+        "session_initialization",
+        "model_run",
+        "SequentialExecutor::Execute",
+    }
+
+
 def test_profiles_are_traces(ort: Any, tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.enable_profiling = True

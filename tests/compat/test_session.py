@@ -184,3 +184,22 @@ def test_memory_and_devices(ort: Any) -> None:
     assert device.device.type == ort.OrtHardwareDeviceType.CPU
     made = ort.OrtDevice.make("cpu", 0)
     assert (made.device_id(), made.device_type()) == (0, 0)
+
+
+def test_takes_single_elements_for_scalars(ort: Any) -> None:
+    # ONNX Runtime does not check the shape of inputs that are declared without dimensions.
+    session = ort.InferenceSession(models.model("g (float x, float[2] y) => (z) { z = Mul(x, y) }"))
+    (z,) = session.run(None, {"x": np.float32([3]), "y": np.float32([1, 2])})
+    np.testing.assert_array_equal(z, [3, 6])
+
+
+def test_has_the_session_below(ort: Any) -> None:
+    session = ort.InferenceSession(models.TWO)
+    below = session._sess
+    assert [arg.name for arg in below.inputs_meta] == ["x", "k"]
+    assert [arg.name for arg in below.outputs_meta] == ["y", "z"]
+    values = {n: ort.OrtValue.ortvalue_from_numpy(v)._get_c_value() for n, v in FEEDS.items()}
+    y, z = below.run_with_ort_values(values, ["y", "z"], None)
+    np.testing.assert_array_equal(y.numpy(), np.maximum(X, 0))
+    np.testing.assert_array_equal(z.numpy(), [-1, 2])
+    np.testing.assert_array_equal(below.run(["z"], FEEDS, None)[0], [-1, 2])

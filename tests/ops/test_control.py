@@ -99,6 +99,31 @@ def test_loop_without_count_or_condition() -> None:
     expect(run(text.replace('""', ""), x=x), x * 8)
 
 
+@pytest.mark.parametrize("kind", ["int64[1]", "int64"])
+def test_loop_counts_in_the_shape_its_body_declares(kind: str) -> None:
+    # As ONNX Runtime does: old converters make bodies that squeeze the number of the iteration.
+    text = f"""g (int64 m) => (n) {{
+        n = Loop (m, ) <body = b ({kind} i, bool c) => (bool more, {kind} n) {{
+            n = Neg(i)
+            more = Identity(c)
+        }}>
+    }}"""
+    shape = (3, 1) if "[1]" in kind else (3,)
+    expect(run(text, m=I64(3)), np.array([0, -1, -2]).reshape(shape))
+
+
+def test_if_does_not_look_at_a_branch_never_taken() -> None:
+    # Exporters leave both ways of a choice in the model where only one fits the weights.
+    text = """g (float[1, 1, 8, 8] x, float[4, 1, 3, 3] w) => (y) {
+        no = Constant<value = bool {0}>()
+        y = If (no) <then_branch = t () => (a) { a = Concat<axis = 0>(x, w) },
+                     else_branch = e () => (b) { b = Conv(x, w) }>
+    }"""
+    x, w = randn(1, 1, 8, 8), np.ones((4, 1, 3, 3), F)
+    windows = np.lib.stride_tricks.sliding_window_view(x[0, 0], (3, 3)).sum((2, 3))
+    expect(run(text, x=x, w=w), np.broadcast_to(windows, (1, 4, 6, 6)))
+
+
 def test_loop_state_grows() -> None:
     text = """g (int64 m, float[1] x) => (y, n) {
         y, n = Loop (m, , x) <body = b (int64 i, bool c, s) => (bool more, t, int64[k] n) {

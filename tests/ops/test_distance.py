@@ -38,6 +38,20 @@ def test_rows_that_lie_close_together_keep_their_digits() -> None:
     )
 
 
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+def test_powers(p: float) -> None:
+    # scikit-learn's converter writes these; ONNX Runtime has no kernel for them.
+    def minkowski(a: np.ndarray, b: np.ndarray, **_: Any) -> np.ndarray:
+        sums = (np.abs(a.astype(np.float64)[:, None] - b.astype(np.float64)[None]) ** p).sum(-1)
+        return (sums ** (1 / p)).astype(a.dtype)
+
+    a, b = randn(6, 5), randn(4, 5, seed=1)
+    check_op("CDist", a, b, metric="minkowski", p=p, ref=minkowski, **CONTRIB)
+
+
 def test_refusals() -> None:
+    expect_error(
+        "CDist", randn(2, 3), randn(2, 3), metric="minkowski", p=0.0, match="p is 0", **CONTRIB
+    )
     expect_error("CDist", randn(2, 3), randn(2, 4), match="as many columns", **CONTRIB)
     expect_error("CDist", randn(2, 3), randn(2, 3), metric="cosine", match="cosine", **CONTRIB)

@@ -28,6 +28,17 @@ def make_text(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
     return changed
 
 
+def make_scalars(names: Iterable[str], feeds: dict[str, Any]) -> bool:
+    """Takes arrays of one element for scalars, whose shape ONNX Runtime does not check."""
+    changed = False
+    for name in names:
+        value = feeds.get(name)
+        if isinstance(value, np.ndarray) and value.ndim > 0 and value.size == 1:
+            feeds[name] = value.reshape(())
+            changed = True
+    return changed
+
+
 def check_names(
     arguments: Iterable[NodeArg],
     outputs: Iterable[NodeArg],

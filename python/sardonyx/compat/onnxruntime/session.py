@@ -34,7 +34,8 @@ from sardonyx.compat.onnxruntime.errors import (
     raise_load_error,
     raise_run_error,
 )
-from sardonyx.compat.onnxruntime.feeds import check_feeds, check_names, make_text
+from sardonyx.compat.onnxruntime.feeds import check_feeds, check_names, make_scalars, make_text
+from sardonyx.compat.onnxruntime.native import NativeSession
 from sardonyx.compat.onnxruntime.options import RunOptions, SessionOptions
 from sardonyx.compat.onnxruntime.providers import normalize_providers
 from sardonyx.compat.onnxruntime.trace import Trace
@@ -110,8 +111,10 @@ class InferenceSession:
             warnings.warn(f"{error} Using {PROVIDERS[-1]}.", stacklevel=2)
             self.set_providers([PROVIDERS[-1]])
         self._profiling_start = time.monotonic_ns() if self._sess_options.enable_profiling else 0
-        self._engine = self._load(path_or_bytes)
         self._trace = Trace(self._sess_options) if self._sess_options.enable_profiling else None
+        self._engine = self._load(path_or_bytes)
+        if self._trace is not None:
+            self._trace.add_loading(is_file=not isinstance(path_or_bytes, bytes))
 
         inputs = [(value, NodeArg(value)) for value in self._engine.inputs]
         is_default = [v.optional and v.kind != "optional" for v, _ in inputs]
@@ -119,6 +122,7 @@ class InferenceSession:
         self._overridable = [a for (_, a), d in zip(inputs, is_default, strict=True) if d]
         self._outputs_meta = [NodeArg(value) for value in self._engine.outputs]
         self._required = frozenset(v.name for v, _ in inputs if not v.optional)
+        self._scalars = frozenset(v.name for v, _ in inputs if v.shape == ())
         self._has_bytes = any("float8" in arg.type for arg in self._outputs_meta)
         self._model_meta = ModelMetadata(self._engine.metadata, self._engine.custom_metadata)
 
@@ -224,6 +228,10 @@ class InferenceSession:
     def disable_fallback(self) -> None:
         """There is nothing to fall back from."""
 
+    @property
+    def _sess(self) -> NativeSession:
+        return NativeSession(self)
+
     def run(
         self,
         output_names: Sequence[str] | None,
@@ -266,7 +274,7 @@ class InferenceSession:
             if cancel is not None and cancel.is_set:
                 raise Fail.of("Exiting due to terminate flag being set to true.") from error
             arguments = (*self._inputs_meta, *self._overridable)
-            if make_text(arguments, feeds):
+            if make_text(arguments, feeds) or make_scalars(self._scalars, feeds):
                 return self._execute(output_names, feeds, run_options, out)
             check_names(arguments, self._outputs_meta, feeds, output_names)
             if not self._required <= feeds.keys():

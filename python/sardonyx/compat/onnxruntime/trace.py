@@ -22,7 +22,7 @@ class Trace:
     def __init__(self, options: SessionOptions) -> None:
         self._prefix = options.profile_file_prefix
         self._start = time.perf_counter()
-        self._events: list[dict[str, Any]] = [self._event("Session", "model_loading", 0.0, 0.0)]
+        self._events: list[dict[str, Any]] = []
 
     def _event(
         self, category: str, name: str, begin: float, seconds: float, **args: str
@@ -38,6 +38,13 @@ class Trace:
             "args": args,
         }
 
+    def add_loading(self, *, is_file: bool) -> None:
+        """Notes that the session is ready; what it took since this was made was loading."""
+        seconds = time.perf_counter() - self._start
+        source = "uri" if is_file else "array"
+        self._events.append(self._event("Session", f"model_loading_{source}", 0.0, seconds))
+        self._events.append(self._event("Session", "session_initialization", 0.0, seconds))
+
     def run(
         self,
         engine: Engine,
@@ -50,7 +57,8 @@ class Trace:
         begin = time.perf_counter() - self._start
         results = engine.run(output_names, dict(feeds), out, cancel=cancel)
         seconds = time.perf_counter() - self._start - begin
-        self._events.append(self._event("Session", "model_run", begin, seconds))
+        for name in ("model_run", "SequentialExecutor::Execute"):
+            self._events.append(self._event("Session", name, begin, seconds))
         for number, step in enumerate(engine.profile(dict(feeds))):
             name = step.node or f"{step.op}_{number}"
             self._events.append(
