@@ -96,6 +96,20 @@ std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum>
   return plan;
 }
 
+void GraphProgram::add_memory(MemoryUse& use) {
+  const runtime::RunMemory memory = executor_.memory();
+  use.running += memory.running;
+  use.idle += memory.idle;
+  use.kept_results += memory.kept_results;
+  {
+    const std::lock_guard lock(mutex_);
+    use.plans += static_cast<int64_t>(plans_.size());
+  }
+  for (const Node* node : graph_.nodes())
+    for (const auto& [name, program] : node->programs)
+      static_cast<GraphProgram&>(*program).add_memory(use);  // made by the constructor
+}
+
 void GraphProgram::trim() {
   std::list<CachedPlan> dropped;  // outside the lock
   {

@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 
+#include "api/memory_use.h"
 #include "base/fork.h"
 #include "ir/graph.h"
 #include "plan/outline.h"
@@ -28,6 +29,8 @@ class GraphProgram final : public Program {
   std::shared_ptr<const plan::Plan> plan_for(std::span<const Layout> inputs);
   // Frees what is kept for later runs, in subgraphs too: plans and memory that no run is using.
   void trim();
+  // Adds what it and the programs of its subgraphs hold.
+  void add_memory(MemoryUse& use);
 
  private:
   // Plans are few and large: the most recently used ones stay.

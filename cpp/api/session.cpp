@@ -1,5 +1,9 @@
 #include "api/session.h"
 
+#include <algorithm>
+#include <functional>
+#include <set>
+
 #include "api/program.h"
 #include "base/fork.h"
 #include "base/interrupt.h"
@@ -31,6 +35,15 @@ ValueInfo describe(const onnx::Declared& declared) {
   return info;
 }
 
+std::size_t limit_of(int64_t bytes) {
+  return bytes > 0 ? static_cast<std::size_t>(bytes) : MemoryBudget::kNoLimit;
+}
+
+std::shared_ptr<MemoryBudget> budget_of(const Options& options) {
+  if (options.memory_limit <= 0) return nullptr;
+  return std::make_shared<MemoryBudget>(limit_of(options.memory_limit), "session");
+}
+
 onnx::ReadOptions read_options(const Options& options, bool freeze_defaults) {
   return {.freeze_defaults = freeze_defaults,
           .dims = options.dims,
@@ -59,6 +72,30 @@ struct Engine {
       caches.push_back(input < 0 ? "" : graph.inputs()[static_cast<std::size_t>(input)]->name());
   }
 };
+
+// Adds the constants of a graph and its subgraphs; weights that several values share count once.
+void add_weights(const Graph& graph, const std::vector<std::shared_ptr<onnx::MappedFile>>& files,
+                 std::set<const void*>& counted, MemoryUse& use) {
+  const auto is_mapped = [&](const Tensor& tensor) {
+    const auto* const data = static_cast<const char*>(tensor.raw());
+    return std::any_of(files.begin(), files.end(), [&](const auto& file) {
+      const std::string_view bytes = file->bytes();
+      return !std::less<>{}(data, bytes.data()) &&
+             std::less<>{}(data, bytes.data() + bytes.size());
+    });
+  };
+  for (const Node* node : graph.nodes()) {
+    use.packed_weights += node->packed_bytes;
+    for (const Value* input : node->inputs()) {
+      const Tensor* constant = input ? input->constant() : nullptr;
+      if (!constant || !constant->raw() || !counted.insert(constant->raw()).second) continue;
+      (is_mapped(*constant) ? use.mapped_weights : use.own_weights) +=
+          static_cast<int64_t>(constant->bytes());
+    }
+    for (const auto& [name, subgraph] : node->subgraphs())
+      add_weights(*subgraph, files, counted, use);
+  }
+}
 
 std::string list_names(const std::vector<ValueInfo>& infos) {
   std::string text;
@@ -138,6 +175,7 @@ struct Session::Impl {
   std::function<onnx::Model()> read_unfrozen;
   std::unique_ptr<Engine> unfrozen;
   std::mutex unfrozen_mutex;
+  std::shared_ptr<MemoryBudget> budget;  // null without a limit
 
   Impl(onnx::Model model, const Options& given) : options(given) {
     if (options.log)
@@ -179,6 +217,7 @@ struct Session::Impl {
     if (!overridden) return *engine;
     const std::lock_guard lock(unfrozen_mutex);
     const HostOperatorScope scope(options.operators);
+    const MemoryBudget::Scope memory_scope(budget);
     if (!unfrozen) unfrozen = std::make_unique<Engine>(read_unfrozen(), options);
     return *unfrozen;
   }
@@ -218,6 +257,8 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session Session::load_file(const std::string& path, const Options& options) {
   const std::shared_ptr<const OpRegistry> registry = registry_with(options.operators);
   const HostOperatorScope scope(options.operators);
+  const std::shared_ptr<MemoryBudget> budget = budget_of(options);
+  const MemoryBudget::Scope memory_scope(budget);
   std::unique_ptr<Impl> impl;
   try {
     impl = std::make_unique<Impl>(
@@ -226,6 +267,7 @@ Session Session::load_file(const std::string& path, const Options& options) {
     rethrow_at("model '" + path + "'");
   }
   impl->registry = registry;
+  impl->budget = budget;
   impl->read_unfrozen = [path, options, registry] {
     return onnx::read_model_file(path, *registry, read_options(options, false));
   };
@@ -236,9 +278,12 @@ Session Session::load_bytes(std::span<const std::byte> bytes, const Options& opt
                             const std::string& directory) {
   const std::shared_ptr<const OpRegistry> registry = registry_with(options.operators);
   const HostOperatorScope scope(options.operators);
+  const std::shared_ptr<MemoryBudget> budget = budget_of(options);
+  const MemoryBudget::Scope memory_scope(budget);
   auto impl = std::make_unique<Impl>(
       onnx::read_model(bytes, directory, *registry, read_options(options, true)), options);
   impl->registry = registry;
+  impl->budget = budget;
   if (!impl->engine->model.defaults.empty())
     impl->read_unfrozen = [copy = std::vector<std::byte>(bytes.begin(), bytes.end()), directory,
                            options, registry] {
@@ -264,11 +309,13 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
   std::optional<Interrupt> interrupt;
   if (control.cancel || control.timeout || control.poll)
     interrupt.emplace(control.cancel, control.timeout, control.poll);
-  const int64_t limit = impl_->options.memory_limit;
-  std::optional<MemoryBudget::Scope> scope;
-  if (limit > 0) scope.emplace(std::make_shared<MemoryBudget>(static_cast<std::size_t>(limit)));
+  std::shared_ptr<MemoryBudget> budget;
+  if (control.memory_limit > 0 || impl_->budget)
+    budget = std::make_shared<MemoryBudget>(limit_of(control.memory_limit), "run", impl_->budget);
+  const MemoryBudget::Scope scope(budget);
   std::vector<Datum> results =
       impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
+  if (budget) budget->leave_whole();  // what is left are results, which are the caller's
   if (interrupt) interrupt->finish();
   return results;
 }
@@ -377,6 +424,19 @@ void Session::trim() {
   impl_->engine->program->trim();
   const std::lock_guard lock(impl_->unfrozen_mutex);
   if (impl_->unfrozen) impl_->unfrozen->program->trim();
+}
+
+MemoryUse Session::memory() {
+  MemoryUse use;
+  std::set<const void*> counted;
+  const auto add = [&](Engine& engine) {
+    add_weights(*engine.model.graph, engine.model.files, counted, use);
+    engine.program->add_memory(use);
+  };
+  add(*impl_->engine);
+  const std::lock_guard lock(impl_->unfrozen_mutex);
+  if (impl_->unfrozen) add(*impl_->unfrozen);
+  return use;
 }
 
 ModelSummary Session::summary() const {

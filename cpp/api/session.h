@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/host_operators.h"
+#include "api/memory_use.h"
 #include "api/shared.h"
 #include "base/datum.h"
 
@@ -34,8 +35,9 @@ struct Options {
   std::map<std::string, int64_t, std::less<>> dims;  // numbers for symbolic dimensions, by name
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers;
-  // What one run may take for values, beside feeds, weights and what it is given to write into, in
-  // bytes; beyond it a run fails with `out_of_memory` before it takes more. 0: no limit.
+  // What the session may take, in bytes: for weights, but those that are read where the file is
+  // mapped, and for the values of the runs in progress, but feeds and what they are given to write
+  // into. Loading or a run that would take more fails with `out_of_memory`. 0: no limit.
   int64_t memory_limit = 0;
   HostOperators operators;                    // that the model may use besides the built-in ones
   std::function<void(std::string_view)> log;  // warnings; none are written without it
@@ -107,6 +109,8 @@ struct RunControl {
   std::optional<double> timeout;              // in seconds from the call
   // Asked every few milliseconds by the thread that runs; true ends the run.
   std::function<bool()> poll;
+  // What the run may take for values, in bytes, beside the session's limit. 0: no limit of its own.
+  int64_t memory_limit = 0;
 };
 
 // A pool of its own for the sessions that are given it; so many threads, the caller's included.
@@ -156,6 +160,8 @@ class Session {
 
   // Gives back the memory kept for later runs; the next one takes it anew.
   void trim() SDX_SHARED(trim);
+  // What it holds now.
+  MemoryUse memory() SDX_SHARED(memory);
 
   ModelSummary summary() const SDX_SHARED(summary);
   // For these input shapes; inputs without an entry take 1 for every unknown dimension.

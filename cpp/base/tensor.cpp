@@ -28,8 +28,7 @@ std::shared_ptr<void> allocate_strings(int64_t count) {
 std::shared_ptr<void> counted(std::shared_ptr<void> memory, std::size_t bytes,
                               const std::shared_ptr<MemoryBudget>& budget) {
   if (!budget->take(bytes))
-    fail(ErrorKind::out_of_memory, "a tensor of ", bytes, " bytes beside ", budget->used(),
-         " in use goes beyond the run's memory limit of ", budget->limit(), " bytes");
+    fail(ErrorKind::out_of_memory, "a tensor of ", budget->refusal(bytes));
   void* const data = memory.get();
   return {data, [memory = std::move(memory), bytes, budget](void*) { budget->give_back(bytes); }};
 }

@@ -224,6 +224,17 @@ void bind_descriptions(py::module_& module) {
       .def_readonly("parameters", &ModelSummary::parameters)
       .def_readonly("parameter_bytes", &ModelSummary::parameter_bytes);
 
+  py::class_<MemoryUse>(module, "MemoryUse", "What a model holds, in bytes; `str` explains it.")
+      .def_readonly("mapped_weights", &MemoryUse::mapped_weights)
+      .def_readonly("own_weights", &MemoryUse::own_weights)
+      .def_readonly("packed_weights", &MemoryUse::packed_weights)
+      .def_readonly("running", &MemoryUse::running)
+      .def_readonly("idle", &MemoryUse::idle)
+      .def_readonly("kept_results", &MemoryUse::kept_results)
+      .def_readonly("plans", &MemoryUse::plans)
+      .def_property_readonly("total", &MemoryUse::total)
+      .def("__str__", &to_text);
+
   py::class_<PlanSummary>(module, "PlanSummary", "The plan for one set of input shapes.")
       .def_readonly("arena_bytes", &PlanSummary::arena_bytes)
       .def_readonly("value_bytes", &PlanSummary::value_bytes)
@@ -304,16 +315,19 @@ void bind_session(py::module_& module) {
       .def(
           "run",
           [](BoundSession& s, const py::object& outputs, const Arrays& feeds, const py::object& out,
-             bool in_place, std::optional<double> timeout, Cancel cancel) {
-            return s.run(outputs, feeds, out, in_place, timeout, cancel ? &cancel->get() : nullptr);
+             bool in_place, std::optional<double> timeout, Cancel cancel, int64_t memory_limit) {
+            return s.run(outputs, feeds, out, in_place, timeout, cancel ? &cancel->get() : nullptr,
+                         memory_limit);
           },
           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
           py::arg("in_place") = false, py::arg("timeout") = py::none(),
-          py::arg("cancel") = py::none(), "The outputs of these names (None: all) as a list.")
+          py::arg("cancel") = py::none(), py::arg("memory_limit") = 0,
+          "The outputs of these names (None: all) as a list.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
       .def(
           "trim", [](BoundSession& s) { s.session().trim(); },
           py::call_guard<py::gil_scoped_release>())
+      .def("memory", [](BoundSession& s) { return s.session().memory(); })
       .def("summary", [](BoundSession& s) { return s.session().summary(); })
       .def(
           "plan_summary",

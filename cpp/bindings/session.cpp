@@ -189,7 +189,8 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
                                                const py::object& out, bool in_place,
                                                std::optional<double> timeout,
-                                               const CancelFlag* cancel) {
+                                               const CancelFlag* cancel,
+                                               int64_t memory_limit) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
   if (!outputs.is_none()) {
@@ -200,7 +201,9 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
   }
   Request request = this->request(std::move(names), out);
   for (const auto& [name, value] : feeds) add(request, name, value);
+  check_argument(memory_limit >= 0, "memory_limit: expected a positive number, got ", memory_limit);
   request.control.timeout = timeout;
+  request.control.memory_limit = memory_limit;
   if (cancel) request.control.cancel = &cancel->flag();
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
   return list;

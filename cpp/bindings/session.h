@@ -38,7 +38,8 @@ class BoundSession {
   // With `in_place`, arrays of `out` that cannot be written to during the run are refused.
   py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
                                    const py::object& out, bool in_place,
-                                   std::optional<double> timeout, const CancelFlag* cancel);
+                                   std::optional<double> timeout, const CancelFlag* cancel,
+                                   int64_t memory_limit);
   std::vector<StepProfile> profile(const Arrays& feeds);
 
   Session& session() { return session_; }

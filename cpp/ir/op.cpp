@@ -1,6 +1,7 @@
 #include "ir/op.h"
 
 #include "base/large_memory.h"
+#include "base/memory_budget.h"
 #include "ir/graph.h"
 #include "ir/infer.h"
 
@@ -143,6 +144,8 @@ void InferContext::forget_subgraph(std::string_view attribute) {
 
 void* PackContext::allocate(int slot, std::size_t bytes) {
   if (packed_.size() <= static_cast<std::size_t>(slot)) packed_.resize(slot + 1);
+  if (const auto& budget = MemoryBudget::current(); budget && !budget->take(bytes))
+    fail(ErrorKind::out_of_memory, "packed weights of ", budget->refusal(bytes));
   packed_[slot] = memory_.allocate(bytes);
   packed_size_ += static_cast<int64_t>(bytes);
   return packed_[slot].get();

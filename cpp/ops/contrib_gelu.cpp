@@ -19,9 +19,10 @@ class ContribActivation final : public Composition {
     if (Value* bias = node.input(1)) x = e.add("Add", {x, bias});
     if (name_ == "QuickGelu")
       x = e.add("Swish", {x}, {{"alpha", alpha_}}, 24);
+    else if (name_ == "FastGelu")
+      x = e.add("Gelu", {x}, {{"approximate", std::string("tanh")}}, 20);
     else
-      x = e.add("Gelu", {x}, {{"approximate", std::string(name_ == "FastGelu" ? "tanh" : "none")}},
-                20);
+      x = e.add("Gelu", {x}, {}, 20);
     e.finish(0, x);
     return true;
   }

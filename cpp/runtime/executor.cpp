@@ -73,13 +73,18 @@ class Executor::Lease {
       }
     }
     if (context_->plan_id == plan.id) return;
+    const int64_t before = context_->arena_bytes;
     try {
       context_->bind(plan);
     } catch (...) {
       const std::lock_guard lock(executor_.mutex_);
       --executor_.contexts_;
+      executor_.arena_bytes_ -= before;
       throw;
     }
+    if (context_->arena_bytes == before) return;
+    const std::lock_guard lock(executor_.mutex_);
+    executor_.arena_bytes_ += context_->arena_bytes - before;
   }
   ~Lease() {
     for (std::size_t i = 0; i < context_->datums.size(); ++i) {
@@ -122,7 +127,16 @@ void Executor::release_memory() {
   outputs_->keep_at_most(0);
   const std::lock_guard lock(mutex_);
   contexts_ -= idle_.size();
+  for (const auto& context : idle_) arena_bytes_ -= context->arena_bytes;
   idle_.clear();
+}
+
+RunMemory Executor::memory() {
+  RunMemory memory{.kept_results = static_cast<int64_t>(outputs_->kept())};
+  const std::lock_guard lock(mutex_);
+  for (const auto& context : idle_) memory.idle += context->arena_bytes;
+  memory.running = arena_bytes_ - memory.idle;
+  return memory;
 }
 
 namespace {
@@ -170,14 +184,12 @@ class Planned {
       if (!largest || value.bytes > largest->bytes) largest = &value;
     }
     if (budget_->take(bytes_)) return;
-    const std::size_t used = budget_->used(), limit = budget_->limit();
+    const std::string refusal = budget_->refusal(bytes_);
     if (!largest || plan.steps.empty())
-      fail(ErrorKind::out_of_memory, "the run needs ", bytes_, " bytes beside ", used,
-           " in use, more than its memory limit of ", limit);
+      fail(ErrorKind::out_of_memory, "the run needs ", refusal);
     const PlannedStep& step =
         plan.steps[std::min<std::size_t>(largest->first_step, plan.steps.size() - 1)];
-    fail(ErrorKind::out_of_memory, "the run needs ", bytes_, " bytes beside ", used,
-         " in use, more than its memory limit of ", limit, "; the largest value, of ",
+    fail(ErrorKind::out_of_memory, "the run needs ", refusal, "; the largest value, of ",
          largest->bytes, " bytes, is made by node '", step.name(), "' (", step.op(), ")");
   }
   ~Planned() {

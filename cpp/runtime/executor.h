@@ -16,6 +16,11 @@ struct StepTimes {
   std::vector<double> begin, seconds;
 };
 
+// Bytes that runs take, and that are kept for later ones.
+struct RunMemory {
+  int64_t running = 0, idle = 0, kept_results = 0;
+};
+
 // Memory for runs, reused from one to the next. Safe to share between threads: every run takes a
 // context of its own.
 class Executor {
@@ -34,6 +39,7 @@ class Executor {
 
   // Frees what no run and no result is using.
   void release_memory();
+  RunMemory memory();
 
  private:
   struct Context;
@@ -45,6 +51,7 @@ class Executor {
   ForkMutex mutex_;
   std::vector<std::unique_ptr<Context>> idle_;
   std::size_t contexts_ = 0;  // idle and in use
+  int64_t arena_bytes_ = 0;   // of them
   std::shared_ptr<OutputPool> outputs_ = std::make_shared<OutputPool>();
 };
 

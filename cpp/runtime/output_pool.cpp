@@ -78,6 +78,11 @@ void OutputPool::keep_at_most(std::size_t bytes) {
   shrink();
 }
 
+std::size_t OutputPool::kept() {
+  const std::lock_guard lock(mutex_);
+  return free_bytes_;
+}
+
 void OutputPool::take_back(Block block) noexcept {
   const std::lock_guard lock(mutex_);
   try {

@@ -21,6 +21,8 @@ class OutputPool : public std::enable_shared_from_this<OutputPool> {
   std::shared_ptr<void> allocate(std::size_t bytes);
   // Bounds what is kept for later, now and whenever a block comes back.
   void keep_at_most(std::size_t bytes);
+  // Bytes that are kept now.
+  std::size_t kept();
 
  private:
   template <class T>

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
+__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'MemoryUse', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -131,6 +131,36 @@ class ModelSummary:
     @property
     def parameters(self) -> int:
         ...
+class MemoryUse:
+    """
+    What a model holds, in bytes; `str` explains it.
+    """
+    def __str__(self) -> str:
+        ...
+    @property
+    def idle(self) -> int:
+        ...
+    @property
+    def kept_results(self) -> int:
+        ...
+    @property
+    def mapped_weights(self) -> int:
+        ...
+    @property
+    def own_weights(self) -> int:
+        ...
+    @property
+    def packed_weights(self) -> int:
+        ...
+    @property
+    def plans(self) -> int:
+        ...
+    @property
+    def running(self) -> int:
+        ...
+    @property
+    def total(self) -> int:
+        ...
 class PlanSummary:
     """
     The plan for one set of input shapes.
@@ -189,11 +219,13 @@ class Session:
         """
     def graph_text(self) -> str:
         ...
+    def memory(self) -> MemoryUse:
+        ...
     def plan_summary(self, shapes: collections.abc.Mapping[str, collections.abc.Sequence[int]]) -> PlanSummary:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...
-    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None) -> list[typing.Any]:
+    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None, memory_limit: int = 0) -> list[typing.Any]:
         """
         The outputs of these names (None: all) as a list.
         """

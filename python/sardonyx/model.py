@@ -8,11 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sardonyx._core import CancelFlag, Peaks, PlanSummary, Session, ThreadPool, Value
+from sardonyx._core import (
+    CancelFlag,
+    InvalidArgument,
+    MemoryUse,
+    Peaks,
+    PlanSummary,
+    Session,
+    ThreadPool,
+    Value,
+)
 from sardonyx.host.futures import Run, start
+from sardonyx.host.images import decode_image
 from sardonyx.host.operators import file_with_functions, known_operators, with_functions
 from sardonyx.host.origin import Origin
-from sardonyx.images import decode_image
 from sardonyx.profiling import Profile
 
 Precision = Literal["strict", "float32", "fast"]
@@ -31,6 +40,16 @@ class Serializable(Protocol):
 
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Serializable
+
+
+class _Closed:
+    """In the place of the session of a model that was closed."""
+
+    def call(self, *_: Any) -> None:
+        raise InvalidArgument("the model is closed")
+
+    def __getattr__(self, name: str) -> None:
+        raise InvalidArgument("the model is closed")
 
 
 class Model:
@@ -62,15 +81,19 @@ class Model:
         out: Any = None,
         timeout: float | None = None,
         cancel: CancelFlag | None = None,
+        memory_limit: int | None = None,
     ) -> list[Any]:
         """The outputs of these names, or all of them, as a list.
 
         A run that takes longer than `timeout` seconds raises `sardonyx.Timeout`, one whose token
         somebody cancels `sardonyx.Cancelled`: within milliseconds, inside long operators too. So
         does Ctrl-C its KeyboardInterrupt. The model is then as before; arrays of `out` are not.
+        One whose values would take more than `memory_limit` bytes raises MemoryError.
         """
         feeds = feeds if isinstance(feeds, dict) else dict(feeds)
-        return self._session.run(outputs, feeds, out, timeout=timeout, cancel=cancel)
+        return self._session.run(
+            outputs, feeds, out, timeout=timeout, cancel=cancel, memory_limit=memory_limit or 0
+        )
 
     def submit(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
@@ -120,9 +143,27 @@ class Model:
         taken.sort(key=lambda steps: sum(step.seconds for step in steps))
         return Profile(taken[len(taken) // 2], threads=self.threads, peaks=peaks)
 
+    def memory(self) -> MemoryUse:
+        """What the model holds in memory now, and why: print it."""
+        return self._session.memory()
+
     def trim(self) -> None:
         """Gives back the memory that is kept for the next run."""
         self._session.trim()
+
+    def close(self) -> None:
+        """Lets go of everything: runs in progress end as they would, later ones are refused.
+
+        So does the end of `with load(...) as model`.
+        """
+        closed: Any = _Closed()
+        self._session, self._call = closed, closed.call
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def inputs(self) -> list[Value]:
@@ -171,6 +212,8 @@ class Model:
         return self._origin.reduce()
 
     def __repr__(self) -> str:
+        if isinstance(self._session, _Closed):
+            return "<sardonyx.Model, closed>"
         inputs = ", ".join(f"{value.name}: {value.type}" for value in self.inputs)
         outputs = ", ".join(f"{value.name}: {value.type}" for value in self.outputs)
         return f"<sardonyx.Model ({inputs}) -> ({outputs})>"
@@ -193,7 +236,9 @@ def load(
                allows coarser number formats where they are faster
     level:     0 runs the graph as it is, 1 rewrites it exactly, 2 fuses and lays out as well
     passes:    rewrites to leave out: "-fuse_activation"
-    memory_limit: bytes that a run's values may take; a run that needs more raises MemoryError
+    memory_limit: bytes that the model may take, for weights (but those read where the file is
+               mapped) and for the values of the runs in progress; beyond it, loading or the run
+               raises MemoryError
 
     A model can be pickled and copied: one loaded by path is loaded again from there, others carry
     their bytes. External data is read from below the directory of a model loaded by path alone.

@@ -40,7 +40,7 @@ from sardonyx.compat.onnxruntime.options import RunOptions, SessionOptions
 from sardonyx.compat.onnxruntime.providers import normalize_providers
 from sardonyx.compat.onnxruntime.trace import Trace
 from sardonyx.compat.onnxruntime.values import OrtValue, OrtValueVector
-from sardonyx.images import decode_image
+from sardonyx.host.images import decode_image
 
 _WARNING = 2  # of ONNX Runtime's severities, from 0: verbose to 4: fatal
 _LEVELS = {0: 0, 1: 1}

@@ -1,0 +1,161 @@
+"""What a model holds in memory, what bounds it, and how it is let go of."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from helpers import make_model
+
+import sardonyx
+
+F = np.float32
+WIDE = 1 << 20
+
+
+def weighty(rows: int = 256, columns: int = 1024) -> onnx.ModelProto:
+    """x times a matrix, plus a vector."""
+    model: onnx.ModelProto = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[n, {rows}] x) => (float[n, {columns}] y) {{
+            m = MatMul(x, w)
+            y = Add(m, b)
+        }}"""
+    )
+    rng = np.random.default_rng(0)
+    for name, shape in {"w": (rows, columns), "b": (columns,)}.items():
+        array = rng.standard_normal(shape, F)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    return model
+
+
+def test_explains_what_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "weighty.onnx"
+    onnx.save(weighty(), path)
+    model = sardonyx.load(path)
+    loaded = model.memory()
+    assert loaded.packed_weights >= 256 * 1024 * 4
+    assert (loaded.running, loaded.idle, loaded.kept_results, loaded.plans) == (0, 0, 0, 0)
+    model(np.ones((512, 256), F))
+    held = model.memory()
+    assert held.plans == 1
+    assert held.kept_results >= 512 * 1024 * 4
+    assert held.total == sum(
+        getattr(held, kind)
+        for kind in (
+            "mapped_weights", "own_weights", "packed_weights", "running", "idle", "kept_results"
+        )
+    )  # fmt: skip
+    assert "packed weights" in str(held)
+    assert "kept results" in str(held)
+    model.trim()
+    assert model.memory().total == loaded.total
+
+
+def test_tells_mapped_weights_from_own(tmp_path: Path) -> None:
+    table = onnx.numpy_helper.from_array(np.ones((1000, 64), F), "table")
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> '
+        "g (int64[n] i) => (float[n, 64] y) { y = Gather(table, i) }"
+    )
+    model.graph.initializer.append(table)
+    own = sardonyx.load(model).memory()
+    assert (own.mapped_weights, own.own_weights) == (0, 1000 * 64 * 4)
+    path = tmp_path / "table.onnx"
+    onnx.save(model, path, save_as_external_data=True, size_threshold=0)
+    mapped = sardonyx.load(path).memory()
+    assert (mapped.mapped_weights, mapped.own_weights) == (1000 * 64 * 4, 0)
+
+
+def test_loading_keeps_to_the_limit() -> None:
+    with pytest.raises(MemoryError, match=r"the session's memory limit of 900000"):
+        sardonyx.load(weighty(), memory_limit=900_000)
+    model = sardonyx.load(weighty(), memory_limit=4 << 20)
+    with pytest.raises(MemoryError, match=r"the session's memory limit of 4194304"):
+        model(np.ones((4096, 256), F))
+    assert model(np.ones((2, 256), F)).shape == (2, 1024)
+
+
+def test_one_run_keeps_to_a_limit_of_its_own() -> None:
+    a = np.ones((500, 500), F)
+    for model in (
+        sardonyx.load(make_model("MatMul", [a, a])),
+        sardonyx.load(make_model("MatMul", [a, a]), memory_limit=64 << 20),
+    ):
+        feeds = {"x0": a, "x1": a}
+        with pytest.raises(MemoryError, match=r"the run's memory limit of 100000;.*'node'"):
+            model.run(None, feeds, memory_limit=100_000)
+        assert model.run(None, feeds, memory_limit=4 << 20)[0][0, 0] == 500
+        with pytest.raises(ValueError, match="memory_limit"):
+            model.run(None, feeds, memory_limit=-1)
+
+
+def test_results_do_not_count_once_they_are_handed_out() -> None:
+    ones = np.ones(100_000, F)
+    model = sardonyx.load(make_model("NonZero", [ones]), memory_limit=2 << 20)
+    kept = [model(ones) for _ in range(10)]  # 800 kB each
+    assert all(result.shape == (1, 100_000) for result in kept)
+
+
+def test_runs_in_progress_share_the_limit() -> None:
+    # The inner model of one operator runs while the outer run holds its memory.
+    ones = np.ones((1, WIDE), F)
+    model = sardonyx.load(weighty(1, WIDE), memory_limit=24 << 20, threads=1)
+    refused, served = [], []
+
+    def work(barrier: threading.Barrier) -> None:
+        barrier.wait()
+        for _ in range(20):
+            try:
+                served.append(model(np.ones((2, 1), F)).shape)
+            except MemoryError as error:
+                refused.append(str(error))
+
+    barrier = threading.Barrier(4)
+    threads = [threading.Thread(target=work, args=(barrier,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(served) + len(refused) == 80
+    assert len(served) >= 20
+    assert all("the session's memory limit" in text for text in refused)
+    assert model(np.ones((1, 1), F)).shape == ones.shape
+
+
+def test_a_closed_model_refuses_and_lets_runs_end() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+        g (int64 n, float[8] x) => (y) {
+            y = Loop (n, , x) <body = b (int64 i, bool c, float[8] s) => (bool more, float[8] t) {
+                t = Neg(s)
+                more = Identity(c)
+            }>
+        }"""
+    model = sardonyx.load(onnx.parser.parse_model(text))
+    x = np.ones(8, F)
+    run = model.submit(None, {"n": np.array(20_000), "x": x})
+    model.close()
+    model.close()
+    np.testing.assert_array_equal(run.result(60)[0], x)
+    assert repr(model) == "<sardonyx.Model, closed>"
+    uses: list[Any] = [
+        lambda: model(np.array(1), x),
+        lambda: model.run(None, {}),
+        model.memory,
+        model.trim,
+        lambda: model.inputs,
+    ]
+    for use in uses:
+        with pytest.raises(sardonyx.InvalidArgument, match="the model is closed"):
+            use()
+
+
+def test_the_end_of_with_closes() -> None:
+    with sardonyx.load(weighty()) as model:
+        assert model(np.ones((1, 256), F)).shape == (1, 1024)
+    with pytest.raises(sardonyx.InvalidArgument, match="closed"):
+        model(np.ones((1, 256), F))
