@@ -21,6 +21,11 @@ constexpr std::size_t gate_count(RecurrentCell cell) {
   }
 }
 
+// The gates of the operator that finish a cell; a GRU's candidate comes after two others.
+constexpr std::size_t first_fresh_gate(RecurrentCell cell) {
+  return cell == RecurrentCell::gru_candidate ? 2 : 0;
+}
+
 // Most rows that go over a panel together.
 constexpr std::size_t tile_rows(RecurrentCell cell) {
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -103,6 +108,11 @@ void run_tile(const RecurrentStep& step, std::size_t first_row, const Units& uni
   const float* rows[kRows];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) rows[i] = step.state[first_row + i];
+  // What the inputs add comes from far away; by the end of the product it is here.
+  for (int i = 0; i < kRows; ++i)
+    for (std::size_t g = 0; g < gate_count(kCell); ++g)
+      __builtin_prefetch(step.fresh[first_row + i] + (first_fresh_gate(kCell) + g) * step.hidden +
+                         units.at);
   const auto add_depth = [&](VecF(&into)[kRows][kGates], std::size_t d)
       __attribute__((always_inline)) {
     if constexpr (kRows > 1) {
