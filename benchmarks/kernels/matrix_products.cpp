@@ -2,6 +2,7 @@
 #include "bench.h"
 #include "kernels/gemm.h"
 #include "kernels/int8.h"
+#include "kernels/product.h"
 
 namespace sdx::bench {
 namespace {
@@ -119,6 +120,24 @@ void int8_products(const Bench& bench, const Size& size) {
   }
 }
 
+template <class T>
+void other_products(const Bench& bench,
+                    const kernels::Kernel<kernels::Product<T>, kernels::kIsaCount>& kernel,
+                    const Size& size) {
+  Buffer<T> a(size.m * size.k), b(size.k * size.n), c(size.m * size.n);
+  const kernels::ProductArgs<T> args{.m = size.m,
+                                     .n = size.n,
+                                     .k = size.k,
+                                     .a = a.data(),
+                                     .a_row = size.k,
+                                     .b = b.data(),
+                                     .b_row = size.n,
+                                     .c = c.data(),
+                                     .c_row = size.n};
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, size.text(), size.work(sizeof(T)), [&, run = run] { run(args); });
+}
+
 }  // namespace
 
 void bench_matrix_products(const Bench& bench) {
@@ -126,6 +145,8 @@ void bench_matrix_products(const Bench& bench) {
   for (const Size& size : kSizes)
     if (size.n == 768) cold_products(bench, size);
   for (const Size& size : kSizes) int8_products(bench, size);
+  for (const Size& size : kSizes) other_products(bench, kernels::product_f64, size);
+  for (const Size& size : kSizes) other_products(bench, kernels::product_u32, size);
 }
 
 }  // namespace sdx::bench

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/graph.h"
+#include "kernels/dots.h"
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "ops/activation.h"
@@ -364,7 +365,35 @@ struct FloatProduct {
   }
 };
 
+// Whether B is one contiguous column, so that products are dots of the rows of A with it.
+bool is_plain_matrix_vector(const Plan& plan) {
+  return plan.n == 1 && plan.k > 0 && plan.batches == 1 && !plan.a.transposed &&
+         (plan.b.transposed || plan.b.row_stride == 1) && plan.alpha == 1 &&
+         plan.addend == Addend::none && !plan.residual &&
+         plan.activation.kind == kernels::Activation::none;
+}
+
+Step matrix_vector_step(const Plan& plan) {
+  const double cost = 0.1 * static_cast<double>(plan.k) + 2;
+  return [run = kernels::dot_rows.resolve(), split = split_work(plan.m, cost, 16),
+          depth = static_cast<std::size_t>(plan.k),
+          lda = static_cast<std::size_t>(plan.a.row_stride)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      run({.m = 1,
+           .n = static_cast<std::size_t>(r.size()),
+           .depth = depth,
+           .a = f.in<float>(1),
+           .lda = depth,
+           .b = f.in<float>(0) + r.begin * static_cast<int64_t>(lda),
+           .ldb = lda,
+           .c = f.out<float>(0) + r.begin,
+           .ldc = static_cast<std::size_t>(r.size())});
+    });
+  };
+}
+
 Step MatMul::prepare_float(PrepareContext& ctx, const Plan& plan) {
+  if (!ctx.packed<float>(0) && is_plain_matrix_vector(plan)) return matrix_vector_step(plan);
   FloatProduct step;
   step.plan = plan;
   step.packed = ctx.packed<float>(0);
