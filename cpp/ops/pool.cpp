@@ -2,6 +2,7 @@
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -29,25 +30,49 @@ struct PoolSizes {
 
 using PoolTypes = TypeList<float, double, int8_t, uint8_t>;
 
-// Visits the taps of one window: f(pixel, inside the image, inside the image and its padding).
+// Outputs of an axis, among `outputs`, whose window meets the image at one tap; `shift` is where
+// output 0 meets it.
+Range outputs_inside(const AxisWindow& axis, int64_t shift, Range outputs) {
+  const int64_t first = shift < 0 ? (-shift + axis.stride - 1) / axis.stride : 0;
+  const int64_t behind = shift < axis.input ? (axis.input - 1 - shift) / axis.stride + 1 : 0;
+  const int64_t begin = std::clamp(first, outputs.begin, outputs.end);
+  return {begin, std::clamp(behind, begin, outputs.end)};
+}
+
+// Visits the taps that windows along one row of outputs share, in the order of the standard:
+// f(those whose tap lies inside the image, where output 0 would find it in the plane).
 template <class F>
-void for_taps(const PoolSizes& s, int64_t output, F&& f) {
-  for (int64_t tap = 0; tap < s.taps; ++tap) {
-    int64_t o = output, t = tap, pixel = 0, step = 1;
-    bool inside = true, counted = true;
-    for (std::size_t i = s.axes.size(); i-- > 0;) {
+void for_taps(const PoolSizes& s, int64_t row, Range outputs, F&& f) {
+  const AxisWindow& last = s.axes.back();
+  for (int64_t above = 0; above < s.taps / last.taps; ++above) {
+    int64_t o = row, t = above, base = 0, step = last.input;
+    bool inside = true;
+    for (std::size_t i = s.axes.size() - 1; i-- > 0;) {
       const AxisWindow& axis = s.axes[i];
       const int64_t at =
           o % axis.output * axis.stride + t % axis.taps * axis.dilation - axis.pad_begin;
       inside &= at >= 0 && at < axis.input;
-      counted &= at < axis.input + axis.pad_end;
-      pixel += at * step;
+      base += at * step;
       step *= axis.input;
       o /= axis.output;
       t /= axis.taps;
     }
-    f(pixel, inside, counted);
+    for (int64_t tap = 0; inside && tap < last.taps; ++tap) {
+      const int64_t shift = tap * last.dilation - last.pad_begin;
+      f(outputs_inside(last, shift, outputs), base + shift);
+    }
   }
+}
+
+// Taps of output `o` of an axis that count: those inside the image, or those that are not past the
+// padding at its end.
+int64_t taps_counted(const AxisWindow& axis, int64_t o, bool padding) {
+  int64_t count = 0;
+  for (int64_t t = 0; t < axis.taps; ++t) {
+    const int64_t at = o * axis.stride + t * axis.dilation - axis.pad_begin;
+    count += padding ? at < axis.input + axis.pad_end : at >= 0 && at < axis.input;
+  }
+  return count;
 }
 
 // The pixel's number where the last spatial axis moves slowest.
@@ -62,6 +87,16 @@ int64_t column_major(const PoolSizes& s, int64_t pixel) {
   return result;
 }
 
+// One of two numbers, without a branch.
+template <class T>
+T choose(bool first, T a, T b) {
+  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t,
+                                  std::conditional_t<sizeof(T) == 4, uint32_t, uint8_t>>;
+  const auto mask = static_cast<Bits>(-static_cast<Bits>(first));
+  return std::bit_cast<T>(
+      static_cast<Bits>((std::bit_cast<Bits>(a) & mask) | (std::bit_cast<Bits>(b) & ~mask)));
+}
+
 // Any type, any number of axes, channels first.
 template <class T>
 struct PlainPool {
@@ -70,44 +105,85 @@ struct PlainPool {
   bool count_padding = false, columns_first = false;
   double power = 2;
 
-  T pool(const T* x, int64_t output, int64_t* index) const {
-    T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
-                                                  : std::numeric_limits<T>::lowest();
-    double sum = 0, count = 0;
-    int64_t where = -1;
-    for_taps(s, output, [&](int64_t pixel, bool inside, bool counted) {
-      count += count_padding ? counted : inside;
-      if (!inside) return;
-      const T value = x[pixel];
-      if (pooling == Pooling::max) {
-        if (where < 0 || value > best || (value != value && best == best)) {
-          best = value;
-          where = pixel;
-        }
-      } else if (pooling == Pooling::average) {
-        sum += static_cast<double>(value);
-      } else {
-        sum += std::pow(std::abs(static_cast<double>(value)), power);
+  // Outputs of a row that are pooled together.
+  static constexpr int64_t kTile = 64;
+
+  T finish(double sum, double count) const {
+    if (pooling == Pooling::average) return static_cast<T>(sum / count);
+    if (power == 2) return static_cast<T>(std::sqrt(sum));
+    return static_cast<T>(power == 1 ? sum : std::pow(sum, 1 / power));
+  }
+
+  // For `outputs` of one row of a plane; `index` may be null.
+  void pool_largest(const T* x, int64_t row, Range outputs, T* y, int64_t* index) const {
+    T best[kTile];
+    int64_t where[kTile];
+    std::fill_n(best, outputs.size(),
+                std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                     : std::numeric_limits<T>::lowest());
+    std::fill_n(where, outputs.size(), -1);
+    const int64_t stride = s.axes.back().stride;
+    for_taps(s, row, outputs, [&](Range inside, int64_t at) {
+      for (int64_t o = inside.begin; o < inside.end; ++o) {
+        const int64_t pixel = at + o * stride, i = o - outputs.begin;
+        const T value = x[pixel];
+        const bool wins =
+            (where[i] < 0) | (value > best[i]) | ((value != value) & (best[i] == best[i]));
+        // Chosen by masks: which values win is past predicting.
+        best[i] = choose(wins, value, best[i]);
+        where[i] = choose(wins, pixel, where[i]);
       }
     });
-    *index = std::max<int64_t>(where, 0);
-    if (pooling == Pooling::max) return best;
-    return static_cast<T>(pooling == Pooling::average ? sum / count : std::pow(sum, 1 / power));
+    std::copy_n(best, outputs.size(), y);
+    for (int64_t i = 0; index && i < outputs.size(); ++i) index[i] = std::max<int64_t>(where[i], 0);
+  }
+
+  void pool_sums(const T* x, int64_t row, Range outputs, T* y) const {
+    double sums[kTile] = {};
+    const int64_t stride = s.axes.back().stride;
+    for_taps(s, row, outputs, [&](Range inside, int64_t at) {
+      const auto add = [&](auto&& term) {
+        for (int64_t o = inside.begin; o < inside.end; ++o)
+          sums[o - outputs.begin] += term(static_cast<double>(x[at + o * stride]));
+      };
+      if (pooling == Pooling::average)
+        add([](double v) { return v; });
+      else if (power == 2)
+        add([](double v) { return v * v; });
+      else if (power == 1)
+        add([](double v) { return std::abs(v); });
+      else
+        add([&](double v) { return std::pow(std::abs(v), power); });
+    });
+    int64_t count = 1, above = row;
+    for (std::size_t i = s.axes.size() - 1; i-- > 0; above /= s.axes[i].output)
+      count *= taps_counted(s.axes[i], above % s.axes[i].output, count_padding);
+    for (int64_t i = 0; i < outputs.size(); ++i)
+      y[i] =
+          finish(sums[i], static_cast<double>(count * taps_counted(s.axes.back(), outputs.begin + i,
+                                                                   count_padding)));
   }
 
   void operator()(Frame& f) const {
-    const double cost = 4 * static_cast<double>(s.taps) * static_cast<double>(s.output_pixels);
-    f.parallel_for(split_work(s.planes(), cost + 1), [&](Range r) {
-      const T* x = f.in<T>(0);
-      T* y = f.out<T>(0);
-      int64_t* indices = f.out<int64_t>(1);
-      for (int64_t plane = r.begin; plane < r.end; ++plane) {
-        for (int64_t o = 0; o < s.output_pixels; ++o) {
-          int64_t index;
-          y[plane * s.output_pixels + o] = pool(x + plane * s.input_pixels, o, &index);
-          if (!indices) continue;
-          if (columns_first) index = column_major(s, index);
-          indices[plane * s.output_pixels + o] = plane * s.input_pixels + index;
+    if (s.output_pixels == 0) return;
+    const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
+    const double cost = 1.5 * static_cast<double>(s.taps) * static_cast<double>(width) + 10;
+    f.parallel_for(split_work(s.planes() * rows, cost), [&](Range r) {
+      int64_t* indices = pooling == Pooling::max ? f.out<int64_t>(1) : nullptr;
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t before = i / rows * s.input_pixels;
+        const T* x = f.in<T>(0) + before;
+        for (int64_t o = 0; o < width; o += kTile) {
+          const Range outputs{o, std::min(o + kTile, width)};
+          T* y = f.out<T>(0) + i * width + o;
+          if (pooling != Pooling::max) {
+            pool_sums(x, i % rows, outputs, y);
+            continue;
+          }
+          int64_t* index = indices ? indices + i * width + o : nullptr;
+          pool_largest(x, i % rows, outputs, y, index);
+          for (int64_t k = 0; index && k < outputs.size(); ++k)
+            index[k] = before + (columns_first ? column_major(s, index[k]) : index[k]);
         }
       }
     });
