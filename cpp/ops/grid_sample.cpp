@@ -35,11 +35,16 @@ class GridSampler {
   Padding padding = Padding::zeros;
   bool align_corners = false;
 
-  // For a coordinate in [-1, 1] of an axis of `size` >= 1.
+  // The place in pixels of a coordinate in [-1, 1] of an axis of `size` >= 1.
+  double pixel(double coordinate, int64_t size) const {
+    const auto length = static_cast<double>(size);
+    return align_corners ? (coordinate + 1) * 0.5 * (length - 1)
+                         : ((coordinate + 1) * length - 1) * 0.5;
+  }
+
   Taps taps(double coordinate, int64_t size) const {
     const auto length = static_cast<double>(size);
-    double x =
-        align_corners ? (coordinate + 1) / 2 * (length - 1) : ((coordinate + 1) * length - 1) / 2;
+    double x = pixel(coordinate, size);
     if (!std::isfinite(x)) x = -4;
     if (mode == Mode::nearest) x = std::nearbyint(x);
     const double low = align_corners ? 0 : -0.5, high = length - (align_corners ? 1 : 0.5);
@@ -53,8 +58,9 @@ class GridSampler {
       add(taps, static_cast<int64_t>(x), 1, size);
       return taps;
     }
-    const double below = std::floor(x), t = x - below;
-    const auto first = static_cast<int64_t>(below);
+    auto first = static_cast<int64_t>(x);
+    first -= static_cast<double>(first) > x;  // the floor, without a call
+    const double t = x - static_cast<double>(first);
     if (mode == Mode::linear) {
       add(taps, first, 1 - t, size);
       add(taps, first + 1, t, size);
@@ -94,6 +100,121 @@ class GridSampler {
 
 constexpr std::size_t kMaxAxes = 3;  // of space
 constexpr int kMaxTaps = 64;
+constexpr int64_t kPlanes = 8;  // that are sampled together
+
+// What some points of the grid read, found once for all channels.
+template <class T>
+class Block {
+ public:
+  using Weight = std::conditional_t<std::is_same_v<T, float>, float, double>;
+
+  // How many points fit.
+  int64_t room(const GridSampler& sampler) const {
+    return sampler.mode == Mode::cubic ? kUses / kMaxTaps : kUses / 8;
+  }
+
+  // Point `p` of the block, whose coordinates come last axis first.
+  template <class G>
+  void place(const GridSampler& sampler, const Shape& space, const G* point, int64_t p) {
+    if (p == 0) ends_[0] = 0;
+    if (space.size() == 2 && place_inside(sampler, space, point, p)) return;
+    int64_t offsets[kMaxTaps];
+    double weights[kMaxTaps];
+    offsets[0] = 0;
+    weights[0] = 1;
+    int count = 1;
+    for (std::size_t d = 0; d < space.size(); ++d) {
+      const Taps taps = sampler.taps(static_cast<double>(point[space.size() - 1 - d]), space[d]);
+      // Backwards, so that what is read is not yet overwritten.
+      for (int i = count; i-- > 0;)
+        for (int k = taps.count; k-- > 0;) {
+          offsets[i * taps.count + k] = offsets[i] * space[d] + taps.at[k];
+          weights[i * taps.count + k] = weights[i] * taps.weight[k];
+        }
+      count *= taps.count;
+    }
+    int end = ends_[p];
+    for (int i = 0; i < count; ++i) {
+      if (weights[i] == 0) continue;  // what lies there, be it NaN, does not count
+      offsets_[end] = offsets[i];
+      weights_[end++] = static_cast<Weight>(weights[i]);
+    }
+    ends_[p + 1] = end;
+  }
+
+  // The first `count` points of some planes, `plane` items apart; their results are `points` apart.
+  void sample(const T* x, int64_t plane, int64_t planes, T* y, int64_t points,
+              int64_t count) const {
+    for (int64_t p = 0; p < count; ++p) {
+      const int begin = ends_[p], uses = ends_[p + 1] - begin;
+      const int64_t* at = offsets_ + begin;
+      const Weight* weight = weights_ + begin;
+      if constexpr (std::is_same_v<T, float>) {
+        if (uses == 4) {  // the usual case: what all planes share stays in registers
+          const float *x0 = x + at[0], *x1 = x + at[1], *x2 = x + at[2], *x3 = x + at[3];
+          const float w0 = weight[0], w1 = weight[1], w2 = weight[2], w3 = weight[3];
+          for (int64_t i = 0, from = 0; i < planes; ++i, from += plane)
+            y[i * points + p] = (w0 * x0[from] + w1 * x1[from]) + (w2 * x2[from] + w3 * x3[from]);
+          continue;
+        }
+      }
+      for (int64_t i = 0; i < planes; ++i)
+        y[i * points + p] = weighted(x + i * plane, at, weight, uses);
+    }
+  }
+
+ private:
+  static constexpr int kUses = 1024;
+
+  // The usual case without detours: amid four pixels of an image. False where it is another.
+  template <class G>
+  bool place_inside(const GridSampler& sampler, const Shape& space, const G* point, int64_t p) {
+    if (sampler.mode != Mode::linear) return false;
+    const double x = sampler.pixel(static_cast<double>(point[0]), space[1]);
+    const double y = sampler.pixel(static_cast<double>(point[1]), space[0]);
+    if (!(x > 0 && x < static_cast<double>(space[1] - 1) && y > 0 &&
+          y < static_cast<double>(space[0] - 1)))
+      return false;
+    const auto left = static_cast<int64_t>(x), top = static_cast<int64_t>(y);
+    const double u = x - static_cast<double>(left), v = y - static_cast<double>(top);
+    if (u == 0 || v == 0) return false;
+    const int end = ends_[p];
+    int64_t* at = offsets_ + end;
+    Weight* weight = weights_ + end;
+    at[0] = top * space[1] + left;
+    at[1] = at[0] + 1;
+    at[2] = at[0] + space[1];
+    at[3] = at[2] + 1;
+    weight[0] = static_cast<Weight>((1 - v) * (1 - u));
+    weight[1] = static_cast<Weight>((1 - v) * u);
+    weight[2] = static_cast<Weight>(v * (1 - u));
+    weight[3] = static_cast<Weight>(v * u);
+    ends_[p + 1] = end + 4;
+    return true;
+  }
+
+  static T weighted(const T* x, const int64_t* offsets, const Weight* weights, int count) {
+    if (count == 0) return T();
+    if constexpr (std::is_same_v<T, std::string>) {
+      return x[offsets[0]];
+    } else {
+      using C = typename SumOf<T>::type;
+      // Large integers are exact where one of them is all there is.
+      if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
+      C sum = 0;
+      for (int i = 0; i < count; ++i)
+        sum += static_cast<C>(weights[i]) * static_cast<C>(x[offsets[i]]);
+      if constexpr (std::is_integral_v<T>)
+        return number_cast<T>(sum);
+      else
+        return static_cast<T>(sum);
+    }
+  }
+
+  int ends_[kUses / 8 + 1];  // where the uses of a point end, after those of the one before
+  int64_t offsets_[kUses];
+  Weight weights_[kUses];
+};
 
 class GridSample final : public Op {
  public:
@@ -147,13 +268,20 @@ class GridSample final : public Op {
     const auto make = [&]<class T>() -> Step {
       return dispatch(FloatTypes{}, ctx.dtype(1), [&]<class G>() -> Step {
         return [=, batches = shape[0], sampler = sampler_](Frame& f) {
-          const double cost = 40.0 + 8.0 * static_cast<double>(channels);
+          const double cost = 40.0 + 2.0 * static_cast<double>(channels);
           f.parallel_for(split_work(batches * points, cost), [&](Range r) {
-            for (int64_t i = r.begin; i < r.end; ++i) {
-              const int64_t batch = i / points;
-              sample(sampler, space, f.in<G>(1) + i * static_cast<int64_t>(space.size()),
-                     f.in<T>(0) + batch * channels * plane, channels, plane,
-                     f.out<T>(0) + batch * channels * points + i % points, points);
+            Block<T> block;
+            for (int64_t i = r.begin; i < r.end;) {
+              const int64_t batch = i / points, first = i % points;
+              const int64_t count = std::min({r.end - i, points - first, block.room(sampler)});
+              const auto axes = static_cast<int64_t>(space.size());
+              for (int64_t p = 0; p < count; ++p)
+                block.place(sampler, space, f.in<G>(1) + (i + p) * axes, p);
+              for (int64_t c = 0; c < channels; c += kPlanes)
+                block.sample(f.in<T>(0) + (batch * channels + c) * plane, plane,
+                             std::min(kPlanes, channels - c),
+                             f.out<T>(0) + (batch * channels + c) * points + first, points, count);
+              i += count;
             }
           });
         };
@@ -166,52 +294,6 @@ class GridSample final : public Op {
   }
 
  private:
-  // All channels at one point of the grid, whose coordinates come last axis first.
-  template <class T, class G>
-  static void sample(const GridSampler& sampler, const Shape& space, const G* point, const T* x,
-                     int64_t channels, int64_t plane, T* y, int64_t points) {
-    int64_t offsets[kMaxTaps] = {0};
-    double weights[kMaxTaps] = {1};
-    int count = 1;
-    for (std::size_t d = 0; d < space.size(); ++d) {
-      const Taps taps = sampler.taps(static_cast<double>(point[space.size() - 1 - d]), space[d]);
-      // Backwards, so that what is read is not yet overwritten.
-      for (int i = count; i-- > 0;)
-        for (int k = taps.count; k-- > 0;) {
-          offsets[i * taps.count + k] = offsets[i] * space[d] + taps.at[k];
-          weights[i * taps.count + k] = weights[i] * taps.weight[k];
-        }
-      count *= taps.count;
-    }
-    int uses = 0;
-    for (int i = 0; i < count; ++i) {
-      if (weights[i] == 0) continue;  // what lies there, be it NaN, does not count
-      offsets[uses] = offsets[i];
-      weights[uses++] = weights[i];
-    }
-    for (int64_t c = 0; c < channels; ++c)
-      y[c * points] = weighted(x + c * plane, offsets, weights, uses);
-  }
-
-  template <class T>
-  static T weighted(const T* x, const int64_t* offsets, const double* weights, int count) {
-    if (count == 0) return T();
-    if constexpr (std::is_same_v<T, std::string>) {
-      return x[offsets[0]];
-    } else {
-      using C = typename SumOf<T>::type;
-      // Large integers are exact where one of them is all there is.
-      if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
-      C sum = 0;
-      for (int i = 0; i < count; ++i)
-        sum += static_cast<C>(weights[i]) * static_cast<C>(x[offsets[i]]);
-      if constexpr (std::is_integral_v<T>)
-        return number_cast<T>(sum);
-      else
-        return static_cast<T>(sum);
-    }
-  }
-
   GridSampler sampler_;
 };
 
