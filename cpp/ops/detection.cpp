@@ -1,5 +1,8 @@
 // Operators of object detection: NonMaxSuppression, RoiAlign.
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "ops/axes.h"
@@ -27,6 +30,28 @@ bool overlap(const Box& a, const Box& b, float threshold) {
   return a.area() > 0 && b.area() > 0 && whole > 0 && common / whole > threshold;
 }
 
+// A number of 32 bits that falls as a score, which is no NaN, rises; both zeros have the same.
+uint64_t falling_key(float score) {
+  const auto bits = std::bit_cast<uint32_t>(score + 0.0F);
+  return bits >> 31 ? bits : ~bits & 0x7fffffff;
+}
+
+// Sorts by the upper halves, equal ones by the lower, in which they rise already.
+void sort_by_key(std::vector<uint64_t>& items, std::vector<uint64_t>& spare) {
+  constexpr int kDigitBits = 11;
+  constexpr std::size_t kFew = 200, kDigits = std::size_t{1} << kDigitBits;
+  if (items.size() < kFew) return std::sort(items.begin(), items.end());
+  spare.resize(items.size());
+  for (int shift = 32; shift < 64; shift += kDigitBits) {
+    uint32_t starts[kDigits + 1] = {};
+    const auto digit = [&](uint64_t item) { return item >> shift & (kDigits - 1); };
+    for (const uint64_t item : items) ++starts[digit(item) + 1];
+    for (std::size_t d = 0; d < kDigits; ++d) starts[d + 1] += starts[d];
+    for (const uint64_t item : items) spare[starts[digit(item)]++] = item;
+    items.swap(spare);
+  }
+}
+
 class NonMaxSuppression final : public Op {
  public:
   explicit NonMaxSuppression(const OpInit& init)
@@ -48,6 +73,7 @@ class NonMaxSuppression final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const int64_t batches = ctx.shape(1)[0], classes = ctx.shape(1)[1], boxes = ctx.shape(1)[2];
+    check(boxes <= std::numeric_limits<int32_t>::max(), boxes, " boxes");
     bool given[5];
     for (int i = 2; i < 5; ++i) given[i] = ctx.has_input(i) && ctx.count(i) > 0;
     return [=, center = center_, limited = given[2], cuts = given[3], scored = given[4]](Frame& f) {
@@ -55,7 +81,8 @@ class NonMaxSuppression final : public Op {
       const float threshold = cuts ? *f.in<float>(3) : 0;
       check_argument(threshold >= 0 && threshold <= 1, "an iou_threshold of ", threshold);
       const float lowest = scored ? *f.in<float>(4) : -INFINITY;
-      std::vector<int64_t> rows, order;
+      std::vector<int64_t> rows;
+      std::vector<uint64_t> order, spare;
       std::vector<Box> kept;
       for (int64_t b = 0; b < batches && most > 0; ++b) {
         const float* corners = f.in<float>(0) + b * boxes * 4;
@@ -63,11 +90,12 @@ class NonMaxSuppression final : public Op {
           const float* scores = f.in<float>(1) + (b * classes + c) * boxes;
           order.clear();
           for (int64_t i = 0; i < boxes; ++i)
-            if (scored ? scores[i] > lowest : scores[i] == scores[i]) order.push_back(i);
-          std::stable_sort(order.begin(), order.end(),
-                           [&](int64_t i, int64_t k) { return scores[i] > scores[k]; });
+            if (scored ? scores[i] > lowest : scores[i] == scores[i])
+              order.push_back(falling_key(scores[i]) << 32 | static_cast<uint64_t>(i));
+          sort_by_key(order, spare);
           kept.clear();
-          for (const int64_t i : order) {
+          for (const uint64_t item : order) {
+            const auto i = static_cast<int64_t>(item & 0xffffffff);
             if (static_cast<int64_t>(kept.size()) >= most) break;
             const Box box = read_box(corners + 4 * i, center);
             const auto hides = [&](const Box& other) { return overlap(box, other, threshold); };
@@ -176,44 +204,70 @@ class RoiAlign final : public Op {
     return true;
   }
 
+  // Between four pixels of a plane.
+  template <class C>
+  struct Sample {
+    int64_t at[4];
+    C weights[4];
+  };
+  static constexpr int64_t kSamples = 64;  // that are found before channels take them
+
+  // Of some samples of one plane, on top of `total`, which is none where they are the `first`.
+  template <class C, class T>
+  C pool(const T* x, const Sample<C>* samples, int64_t count, C total, bool first) const {
+    for (int64_t i = 0; i < count; ++i) {
+      const Sample<C>& s = samples[i];
+      const auto part = [&](int k) { return s.weights[k] * static_cast<C>(x[s.at[k]]); };
+      if (!max_) {
+        total += (part(0) + part(1)) + (part(2) + part(3));
+        continue;
+      }
+      const C peak = std::max({part(0), part(1), part(2), part(3)});
+      total = first && i == 0 ? peak : std::max(total, peak);
+    }
+    return total;
+  }
+
   template <class T>
   void align(const T* x, int64_t height, int64_t width, int64_t channels, const T* roi,
              T* y) const {
+    using C = ComputeType<T>;
     const Extent columns = extent(roi[0], roi[2], width_), rows = extent(roi[1], roi[3], height_);
-    const int64_t samples = rows.samples * columns.samples, plane = height * width;
+    const int64_t all = rows.samples * columns.samples, plane = height * width;
+    const C divide_by = max_ ? C(1) : static_cast<C>(std::max<int64_t>(all, 1));
+    Sample<C> samples[kSamples];
     for (int64_t h = 0; h < height_; ++h)
       for (int64_t w = 0; w < width_; ++w, ++y) {
-        double totals[kChannelBlock] = {};
-        for (int64_t i = 0; i < samples; ++i) {
-          int64_t top, bottom, left, right;
-          double v, u;
-          const bool inside = place(rows.at(h, i / columns.samples), height, &top, &bottom, &v) &&
-                              place(columns.at(w, i % columns.samples), width, &left, &right, &u);
-          if (!inside) {
-            if (max_)
-              for (double& total : totals) total = i == 0 ? 0 : std::max(total, 0.0);
-            continue;
-          }
-          const double weights[] = {(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u};
-          const int64_t places[] = {top * width + left, top * width + right, bottom * width + left,
-                                    bottom * width + right};
-          for (int64_t c = 0; c < channels; ++c) {
-            const T* from = x + c * plane;
-            double parts[4];
-            for (int k = 0; k < 4; ++k)
-              parts[k] = weights[k] * static_cast<double>(from[places[k]]);
-            if (max_) {
-              const double peak = std::max({parts[0], parts[1], parts[2], parts[3]});
-              totals[c] = i == 0 ? peak : std::max(totals[c], peak);
-            } else {
-              totals[c] += parts[0] + parts[1] + parts[2] + parts[3];
+        C totals[kChannelBlock] = {};
+        int64_t count = 0;
+        bool first = true, outside = false;
+        const auto take = [&] {
+          for (int64_t c = 0; count > 0 && c < channels; ++c)
+            totals[c] = pool(x + c * plane, samples, count, totals[c], first);
+          first = first && count == 0;
+          count = 0;
+        };
+        for (int64_t i = 0; i < rows.samples; ++i) {
+          int64_t top = 0, bottom = 0, left, right;
+          double v = 0, u;
+          const bool inside = place(rows.at(h, i), height, &top, &bottom, &v);
+          for (int64_t k = 0; k < columns.samples; ++k) {
+            if (!inside || !place(columns.at(w, k), width, &left, &right, &u)) {
+              outside = true;
+              continue;
             }
+            samples[count++] = {{top * width + left, top * width + right, bottom * width + left,
+                                 bottom * width + right},
+                                {static_cast<C>((1 - v) * (1 - u)), static_cast<C>((1 - v) * u),
+                                 static_cast<C>(v * (1 - u)), static_cast<C>(v * u)}};
+            if (count == kSamples) take();
           }
         }
-        const double divide_by = max_ ? 1.0 : static_cast<double>(std::max<int64_t>(samples, 1));
-        for (int64_t c = 0; c < channels; ++c)
-          y[c * height_ * width_] =
-              static_cast<T>(static_cast<ComputeType<T>>(totals[c] / divide_by));
+        take();
+        for (int64_t c = 0; c < channels; ++c) {
+          if (max_ && outside) totals[c] = std::max(totals[c], C(0));  // what lies there is 0
+          y[c * height_ * width_] = static_cast<T>(totals[c] / divide_by);
+        }
       }
   }
 
