@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/binary.h"
 #include "ops/axes.h"
 #include "ops/broadcast.h"
 
@@ -41,7 +42,8 @@ class Cumulative final : public Op {
   template <class T, bool kProduct>
   Step step(const AxisSplit& block) const {
     const double cost = 1.2 * static_cast<double>(block.size) + 3;
-    return [block, exclusive = exclusive_, reverse = reverse_,
+    const auto combine = (kProduct ? kernels::binary_mul : kernels::binary_add).resolve();
+    return [block, combine, exclusive = exclusive_, reverse = reverse_,
             split = split_work(block.outer * block.inner, cost, 16)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
         for (int64_t i = r.begin; i < r.end;) {
@@ -49,6 +51,14 @@ class Cumulative final : public Op {
           const int64_t block_end = (i / block.inner + 1) * block.inner;
           const int64_t columns = std::min({r.end, block_end, i + kTile}) - i;
           const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
+          if constexpr (std::is_same_v<T, float>) {
+            if (!exclusive && columns > 1) {
+              combine_rows(combine, f.in<T>(0) + first, f.out<T>(0) + first, block, columns,
+                           reverse);
+              i += columns;
+              continue;
+            }
+          }
           accumulate<T, kProduct>(f.in<T>(0) + first, f.out<T>(0) + first, block, columns,
                                   exclusive, reverse);
           i += columns;
@@ -57,7 +67,21 @@ class Cumulative final : public Op {
     };
   }
 
-  static constexpr int64_t kTile = 64;
+  static constexpr int64_t kTile = 256;
+
+  // Every row is the one before it and what it has of its own.
+  static void combine_rows(kernels::BinaryF32* combine, const float* x, float* y,
+                           const AxisSplit& block, int64_t columns, bool reverse) {
+    const float* before = nullptr;
+    for (int64_t k = 0; k < block.size; ++k) {
+      const int64_t at = (reverse ? block.size - 1 - k : k) * block.inner;
+      if (before)
+        combine(before, 1, x + at, 1, y + at, static_cast<std::size_t>(columns));
+      else if (x != y)
+        std::copy_n(x + at, columns, y + at);
+      before = y + at;
+    }
+  }
 
   template <class T, bool kProduct>
   static void accumulate(const T* x, T* y, const AxisSplit& block, int64_t columns, bool exclusive,
