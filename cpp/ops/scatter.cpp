@@ -1,4 +1,5 @@
 // ScatterElements (and its old name Scatter), ScatterND, TensorScatter.
+#include "kernels/binary.h"
 #include "ops/axes.h"
 #include "ops/movement.h"
 
@@ -17,25 +18,32 @@ Reduction reduction_of(const OpInit& init) {
   fail(ErrorKind::invalid_model, "reduction '", name, "' is none of none, add, mul, min, max");
 }
 
-// to = to op from for `count` items. Min and max keep a NaN, whichever side it is on.
-template <class T>
-void reduce_run(Reduction reduction, const T* from, T* to, int64_t count) {
-  using C = ComputeType<T>;
-  const auto each = [&](auto&& combine) {
-    for (int64_t i = 0; i < count; ++i)
-      to[i] = static_cast<T>(combine(static_cast<C>(to[i]), static_cast<C>(from[i])));
-  };
-  switch (reduction) {
-    case Reduction::none:
-      return copy_run(from, to, count);
-    case Reduction::add:
-      return each([](C a, C b) { return a + b; });
-    case Reduction::mul:
-      return each([](C a, C b) { return a * b; });
-    case Reduction::min:
-      return each([](C a, C b) { return b < a || b != b ? b : a; });
-    case Reduction::max:
-      return each([](C a, C b) { return a < b || b != b ? b : a; });
+// Calls f with how an item there, which comes first, meets one that is scattered. Min and max keep
+// a NaN, whichever side it is on.
+template <class T, class F>
+void with_reduction(Reduction reduction, F&& f) {
+  const auto replace = [](T& to, const T& from) { to = from; };
+  if constexpr (dtype_of<T> == DType::undefined || std::is_same_v<T, std::string>) {
+    f(replace);
+  } else {
+    using C = ComputeType<T>;
+    const auto reduce = [&](auto&& combine) {
+      f([combine](T& to, const T& from) {
+        to = static_cast<T>(combine(static_cast<C>(to), static_cast<C>(from)));
+      });
+    };
+    switch (reduction) {
+      case Reduction::none:
+        return f(replace);
+      case Reduction::add:
+        return reduce([](C a, C b) { return a + b; });
+      case Reduction::mul:
+        return reduce([](C a, C b) { return a * b; });
+      case Reduction::min:
+        return reduce([](C a, C b) { return b < a || b != b ? b : a; });
+      case Reduction::max:
+        return reduce([](C a, C b) { return a < b || b != b ? b : a; });
+    }
   }
 }
 
@@ -54,14 +62,6 @@ void start_from_input(const Frame& f, int64_t count) {
   if (x == y) return;
   f.parallel_for(split_work(count, move_cost<T>()),
                  [&](Range r) { copy_run(x + r.begin, y + r.begin, r.size()); });
-}
-
-template <class T>
-void apply(Reduction reduction, const T* from, T* to, int64_t count) {
-  if constexpr (dtype_of<T> != DType::undefined && !std::is_same_v<T, std::string>)
-    reduce_run(reduction, from, to, count);
-  else
-    copy_run(from, to, count);
 }
 
 class ScatterElements final : public Op {
@@ -103,20 +103,27 @@ class ScatterElements final : public Op {
         const Indices indices(f, 1, wide);
         const T* updates = f.in<T>(2);
         T* y = f.out<T>(0);
-        const auto rank = static_cast<int64_t>(picks.size());
-        Shape at(rank, 0);
-        int64_t base = 0;
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t pick = checked_index(indices[i], size, axis);
-          apply(reduction, updates + i, y + base + pick * strides[axis], 1);
-          for (int64_t d = rank; d-- > 0;) {
-            const int64_t stride = d == axis ? 0 : strides[d];
-            base += stride;
-            if (++at[d] < picks[d]) break;
-            base -= stride * picks[d];
-            at[d] = 0;
+        if (count == 0) return;
+        const auto last = static_cast<int64_t>(picks.size()) - 1;
+        const int64_t width = last < 0 ? 1 : picks[last];
+        const int64_t step = last == axis ? 0 : 1, pick_step = strides[axis];
+        with_reduction<T>(reduction, [&](auto&& combine) {
+          Shape at(picks.size(), 0);
+          int64_t base = 0;
+          for (int64_t first = 0; first < count; first += width) {
+            for (int64_t i = 0; i < width; ++i) {
+              const int64_t pick = checked_index(indices[first + i], size, axis);
+              combine(y[base + i * step + pick * pick_step], updates[first + i]);
+            }
+            for (int64_t d = last; d-- > 0;) {
+              const int64_t stride = d == axis ? 0 : strides[d];
+              base += stride;
+              if (++at[d] < picks[d]) break;
+              base -= stride * picks[d];
+              at[d] = 0;
+            }
           }
-        }
+        });
       };
     });
   }
@@ -161,17 +168,37 @@ class ScatterND final : public Op {
     const int64_t picks =
         element_count(std::span<const int64_t>(indices).first(indices.size() - 1));
     return dispatch_reduction(reduction_, ctx.dtype(0), [&]<class T>() -> Step {
-      return [=, reduction = reduction_](Frame& f) {
+      return [=, reduction = reduction_, add = kernels::binary_add.resolve()](Frame& f) {
         start_from_input<T>(f, total);
         const int64_t* picked = f.in<int64_t>(1);
         const T* updates = f.in<T>(2);
         T* y = f.out<T>(0);
-        for (int64_t i = 0; i < picks; ++i) {
+        const auto place = [&](int64_t i) {
           int64_t offset = 0;
           for (int64_t d = 0; d < depth; ++d)
             offset += checked_index(picked[i * depth + d], sizes[d], d) * strides[d];
-          apply(reduction, updates + i * inner, y + offset, inner);
+          return y + offset;
+        };
+        if (reduction == Reduction::none) {
+          for (int64_t i = 0; i < picks; ++i) copy_run(updates + i * inner, place(i), inner);
+          return;
         }
+        if constexpr (std::is_same_v<T, float>) {
+          if (reduction == Reduction::add) {
+            for (int64_t i = 0; i < picks; ++i) {
+              T* to = place(i);
+              add(to, 1, updates + i * inner, 1, to, static_cast<std::size_t>(inner));
+            }
+            return;
+          }
+        }
+        with_reduction<T>(reduction, [&](auto&& combine) {
+          for (int64_t i = 0; i < picks; ++i) {
+            T* to = place(i);
+            const T* from = updates + i * inner;
+            for (int64_t k = 0; k < inner; ++k) combine(to[k], from[k]);
+          }
+        });
       };
     });
   }
