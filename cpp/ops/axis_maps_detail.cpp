@@ -4,6 +4,9 @@
 namespace sdx::ops {
 namespace {
 
+// Runs of fewer elements on average are quicker copied one by one.
+constexpr int64_t kShortRun = 8;
+
 // Positions of the innermost mapped axis that can be copied together.
 struct Segment {
   int64_t to, from, count, step;  // from < 0: filled
@@ -40,7 +43,8 @@ struct Job {
   std::vector<Segment> segments;
   int64_t rows = 1, row = 0, unit = 1;  // `row` items of `unit` elements
   int64_t from_step = 1, to_step = 1;   // from one item to the next
-  int64_t repeat = 0;  // of every single element in turn, where that is all a row is
+  int64_t repeat = 0;          // of every single element in turn, where that is all a row is
+  std::vector<int64_t> picks;  // of single elements, where runs of them are short
 };
 
 // How often `from` names every position in turn; 0 where it does something else.
@@ -66,6 +70,10 @@ template <class T>
 void fill_row(const Job& job, const T* from, T* to, const T& fill) {
   const int64_t unit = job.unit, from_step = job.from_step, to_step = job.to_step;
   if (job.repeat) return repeat_items(from, to, job.row / job.repeat, job.repeat);
+  if (!job.picks.empty()) {
+    for (int64_t i = 0; i < job.row; ++i) to[i] = from[job.picks[i]];
+    return;
+  }
   for (const Segment& s : job.segments) {
     if (s.from < 0 && to_step == unit) {
       std::fill_n(to + s.to * unit, s.count * unit, fill);
@@ -142,6 +150,11 @@ Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_inp
   job.segments = segments_of(maps.from[mapped - 1]);
   if (job.unit == 1) job.repeat = uniform_repeat(maps.from[mapped - 1], shape[mapped - 1]);
   job.row = static_cast<int64_t>(maps.from[mapped - 1].size());
+  const bool single = job.unit == 1 && job.from_step == 1 && job.to_step == 1;
+  const bool fills = std::any_of(job.segments.begin(), job.segments.end(),
+                                 [](const Segment& s) { return s.from < 0; });
+  if (single && !fills && static_cast<int64_t>(job.segments.size()) > job.row / kShortRun)
+    job.picks = maps.from[mapped - 1];
   return dispatch_items(ctx.dtype(0), [&]<class T>() -> Step {
     return [job = std::move(job), fill_input, fill](Frame& f) {
       T value{};
