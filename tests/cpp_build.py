@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import os
@@ -96,6 +97,44 @@ def build_libraries() -> Path:
     _configure([cmake, "-S", str(ROOT), "-B", str(folder), *_options()], folder)
     targets = ("sardonyx_shared", "sardonyx_static")
     _run(cmake, "--build", str(folder), "--target", *targets, "--parallel", _jobs())
+    return folder
+
+
+def run(*command: str | os.PathLike[str], env: dict[str, str] | None = None) -> str:
+    """What a program prints; the test fails where it fails."""
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=env, timeout=600
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@functools.cache
+def staged_prefix() -> Path:
+    """A prefix with both libraries, as `cmake --install` makes it."""
+    cmake, build = find_tools(), build_libraries()
+    prefix = Path(tempfile.mkdtemp(prefix="sardonyx-prefix-"))
+    atexit.register(shutil.rmtree, prefix, ignore_errors=True)
+    for component in ("library", "static"):
+        run(cmake, "--install", build, "--prefix", prefix, "--component", component, "--strip")
+    inner = prefix / "sardonyx"  # as a wheel has it
+    return inner if inner.exists() else prefix
+
+
+@functools.cache
+def installed_prefix() -> Path:
+    """The installed package, or the staged prefix where the package is a source tree."""
+    package = Path(run(sys.executable, "-m", "sardonyx", "--cmake-dir").strip())
+    return package if (package / "include").exists() else staged_prefix()
+
+
+def build_project(source: Path, folder: Path, prefix: Path, *options: str) -> Path:
+    """Builds a project that finds Sardonyx in `prefix`."""
+    cmake = find_tools()
+    ninja = ["-G", "Ninja"] if shutil.which("ninja") else []
+    options = (*options, *ninja, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run(cmake, "-S", source, "-B", folder, *options)
+    run(cmake, "--build", folder)
     return folder
 
 

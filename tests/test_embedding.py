@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import sardonyx
-from cpp_build import ROOT, build_libraries, find_tools
+from cpp_build import ROOT, build_project, installed_prefix, run, staged_prefix
 
 pytestmark = pytest.mark.slow
 EXAMPLES = ROOT / "cpp" / "examples"
@@ -22,43 +21,18 @@ LIBRARY = "libsardonyx.so.0"
 SEEN = set("ABCDGRSTVWuvw")  # what nm calls symbols that other objects see
 
 
-def run(*command: str | os.PathLike[str], env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env=env, timeout=600
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-    return done.stdout
+@pytest.fixture(scope="module")
+def staged() -> Path:
+    return staged_prefix()
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prefix with both libraries, as `cmake --install` makes it."""
-    cmake, build = find_tools(), build_libraries()
-    prefix = tmp_path_factory.mktemp("prefix")
-    for component in ("library", "static"):
-        run(cmake, "--install", build, "--prefix", prefix, "--component", component, "--strip")
-    inner = prefix / "sardonyx"  # as a wheel has it
-    return inner if inner.exists() else prefix
-
-
-@pytest.fixture(scope="module")
-def prefix(staged: Path) -> Path:
-    """The installed package, or the staged prefix where the package is a source tree."""
-    package = Path(run(sys.executable, "-m", "sardonyx", "--cmake-dir").strip())
-    return package if (package / "include").exists() else staged
+def prefix() -> Path:
+    return installed_prefix()
 
 
 def library_folder(prefix: Path) -> Path:
     return next(prefix.rglob(LIBRARY)).parent
-
-
-def build(source: Path, folder: Path, prefix: Path, *options: str) -> Path:
-    cmake = find_tools()
-    ninja = ["-G", "Ninja"] if shutil.which("ninja") else []
-    options = (*options, *ninja, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={prefix}")
-    run(cmake, "-S", source, "-B", folder, *options)
-    run(cmake, "--build", folder)
-    return folder
 
 
 @pytest.fixture(scope="module", params=["shared", "static"])
@@ -68,12 +42,17 @@ def examples(
     static = request.param == "static"
     where = request.getfixturevalue("staged" if static else "prefix")
     options = ["-DSARDONYX_STATIC=ON"] if static else []
-    return build(EXAMPLES, tmp_path_factory.mktemp("examples"), where, *options), options, where
+    return (
+        build_project(EXAMPLES, tmp_path_factory.mktemp("examples"), where, *options),
+        options,
+        where,
+    )
 
 
 def save(path: Path, nodes: list[onnx.NodeProto], inputs: list, outputs: list, **more) -> None:
     graph = helper.make_graph(nodes, "graph", inputs, outputs, **more)
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    opsets.append(helper.make_opsetid("test", 1))
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     helper.set_model_props(model, {"author": "a test"})
     onnx.save(model, path)
@@ -89,6 +68,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ones = helper.make_tensor("w", real, [3], [1.0, 1.0, 1.0])
     save(folder / "add.onnx", [node("Add", ["x", "w"], ["y"])], [x, w], [y], initializer=[ones])
     save(folder / "plain.onnx", [node("Add", ["x", "w"], ["y"])], [x], [y], initializer=[ones])
+
+    # A function that the program brings, and a model with one of its own.
+    calls = [node("Twice", ["x"], ["y"], domain="test")]
+    save(folder / "calls.onnx", calls, [x], [y])
+    imports = [helper.make_opsetid("", 21)]
+    double = [node("Add", ["a", "a"], ["b"])]
+    twice = helper.make_function("test", "Twice", ["a"], ["b"], double, imports)
+    onnx.save(onnx.ModelProto(functions=[twice]), folder / "twice.onnx")
+    negate = [node("Neg", ["a"], ["b"])]
+    own = helper.make_function("test", "Twice", ["a"], ["b"], negate, imports)
+    made = onnx.load(folder / "calls.onnx")
+    made.functions.append(own)
+    onnx.save(made, folder / "own.onnx")
 
     texts = [tensor(name, text, ["n"]) for name in "abc"]
     save(folder / "join.onnx", [node("StringConcat", ["a", "b"], ["c"])], texts[:2], texts[2:])
@@ -140,7 +132,7 @@ def test_every_part_of_the_interface(
 ) -> None:
     where = request.getfixturevalue("staged" if kind == "static" else "prefix")
     options = ["-DSARDONYX_STATIC=ON"] if kind == "static" else []
-    folder = build(ROOT / "tests" / "embedding", tmp_path / "build", where, *options)
+    folder = build_project(ROOT / "tests" / "embedding", tmp_path / "build", where, *options)
     assert "all is well" in run(folder / "check", models)
 
 

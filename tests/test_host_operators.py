@@ -178,3 +178,42 @@ def test_functions_as_text(tmp_path: Path) -> None:
     x = randn(4, 3)
     for source in (made, path):
         np.testing.assert_allclose(sardonyx.load(source)(x), x - x.min(), rtol=1e-6)
+
+
+def test_constants_of_functions_outlive_what_they_came_in(tmp_path: Path) -> None:
+    weights = randn(1, 64)
+    body = [
+        helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(weights)),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    imports = [helper.make_opsetid("", 20)]
+    made = helper.make_function("test", "Dense", ["x"], ["y"], body, imports)
+    operators._functions["test", "Dense"] = onnx.ModelProto(functions=[made]).SerializeToString()
+    graph = model([node("Dense")], ["y"])
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save(graph, tmp_path / "model.onnx")
+    loaded = sardonyx.load(tmp_path / "model.onnx", level=0)
+    operators._functions.clear()
+    x = randn(5, 1)
+    for _ in range(3):
+        np.testing.assert_allclose(loaded(x), x @ weights, rtol=1e-6)
+        bytearray(b"\1" * 300)
+
+
+def test_functions_of_the_model_go_first() -> None:
+    sardonyx.function(
+        """<opset_import: ["" : 20], domain: "test"> Change (x) => (y) { y = Neg (x) }"""
+    )
+    sardonyx.function(
+        """<opset_import: ["" : 20], domain: "test"> Change (x) => (y) { y = Abs (x) }"""
+    )
+    made = model([node("Change")], ["y"])
+    x = randn(4, 3)
+    np.testing.assert_array_equal(sardonyx.load(made)(x), np.abs(x))
+    body = [helper.make_node("Add", ["x", "x"], ["y"])]
+    own = helper.make_function("test", "Change", ["x"], ["y"], body, [helper.make_opsetid("", 20)])
+    made.functions.append(own)
+    np.testing.assert_array_equal(sardonyx.load(made)(x), x + x)
+    operators._functions["test", "Odd"] = b"no model"
+    with pytest.raises(sardonyx.InvalidModel, match="functions that the program brings"):
+        sardonyx.load(made)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "api/operator_library.h"
 #include "base/error.h"
 #include "ir/graph.h"
 #include "ir/op.h"
@@ -69,11 +70,8 @@ void check_result(const Datum& result, const Type& promised, int i) {
 
 class HostOp final : public Op {
  public:
-  explicit HostOp(const OpInit& init) : attributes_(host_attributes(init.attrs)) {
-    for (const auto& each : *operators_in_scope)
-      if (each->domain == init.domain && each->name == init.type) operator_ = each;
-    check(operator_ != nullptr, "the operator has gone");
-  }
+  explicit HostOp(const OpInit& init)
+      : attributes_(host_attributes(init.attrs)), operator_(host_operator(init)) {}
 
   void infer(InferContext& ctx) const override {
     const int outputs = ctx.output_count();
@@ -121,6 +119,15 @@ class HostOp final : public Op {
 
 }  // namespace
 
+void add_operators(HostOperators& known, const HostOperators& more) {
+  for (const auto& each : more) {
+    std::erase_if(known, [&](const auto& old) {
+      return old->domain == each->domain && old->name == each->name;
+    });
+    known.push_back(each);
+  }
+}
+
 std::shared_ptr<const OpRegistry> registry_with(const HostOperators& operators) {
   const OpRegistry& builtin = ops::builtin_ops();
   if (operators.empty()) return {std::shared_ptr<void>(), &builtin};
@@ -130,7 +137,10 @@ std::shared_ptr<const OpRegistry> registry_with(const HostOperators& operators) 
                    "' needs a domain of its own");
     check_argument(!registry->find(each->domain, each->name), "operator '", each->domain,
                    "::", each->name, "' is there already");
-    registry->add<HostOp>(each->name, {.since = 1, .pure = each->pure}, each->domain);
+    if (each->library)
+      add_library_operator(*registry, *each);
+    else
+      registry->add<HostOp>(each->name, {.since = 1, .pure = each->pure}, each->domain);
   }
   return registry;
 }
@@ -139,5 +149,12 @@ HostOperatorScope::HostOperatorScope(const HostOperators& operators) : outer_(op
   operators_in_scope = &operators;
 }
 HostOperatorScope::~HostOperatorScope() { operators_in_scope = outer_; }
+
+std::shared_ptr<const HostOperator> host_operator(const OpInit& init) {
+  check(operators_in_scope != nullptr, "the operator has gone");
+  for (const auto& each : *operators_in_scope)
+    if (each->domain == init.domain && each->name == init.type) return each;
+  fail(ErrorKind::internal, "the operator has gone");
+}
 
 }  // namespace sdx

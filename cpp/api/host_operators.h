@@ -1,4 +1,4 @@
-// Operators that the host brings along, as functions.
+// Operators that the host brings along: functions, or what a shared library holds.
 #pragma once
 
 #include <functional>
@@ -14,6 +14,8 @@
 namespace sdx {
 
 class OpRegistry;
+struct LibraryOperator;
+struct OpInit;
 
 // What is known of a tensor before a run.
 struct HostType {
@@ -38,9 +40,13 @@ struct HostOperator {
                                    int outputs)>
       run;
   bool pure = false;  // same inputs, same outputs, and nothing else: may be computed at load
+  std::shared_ptr<const LibraryOperator> library;  // in place of the functions
 };
 
 using HostOperators = std::vector<std::shared_ptr<const HostOperator>>;
+
+// Adds operators; those of names that are there already take their place.
+void add_operators(HostOperators& known, const HostOperators& more);
 
 // The built-in operators and these, which go first. Nodes that are made of the registry's entries
 // need a HostOperatorScope.
@@ -57,5 +63,8 @@ class HostOperatorScope {
  private:
   const HostOperators* outer_;
 };
+
+// What a node is to be made of, from the innermost scope of this thread.
+std::shared_ptr<const HostOperator> host_operator(const OpInit& init);
 
 }  // namespace sdx

@@ -47,7 +47,8 @@ std::shared_ptr<MemoryBudget> budget_of(const Options& options) {
 onnx::ReadOptions read_options(const Options& options, bool freeze_defaults) {
   return {.freeze_defaults = freeze_defaults,
           .dims = options.dims,
-          .initializers = options.initializers};
+          .initializers = options.initializers,
+          .functions = options.functions};
 }
 
 // A graph made ready: rewritten, packed, with programs.

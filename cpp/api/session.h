@@ -40,6 +40,8 @@ struct Options {
   // into. Loading or a run that would take more fails with `out_of_memory`. 0: no limit.
   int64_t memory_limit = 0;
   HostOperators operators;                    // that the model may use besides the built-in ones
+  // Models in the ONNX format whose functions the model may call besides its own, which go first.
+  std::vector<std::vector<std::byte>> functions;
   std::function<void(std::string_view)> log;  // warnings; none are written without it
   // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of
   // uint8 [height, width, channels] out; an empty tensor where the bytes are no image.

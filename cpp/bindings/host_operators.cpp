@@ -1,10 +1,14 @@
 #include "bindings/host_operators.h"
 
+#include "api/operator_library.h"
 #include "base/error.h"
 #include "bindings/signals.h"
 
 namespace sdx::bindings {
 namespace {
+
+using SharedOperator = std::shared_ptr<const HostOperator>;
+constexpr const char* kCapsule = "sardonyx.operator";
 
 thread_local OperatorErrors* current_errors = nullptr;
 
@@ -124,9 +128,29 @@ struct PythonOperator {
 
 }  // namespace
 
+py::list library_operators(const std::string& path) {
+  HostOperators loaded;
+  {
+    const py::gil_scoped_release release;  // a library may do anything when it is loaded
+    loaded = load_operator_library(path);
+  }
+  py::list operators;
+  for (const SharedOperator& each : loaded) {
+    const py::capsule held(new SharedOperator(each), kCapsule, [](PyObject* capsule) {
+      delete static_cast<SharedOperator*>(PyCapsule_GetPointer(capsule, kCapsule));
+    });
+    operators.append(py::make_tuple(each->domain, each->name, held));
+  }
+  return operators;
+}
+
 HostOperators host_operators(const py::list& described) {
   HostOperators operators;
   for (const py::handle item : described) {
+    if (PyCapsule_IsValid(item.ptr(), kCapsule)) {
+      operators.push_back(*py::capsule(item, true).get_pointer<SharedOperator>());
+      continue;
+    }
     const auto tuple = py::cast<py::tuple>(item);
     // Given back with the GIL, by whichever thread.
     const std::shared_ptr<PythonOperator> python(new PythonOperator{tuple[2], tuple[3]},

@@ -1,4 +1,4 @@
-// Operators that are Python functions.
+// Operators that Python brings: its functions, and those of libraries it has loaded.
 #pragma once
 
 #include "api/host_operators.h"
@@ -6,7 +6,10 @@
 
 namespace sdx::bindings {
 
-// Of tuples (domain, name, function, infer or None, pure).
+// Loads a library; of each of its operators (domain, name, what host_operators takes).
+py::list library_operators(const std::string& path);
+
+// Of tuples (domain, name, function, infer or None, pure), and of operators of libraries.
 HostOperators host_operators(const py::list& described);
 
 // While it lives, the error of an operator's function is kept for this thread.

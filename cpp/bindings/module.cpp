@@ -23,6 +23,7 @@ struct BoundPool {
   std::shared_ptr<ThreadPool> pool;
 };
 using Threads = std::variant<int, BoundPool>;
+// Those of host_operators, and bytes: models whose functions may be called.
 using Operators = py::typing::List<py::object>;
 using Cancel = std::optional<std::reference_wrapper<const CancelFlag>>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
@@ -118,7 +119,16 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
   const int threads = std::holds_alternative<int>(given) ? std::get<int>(given) : 0;
   if (const auto* pool = std::get_if<BoundPool>(&given)) options.pool = pool->pool;
   options.threads = threads;
-  options.operators = host_operators(operators);
+  py::list functional;
+  for (const py::handle each : operators) {
+    if (!PyBytes_Check(each.ptr())) {
+      functional.append(each);
+      continue;
+    }
+    const auto model = std::as_bytes(std::span(py::cast<std::string_view>(each)));
+    options.functions.emplace_back(model.begin(), model.end());
+  }
+  options.operators = host_operators(functional);
   options.memory_limit = memory_limit;
   check_argument(memory_limit >= 0, "memory_limit: expected a positive number, got ", memory_limit);
   options.level = level;
@@ -354,6 +364,10 @@ PYBIND11_MODULE(_core, module) {
   py::register_exception_translator(&translate);
   bind_descriptions(module);
   bind_session(module);
+  module.def(
+      "load_operators",
+      [](const std::string& path) -> Operators { return library_operators(path); },
+      py::arg("path"));
   module.def("version", &sdx::version);
   module.def("measure_peaks", &sdx::measure_peaks, py::arg("threads") = 1,
              py::call_guard<py::gil_scoped_release>(),

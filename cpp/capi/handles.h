@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,14 @@ struct sdx_run {
   std::atomic<double> timeout{-1};  // in seconds; negative: none
 };
 
+struct sdx_pool {
+  std::shared_ptr<sdx::ThreadPool> pool;
+};
+
+struct sdx_profile {
+  std::vector<sdx::StepProfile> steps;
+};
+
 namespace sdx::capi {
 
 // Notes the error in flight for sdx_last_error. Call only inside a catch block.
@@ -62,6 +71,10 @@ void hand_out(Handle** out, Parts&&... parts) {
   check_given(out, "out");
   *out = new Handle{std::forward<Parts>(parts)...};
 }
+
+// Inputs by name, or in the model's order where there are no names. The values must outlive it.
+std::vector<Feed> feeds_from(const sdx_session& session, const char* const* names,
+                             const sdx_value* const* inputs, size_t count);
 
 Shape shape_from(const int64_t* shape, size_t rank);
 // A number that is an element type.

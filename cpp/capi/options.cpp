@@ -1,4 +1,5 @@
 // How to load a model.
+#include "api/operator_library.h"
 #include "capi/handles.h"
 
 using namespace sdx;
@@ -14,6 +15,21 @@ sdx_status sdx_options_set_threads(sdx_options* options, int32_t threads) noexce
     check_given(options, "options");
     check_argument(threads >= 0, "threads: expected 0 or a positive number, got ", threads);
     options->options.threads = threads;
+  });
+}
+
+sdx_status sdx_pool_create(int32_t threads, sdx_pool** out) noexcept {
+  return guarded([&] {
+    check_argument(threads >= 1 && threads <= 1024, "threads: expected 1 to 1024, got ", threads);
+    hand_out(out, make_pool(threads));
+  });
+}
+void sdx_pool_free(sdx_pool* pool) noexcept { delete pool; }
+
+sdx_status sdx_options_set_pool(sdx_options* options, const sdx_pool* pool) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    options->options.pool = pool ? pool->pool : nullptr;
   });
 }
 
@@ -65,6 +81,24 @@ sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) noe
     check_given(options, "options");
     check_argument(bytes >= 0, "memory_limit: expected 0 or a positive number, got ", bytes);
     options->options.memory_limit = bytes;
+  });
+}
+
+sdx_status sdx_options_load_operators(sdx_options* options, const char* path) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_given(path, "path");
+    add_operators(options->options.operators, load_operator_library(path));
+  });
+}
+
+sdx_status sdx_options_add_functions(sdx_options* options, const void* bytes,
+                                     size_t size) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_given(bytes, "bytes");
+    const auto* first = static_cast<const std::byte*>(bytes);
+    options->options.functions.emplace_back(first, first + size);
   });
 }
 

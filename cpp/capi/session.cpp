@@ -55,22 +55,11 @@ void place(Datum& result, const Tensor& into, const std::string& name) {
 void run(sdx_session& handle, const RunControl& control, const char* const* input_names,
          const sdx_value* const* inputs, size_t input_count, const char* const* output_names,
          sdx_value** outputs, size_t output_count) {
-  const auto& declared_inputs = handle.session.inputs();
   const auto& declared_outputs = handle.session.outputs();
-  check_argument(input_names || input_count <= declared_inputs.size(), "the model has ",
-                 declared_inputs.size(), " inputs, got ", input_count);
   check_argument(output_names || output_count <= declared_outputs.size(), "the model has ",
                  declared_outputs.size(), " outputs, not ", output_count);
 
-  std::vector<Feed> feeds;
-  feeds.reserve(input_count);
-  for (size_t i = 0; i < input_count; ++i) {
-    if (input_names) check_given(input_names[i], "a name of an input");
-    const std::string_view name =
-        input_names ? std::string_view(input_names[i]) : std::string_view(declared_inputs[i].name);
-    if (inputs[i]) feeds.push_back({name, inputs[i]->datum});
-  }
-
+  const std::vector<Feed> feeds = feeds_from(handle, input_names, inputs, input_count);
   std::vector<std::string> wanted;
   if (output_names || output_count < declared_outputs.size()) {
     for (size_t i = 0; i < output_count; ++i) {
@@ -102,6 +91,23 @@ void run(sdx_session& handle, const RunControl& control, const char* const* inpu
 }
 
 }  // namespace
+
+std::vector<Feed> feeds_from(const sdx_session& handle, const char* const* names,
+                             const sdx_value* const* inputs, size_t count) {
+  const auto& declared = handle.session.inputs();
+  check_argument(inputs || count == 0, "inputs is NULL");
+  check_argument(names || count <= declared.size(), "the model has ", declared.size(),
+                 " inputs, got ", count);
+  std::vector<Feed> feeds;
+  feeds.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (names) check_given(names[i], "a name of an input");
+    const std::string_view name = names ? names[i] : std::string_view(declared[i].name);
+    if (inputs[i]) feeds.push_back({name, inputs[i]->datum});
+  }
+  return feeds;
+}
+
 }  // namespace sdx::capi
 
 using namespace sdx;
@@ -218,7 +224,6 @@ sdx_status sdx_session_run(sdx_session* session, sdx_run* run, const char* const
                            size_t output_count) noexcept {
   return guarded([&] {
     check_given(session, "session");
-    check_argument(inputs || input_count == 0, "inputs is NULL");
     check_argument(outputs || output_count == 0, "outputs is NULL");
     RunControl control;
     if (run) {

@@ -18,6 +18,8 @@ set(SDX_INSTALL ${CMAKE_CURRENT_LIST_DIR}/install)
 set(SDX_INSTALLED ${PROJECT_BINARY_DIR}/installed)
 
 file(GLOB SDX_CAPI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/capi/*.cpp)
+list(APPEND SDX_CAPI_SOURCES ${PROJECT_SOURCE_DIR}/cpp/api/library_op.cpp
+     ${PROJECT_SOURCE_DIR}/cpp/api/operator_library.cpp)
 set_source_files_properties(${SDX_CAPI_SOURCES} PROPERTIES INCLUDE_DIRECTORIES
                                                            ${PROJECT_SOURCE_DIR}/cpp/include)
 

@@ -135,7 +135,9 @@ void Operators::check_all() const {
   if (walk.missing.size() > kMostListed)
     list << "; and " << walk.missing.size() - kMostListed << " more";
   fail(ErrorKind::unsupported, "operators that are not supported: ", list.str(),
-       "; a program can bring its own, in Python with sardonyx.op and sardonyx.function");
+       "; a program can bring its own: functions in Python (sardonyx.op), libraries "
+       "(sardonyx.load_operators, sdx::Options::load_operators) and functions of nodes "
+       "(sardonyx.function), see 'Operators of your own' in the README");
 }
 
 }  // namespace sdx::onnx

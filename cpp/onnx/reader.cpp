@@ -27,6 +27,31 @@ void refuse_other_formats(std::string_view bytes) {
   check(!has("<!DOCTYPE", 0) && !has("<html", 0), "this is a web page, not an ONNX model");
 }
 
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Adds the functions that the program brings, but for those that the model has itself.
+void add_functions(ModelMessage& message, const ReadOptions& options) {
+  const auto add = [&](FunctionMessage& given) {
+    for (const FunctionMessage& known : message.functions)
+      if (known.domain == given.domain && known.name == given.name &&
+          known.overload == given.overload)
+        return;
+    message.functions.push_back(std::move(given));
+  };
+  for (std::size_t i = options.functions.size(); i-- > 0;) {
+    ModelMessage model;
+    try {
+      model = parse_model(text_of(options.functions[i]));
+      check(!model.functions.empty(), "there is no function in it");
+    } catch (...) {
+      rethrow_at("functions that the program brings");
+    }
+    for (FunctionMessage& given : model.functions) add(given);
+  }
+}
+
 void count_operators(const std::vector<NodeMessage>& nodes, Model& model) {
   for (const NodeMessage& node : nodes) {
     ++model.operators[operator_name(node)];
@@ -79,8 +104,9 @@ void describe_outputs(const GraphMessage& message, const ReadOptions& options, M
 Model read(std::string_view bytes, std::shared_ptr<MappedFile> file, ExternalData external,
            const OpRegistry& registry, const ReadOptions& options) {
   refuse_other_formats(bytes);
-  const ModelMessage message = parse_model(bytes);
+  ModelMessage message = parse_model(bytes);
   check(message.has_graph, "there is no graph in the file: it is no ONNX model");
+  add_functions(message, options);
   const Operators operators(message, registry);
   Model model;
   describe(message, operators, model);
@@ -107,8 +133,7 @@ Model read_model_file(const std::string& path, const OpRegistry& registry,
 
 Model read_model(std::span<const std::byte> bytes, const std::string& directory,
                  const OpRegistry& registry, const ReadOptions& options) {
-  return read({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, nullptr,
-              ExternalData::in_directory(directory), registry, options);
+  return read(text_of(bytes), nullptr, ExternalData::in_directory(directory), registry, options);
 }
 
 }  // namespace sdx::onnx

@@ -63,6 +63,9 @@ struct ReadOptions {
   std::map<std::string, int64_t, std::less<>> dims = {};
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers = {};
+  // Models whose functions may be called like the file's own, which go first; the last of one name
+  // counts.
+  std::span<const std::vector<std::byte>> functions = {};
 };
 
 // Maps the file; constants stay views of it where their bytes are aligned, so it must not change

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -200,6 +201,12 @@ std::vector<int64_t> dense_positions(const Tensor& indices, int64_t entries, con
   return positions;
 }
 
+bool is_inside(std::string_view whole, std::string_view part) {
+  const std::less_equal<> before;
+  return before(whole.data(), part.data()) &&
+         before(part.data() + part.size(), whole.data() + whole.size());
+}
+
 }  // namespace
 
 Tensor TensorReader::read(std::string_view message) {
@@ -208,8 +215,11 @@ Tensor TensorReader::read(std::string_view message) {
     auto [bytes, owner] = external_.find(message, static_cast<uint64_t>(raw_bytes(header)));
     return from_bytes(header, bytes, std::move(owner));
   }
-  if (header.raw)
-    return from_bytes(header, *header.raw, file_ ? file_->hold(*header.raw) : nullptr);
+  if (header.raw) {
+    // Functions that the program brings lie elsewhere, and not for long.
+    const bool in_file = file_ && is_inside(file_->bytes(), message);
+    return from_bytes(header, *header.raw, in_file ? file_->hold(*header.raw) : nullptr);
+  }
   if (header.dtype == DType::string) return from_strings(header, message);
   return from_numbers(header, message);
 }

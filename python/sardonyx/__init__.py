@@ -24,7 +24,7 @@ from sardonyx._core import (
     measure_peaks,
     version,
 )
-from sardonyx.host.operators import function, op
+from sardonyx.host.operators import function, load_operators, op
 from sardonyx.model import Model, demo_model, load
 from sardonyx.profiling import Profile
 
@@ -48,6 +48,7 @@ __all__ = [
     "function",
     "instruction_set",
     "load",
+    "load_operators",
     "measure_peaks",
     "op",
 ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'MemoryUse', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'measure_peaks', 'version']
+__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'MemoryUse', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'load_operators', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -255,6 +255,8 @@ def instruction_set() -> str:
     """
     The tier in use: 'avx512'.
     """
+def load_operators(path: str) -> list[typing.Any]:
+    ...
 def measure_peaks(threads: int = 1) -> Peaks:
     """
     Measures what so many threads can do; takes about half a second.

@@ -20,7 +20,7 @@ from sardonyx._core import (
 )
 from sardonyx.host.futures import Run, start
 from sardonyx.host.images import decode_image
-from sardonyx.host.operators import file_with_functions, known_operators, with_functions
+from sardonyx.host.operators import known_operators
 from sardonyx.host.origin import Origin
 from sardonyx.profiling import Profile
 
@@ -266,9 +266,6 @@ def load(
     if isinstance(model, str | os.PathLike):
         path = os.fspath(model)
         origin = Origin(os.path.abspath(path), options)
-        if (extended := file_with_functions(path)) is not None:
-            directory = os.path.dirname(path) or "."
-            return Model(Session.load_bytes(extended, directory, **given), origin)
         return Model(Session.load_file(path, **given), origin)
     if isinstance(model, bytes | bytearray | memoryview):
         data = bytes(model)
@@ -279,7 +276,7 @@ def load(
     else:
         kind = type(model).__name__
         raise TypeError(f"expected a path, bytes, a file or an onnx.ModelProto, got {kind}")
-    return Model(Session.load_bytes(with_functions(data), **given), Origin(data, options))
+    return Model(Session.load_bytes(data, **given), Origin(data, options))
 
 
 def demo_model() -> Path:

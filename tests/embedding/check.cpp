@@ -87,8 +87,11 @@ void check_tensors(const std::string& folder) {
   sdx::Session other(folder + "/plain.onnx", sdx::Options().dim("n", 1).weight("w", ten));
   CHECK(floats(other(x)) == std::vector<float>{11, 12, 13});
   sdx::Session poor(folder + "/add.onnx", sdx::Options().memory_limit(1000));
-  CHECK(status_of([&] { poor(sdx::Tensor(sdx::DType::float32, {1000, 3})); }, "1000") ==
-        sdx::Status::out_of_memory);
+  CHECK(status_of(
+            [&] {
+              poor(sdx::Tensor(sdx::DType::float32, {1000, 3}));
+            },
+            "1000") == sdx::Status::out_of_memory);
   CHECK(other.inputs().at(0).shape == sdx::Shape{1, 3});
 }
 
@@ -105,6 +108,23 @@ void check_loading(const std::string& folder) {
   CHECK(status_of([] { sdx::Session("no such file.onnx"); }, "no such file.onnx") ==
         sdx::Status::invalid_argument);
   CHECK(status_of([] { sdx::Options().level(9); }, "level") == sdx::Status::invalid_argument);
+}
+
+void check_functions(const std::string& folder) {
+  const auto options_with = [&](const std::string& name) {
+    std::ifstream file(folder + "/" + name, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    return std::move(sdx::Options().add_functions(bytes.data(), bytes.size()));
+  };
+  const auto x = sdx::Tensor::from<float>({1, 3}, {1, 2, 3});
+  const std::string calls = folder + "/calls.onnx";
+  CHECK(status_of([&] { sdx::Session{calls}; }, "test::Twice") == sdx::Status::unsupported);
+  sdx::Session given(calls, options_with("twice.onnx"));
+  CHECK(floats(given(x)) == std::vector<float>{2, 4, 6});
+  sdx::Session own(folder + "/own.onnx", options_with("twice.onnx"));
+  CHECK(floats(own(x)) == std::vector<float>{-1, -2, -3});
+  CHECK(status_of([&] { sdx::Session(calls, options_with("add.onnx")); }, "no function") ==
+        sdx::Status::invalid_model);
 }
 
 void check_values(const std::string& folder) {
@@ -190,6 +210,27 @@ void check_threads(const std::string& folder) {
   CHECK(wrong == std::vector<int>(8));
 }
 
+void check_pools_and_profiles(const std::string& folder) {
+  const auto x = sdx::Tensor::from<float>({1, 3}, {1, 2, 3});
+  std::vector<sdx::Session> sessions;
+  {
+    const sdx::ThreadPool pool(3);
+    for (int i = 0; i < 2; ++i)
+      sessions.emplace_back(folder + "/add.onnx", sdx::Options().threads(pool));
+  }
+  for (sdx::Session& session : sessions) {
+    CHECK(session.threads() == 3);
+    CHECK(floats(session(x)) == std::vector<float>{2, 3, 4});
+  }
+  CHECK(status_of([] { sdx::ThreadPool(0); }, "threads") == sdx::Status::invalid_argument);
+
+  const std::vector<sdx::Step> steps = sessions[0].profile({x});
+  CHECK(steps.size() == 1 && steps[0].op == "Add" && steps[0].seconds > 0);
+  CHECK(steps[0].shapes == "[1, 3], [3] -> [1, 3]" && steps[0].value_bytes == 24);
+  CHECK(status_of([&] { sessions[0].profile({}); }, "'x'") == sdx::Status::invalid_argument);
+  CHECK(sdx_profile_count(nullptr) == 0);
+}
+
 void check_cancellation(const std::string& folder) {
   using Clock = std::chrono::steady_clock;
   sdx::Session model(folder + "/forever.onnx");
@@ -221,9 +262,11 @@ int main(int, char** argv) {
   check_declarations(folder);
   check_tensors(folder);
   check_loading(folder);
+  check_functions(folder);
   check_values(folder);
   check_memory();
   check_threads(folder);
+  check_pools_and_profiles(folder);
   check_cancellation(folder);
   std::cout << (failures ? "failed" : "all is well") << '\n';
   return failures != 0;

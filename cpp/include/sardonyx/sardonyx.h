@@ -43,6 +43,8 @@ typedef struct sdx_session sdx_session; /**< A loaded model, ready to run. */
 typedef struct sdx_info sdx_info;       /**< What a model declares of an input or output. */
 typedef struct sdx_value sdx_value;     /**< A tensor, sequence, map, sparse tensor, or nothing. */
 typedef struct sdx_run sdx_run;         /**< What ends runs early. */
+typedef struct sdx_pool sdx_pool;       /**< Threads that sessions share. */
+typedef struct sdx_profile sdx_profile; /**< What the steps of a run took. */
 /** @} */
 
 /** @name Errors
@@ -147,6 +149,14 @@ SDX_API void sdx_options_free(sdx_options* options) SDX_NOEXCEPT;
 /** @brief At most so many threads, the caller's included; 0, the default: as many as the process may
  * use by its affinity and its container's quota. */
 SDX_API sdx_status sdx_options_set_threads(sdx_options* options, int32_t threads) SDX_NOEXCEPT;
+
+/** @brief So many threads, the caller's of a run included, that the sessions have to themselves
+ * which are given the pool; it lives as long as they do. Others share one pool for each number of
+ * threads. */
+SDX_API sdx_status sdx_pool_create(int32_t threads, sdx_pool** out) SDX_NOEXCEPT;
+SDX_API void sdx_pool_free(sdx_pool* pool) SDX_NOEXCEPT;
+SDX_API sdx_status sdx_options_set_pool(sdx_options* options, const sdx_pool* pool) SDX_NOEXCEPT;
+
 SDX_API sdx_status sdx_options_set_precision(sdx_options* options,
                                              sdx_precision precision) SDX_NOEXCEPT;
 
@@ -169,6 +179,16 @@ SDX_API sdx_status sdx_options_set_weight(sdx_options* options, const char* name
 /** @brief What one run may take for values, in bytes, beside inputs, weights and tensors to write
  * into; beyond it a run fails with SDX_OUT_OF_MEMORY before it takes more. 0, the default: no limit. */
 SDX_API sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) SDX_NOEXCEPT;
+
+/** @brief Loads a library of operators (see sardonyx/operator.h) that the model may use besides
+ * those of ONNX. It stays loaded as long as these options or a session made with them. Where
+ * several have an operator of one name, the last one counts. */
+SDX_API sdx_status sdx_options_load_operators(sdx_options* options, const char* path) SDX_NOEXCEPT;
+
+/** @brief Functions that the model may call besides its own: those of a model in `bytes`, in the
+ * ONNX format. A function that the model itself has goes first. */
+SDX_API sdx_status sdx_options_add_functions(sdx_options* options, const void* bytes,
+                                             size_t size) SDX_NOEXCEPT;
 
 /** @brief Who hears of warnings; without one they are dropped. */
 SDX_API sdx_status sdx_options_set_log(sdx_options* options, sdx_log log,
@@ -363,6 +383,33 @@ SDX_API sdx_status sdx_session_run(sdx_session* session, sdx_run* run,
                                    const char* const* input_names, const sdx_value* const* inputs,
                                    size_t input_count, const char* const* output_names,
                                    sdx_value** outputs, size_t output_count) SDX_NOEXCEPT;
+/** @} */
+
+/** @name Profiles
+ * @{ */
+
+/** A step of a profiled run: a node of the optimised model. Fields are added at the end. */
+typedef struct sdx_step {
+  const char* node;   /**< a name */
+  const char* op;     /**< "Conv", "com.microsoft::Gelu" */
+  const char* shapes; /**< "[1, 3, 224, 224], [64, 3, 7, 7] -> [1, 64, 112, 112]" */
+  double begin;       /**< seconds since the run began */
+  double seconds;
+  double flops;          /**< 0 where they are not counted */
+  double value_bytes;    /**< read and written, of values that are computed or given */
+  double constant_bytes; /**< read, of constants */
+} sdx_step;
+
+/** @brief Runs a model as sdx_session_run() does, and keeps time by step instead of the results. */
+SDX_API sdx_status sdx_session_profile(sdx_session* session, const char* const* input_names,
+                                       const sdx_value* const* inputs, size_t input_count,
+                                       sdx_profile** out) SDX_NOEXCEPT;
+SDX_API void sdx_profile_free(sdx_profile* profile) SDX_NOEXCEPT;
+SDX_API size_t sdx_profile_count(const sdx_profile* profile) SDX_NOEXCEPT;
+
+/** @brief Fills in the first `size` bytes of a step; text lives as long as the profile. */
+SDX_API sdx_status sdx_profile_step(const sdx_profile* profile, size_t index, sdx_step* step,
+                                    size_t size) SDX_NOEXCEPT;
 /** @} */
 
 #ifdef __cplusplus

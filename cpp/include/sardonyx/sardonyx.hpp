@@ -371,6 +371,21 @@ inline Tensor Value::values() const {
 }
 inline Tensor Value::indices() const { return Tensor(made(&sdx_sparse_indices, handle())); }
 
+/** Threads that sessions share which are given them; copies are the same threads. */
+class ThreadPool {
+ public:
+  /** So many, the caller's of a run included. */
+  explicit ThreadPool(int threads) {
+    sdx_pool* out = nullptr;
+    detail::check(sdx_pool_create(threads, &out));
+    handle_ = std::shared_ptr<sdx_pool>(out, &sdx_pool_free);
+  }
+
+ private:
+  friend class Options;
+  std::shared_ptr<sdx_pool> handle_;
+};
+
 /** How to load a model: sdx::Options().threads(4).precision(sdx::Precision::strict). */
 class Options {
  public:
@@ -383,6 +398,10 @@ class Options {
   }
   /** At most so many, the caller's included; 0: as many as the process may use. */
   Options& threads(int count) { return set(sdx_options_set_threads(handle_.get(), count)); }
+  /** Threads of a pool, and no others. */
+  Options& threads(const ThreadPool& pool) {
+    return set(sdx_options_set_pool(handle_.get(), pool.handle_.get()));
+  }
   Options& precision(Precision precision) {
     return set(sdx_options_set_precision(handle_.get(), static_cast<sdx_precision>(precision)));
   }
@@ -403,6 +422,14 @@ class Options {
   /** What one run may take for values, in bytes; 0: no limit. */
   Options& memory_limit(int64_t bytes) {
     return set(sdx_options_set_memory_limit(handle_.get(), bytes));
+  }
+  /** A library of operators that the model may use, too: see sardonyx/operator.hpp. */
+  Options& load_operators(const std::string& path) {
+    return set(sdx_options_load_operators(handle_.get(), path.c_str()));
+  }
+  /** Functions that the model may call, too: those of a model in the ONNX format. */
+  Options& add_functions(const void* bytes, std::size_t size) {
+    return set(sdx_options_add_functions(handle_.get(), bytes, size));
   }
   /** Who hears of warnings; what it throws is dropped. */
   Options& log(Log log) {
@@ -460,6 +487,12 @@ struct Info {
   Shape shape;                   /**< -1 where open */
   std::vector<std::string> dims; /**< "3", "batch", "?" */
   bool optional = false;         /**< an input that may be left out */
+};
+
+/** What a step of a profiled run took: see sdx_step. */
+struct Step {
+  std::string node, op, shapes;
+  double begin = 0, seconds = 0, flops = 0, value_bytes = 0, constant_bytes = 0;
 };
 
 /** Values by name. */
@@ -549,6 +582,24 @@ class Session {
     std::vector<const sdx_value*> handles;
     for (const Value& input : inputs) handles.push_back(input.handle());
     this->run(run, nullptr, handles.data(), handles.size(), nullptr, outputs);
+  }
+
+  /** Runs once and keeps time by step. */
+  std::vector<Step> profile(const std::vector<Value>& inputs) {
+    std::vector<const sdx_value*> handles;
+    for (const Value& input : inputs) handles.push_back(input.handle());
+    sdx_profile* out = nullptr;
+    detail::check(
+        sdx_session_profile(handle_.get(), nullptr, handles.data(), handles.size(), &out));
+    const detail::Owned<sdx_profile, sdx_profile_free> profile(out);
+    std::vector<Step> steps;
+    for (std::size_t i = 0; i < sdx_profile_count(out); ++i) {
+      sdx_step step;
+      detail::check(sdx_profile_step(out, i, &step, sizeof(step)));
+      steps.push_back({step.node, step.op, step.shapes, step.begin, step.seconds, step.flops,
+                       step.value_bytes, step.constant_bytes});
+    }
+    return steps;
   }
 
   sdx_session* handle() noexcept { return handle_.get(); }

@@ -1,4 +1,4 @@
-"""Operators that a program brings along: Python functions, and functions of ONNX nodes."""
+"""Operators that a program brings along: Python functions, libraries, functions of ONNX nodes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Known = tuple[str, str, Callable[..., Any], Callable[..., Any] | None, bool]
+from sardonyx import _core
 
-_operators: dict[tuple[str, str], Known] = {}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_operators: dict[tuple[str, str], Any] = {}
 _functions: dict[tuple[str, str], bytes] = {}
 
 
@@ -48,30 +49,25 @@ def function(text: str) -> None:
     except ImportError:
         raise RuntimeError("functions as text need the package onnx: pip install onnx") from None
     made = parser.parse_function(text)
-    _functions[made.domain, made.name] = made.SerializeToString()
+    body = made.SerializeToString()
+    # ModelProto.functions, the one field of a model.
+    _functions[made.domain, made.name] = b"\xca\x01" + _varint(len(body)) + body
 
 
-def known_operators() -> list[Known]:
-    """What `op` has been given, the latest of each name."""
-    return list(_operators.values())
+def load_operators(path: str | os.PathLike[str]) -> list[str]:
+    """Loads a library of operators for models loaded from then on; returns their names.
+
+    Such libraries are written in C++ with sardonyx/operator.hpp, or in C with sardonyx/operator.h.
+    """
+    loaded = _core.load_operators(os.fspath(path))
+    for domain, name, held in loaded:
+        _operators[domain, name] = held
+    return [f"{domain}::{name}" for domain, name, _ in loaded]
 
 
-def with_functions(data: bytes) -> bytes:
-    """A model's bytes with those functions that it may call: fields that follow are read too."""
-    for (domain, name), body in _functions.items():
-        if domain.encode() in data and name.encode() in data:
-            data += b"\xca\x01" + _varint(len(body)) + body  # ModelProto.functions
-    return data
-
-
-def file_with_functions(path: str) -> bytes | None:
-    """The same of a file; None where it can be read as it is."""
-    if not _functions or not os.path.isfile(path):
-        return None
-    with open(path, "rb") as file:
-        data = file.read()
-    extended = with_functions(data)
-    return None if extended is data else extended
+def known_operators() -> list[Any]:
+    """What these have been given, the latest of each name, as sessions take it."""
+    return [*_operators.values(), *_functions.values()]
 
 
 def _varint(number: int) -> bytes:

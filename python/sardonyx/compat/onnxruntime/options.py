@@ -195,6 +195,6 @@ class SessionOptions(_Attributes):
         if not os.path.exists(path):
             raise Fail.of(f"Failed to load library {path} with error: there is no such file")
         raise InvalidArgument.of(
-            f"{path}: libraries of custom operators need ONNX Runtime itself. Sardonyx runs models "
-            "whose custom operators are functions of the model, and many of com.microsoft"
+            f"{path}: libraries of custom operators need ONNX Runtime itself. Sardonyx takes its "
+            "own (sardonyx.load_operators), Python functions (sardonyx.op) and functions of nodes"
         )

@@ -41,6 +41,7 @@ from sardonyx.compat.onnxruntime.providers import normalize_providers
 from sardonyx.compat.onnxruntime.trace import Trace
 from sardonyx.compat.onnxruntime.values import OrtValue, OrtValueVector
 from sardonyx.host.images import decode_image
+from sardonyx.host.operators import known_operators
 
 _WARNING = 2  # of ONNX Runtime's severities, from 0: verbose to 4: fatal
 _LEVELS = {0: 0, 1: 1}
@@ -138,6 +139,7 @@ class InferenceSession:
             "image_codec": decode_image,
             "dims": options._dims,
             "initializers": {name: v._array() for name, v in options._initializers.items()},
+            "operators": known_operators(),
         }
         try:
             if options._files:
