@@ -3,7 +3,9 @@
 
 #include <sardonyx/sardonyx.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +40,7 @@ struct sdx_value {
 struct sdx_run {
   std::atomic<bool> cancelled{false};
   std::atomic<double> timeout{-1};  // in seconds; negative: none
+  std::atomic<int64_t> memory_limit{0};
 };
 
 struct sdx_pool {
@@ -75,6 +78,13 @@ void hand_out(Handle** out, Parts&&... parts) {
 // Inputs by name, or in the model's order where there are no names. The values must outlive it.
 std::vector<Feed> feeds_from(const sdx_session& session, const char* const* names,
                              const sdx_value* const* inputs, size_t count);
+
+// Writes what fits of `from`: the caller may know fewer fields, or more.
+template <class T>
+void fill(T* to, size_t size, const T& from) {
+  std::memset(to, 0, size);
+  std::memcpy(to, &from, std::min(size, sizeof(from)));
+}
 
 Shape shape_from(const int64_t* shape, size_t rank);
 // A number that is an element type.

@@ -1,7 +1,4 @@
 // What the steps of a run took.
-#include <algorithm>
-#include <cstring>
-
 #include "capi/handles.h"
 
 using namespace sdx;
@@ -30,15 +27,14 @@ sdx_status sdx_profile_step(const sdx_profile* profile, size_t index, sdx_step* 
     check_argument(index < sdx_profile_count(profile), "there is no step ", index, " of ",
                    sdx_profile_count(profile));
     const StepProfile& taken = profile->steps[index];
-    const sdx_step all{.node = taken.node.c_str(),
-                       .op = taken.op.c_str(),
-                       .shapes = taken.shapes.c_str(),
-                       .begin = taken.begin,
-                       .seconds = taken.seconds,
-                       .flops = taken.flops,
-                       .value_bytes = taken.value_bytes,
-                       .constant_bytes = taken.constant_bytes};
-    std::memset(step, 0, size);
-    std::memcpy(step, &all, std::min(size, sizeof(all)));
+    fill(step, size,
+         sdx_step{.node = taken.node.c_str(),
+                  .op = taken.op.c_str(),
+                  .shapes = taken.shapes.c_str(),
+                  .begin = taken.begin,
+                  .seconds = taken.seconds,
+                  .flops = taken.flops,
+                  .value_bytes = taken.value_bytes,
+                  .constant_bytes = taken.constant_bytes});
   });
 }

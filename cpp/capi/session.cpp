@@ -179,6 +179,28 @@ sdx_status sdx_session_trim(sdx_session* session) noexcept {
   });
 }
 
+sdx_status sdx_session_memory(sdx_session* session, sdx_memory* out, size_t size) noexcept {
+  return guarded([&] {
+    check_given(session, "session");
+    check_given(out, "out");
+    const MemoryUse use = session->session.memory();
+    fill(out, size,
+         sdx_memory{.mapped_weights = use.mapped_weights,
+                    .own_weights = use.own_weights,
+                    .packed_weights = use.packed_weights,
+                    .running = use.running,
+                    .idle = use.idle,
+                    .kept_results = use.kept_results,
+                    .plans = use.plans});
+  });
+}
+
+const char* sdx_session_cache(const sdx_session* session, size_t output) noexcept {
+  if (output >= sdx_session_output_count(session)) return nullptr;
+  const std::string& input = session->session.caches()[output];
+  return input.empty() ? nullptr : input.c_str();
+}
+
 const char* sdx_info_name(const sdx_info* info) noexcept {
   return info ? info->info.name.c_str() : nullptr;
 }
@@ -214,6 +236,13 @@ sdx_status sdx_run_set_timeout(sdx_run* run, double seconds) noexcept {
     run->timeout = seconds;
   });
 }
+sdx_status sdx_run_set_memory_limit(sdx_run* run, int64_t bytes) noexcept {
+  return guarded([&] {
+    check_given(run, "run");
+    check_argument(bytes >= 0, "memory_limit: expected 0 or a positive number, got ", bytes);
+    run->memory_limit = bytes;
+  });
+}
 void sdx_run_reset(sdx_run* run) noexcept {
   if (run) run->cancelled.store(false, std::memory_order_relaxed);
 }
@@ -229,6 +258,7 @@ sdx_status sdx_session_run(sdx_session* session, sdx_run* run, const char* const
     if (run) {
       control.cancel = &run->cancelled;
       if (const double timeout = run->timeout; timeout >= 0) control.timeout = timeout;
+      control.memory_limit = run->memory_limit;
     }
     sdx::capi::run(*session, control, input_names, inputs, input_count, output_names, outputs,
                    output_count);

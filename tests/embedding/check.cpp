@@ -229,6 +229,15 @@ void check_pools_and_profiles(const std::string& folder) {
   CHECK(steps[0].shapes == "[1, 3], [3] -> [1, 3]" && steps[0].value_bytes == 24);
   CHECK(status_of([&] { sessions[0].profile({}); }, "'x'") == sdx::Status::invalid_argument);
   CHECK(sdx_profile_count(nullptr) == 0);
+
+  const sdx_memory use = sessions[0].memory();
+  CHECK(use.plans >= 1 && use.running == 0 && use.idle >= 0 && use.own_weights >= 0);
+  CHECK(sessions[0].cache(0).empty() && sessions[0].cache(9).empty());
+  sdx::Run run;
+  run.memory_limit(4);
+  CHECK(status_of([&] { sessions[0].run({x}, &run); }) == sdx::Status::out_of_memory);
+  run.memory_limit(0);
+  CHECK(sessions[0].run({x}, &run).size() == 1);
 }
 
 void check_cancellation(const std::string& folder) {

@@ -176,8 +176,9 @@ SDX_API sdx_status sdx_options_set_dim(sdx_options* options, const char* name,
 SDX_API sdx_status sdx_options_set_weight(sdx_options* options, const char* name,
                                           const sdx_value* tensor) SDX_NOEXCEPT;
 
-/** @brief What one run may take for values, in bytes, beside inputs, weights and tensors to write
- * into; beyond it a run fails with SDX_OUT_OF_MEMORY before it takes more. 0, the default: no limit. */
+/** @brief What the session may take, in bytes: for weights, but those that are read where the file is
+ * mapped, and for the values of the runs in progress, but inputs and tensors to write into. Loading or
+ * a run that would take more fails with SDX_OUT_OF_MEMORY. 0, the default: no limit. */
 SDX_API sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) SDX_NOEXCEPT;
 
 /** @brief Loads a library of operators (see sardonyx/operator.h) that the model may use besides
@@ -230,6 +231,25 @@ SDX_API int32_t sdx_session_threads(const sdx_session* session) SDX_NOEXCEPT;
 
 /** @brief Gives back the memory kept for later runs; the next one takes it anew. Safe during runs. */
 SDX_API sdx_status sdx_session_trim(sdx_session* session) SDX_NOEXCEPT;
+
+/** What a session holds in memory, in bytes. Fields are added at the end. */
+typedef struct sdx_memory {
+  int64_t mapped_weights; /**< read where the file is mapped: shared among processes */
+  int64_t own_weights;    /**< in memory of the session's own */
+  int64_t packed_weights; /**< read instead of weights, in the order that kernels want */
+  int64_t running;        /**< values of runs in progress */
+  int64_t idle;           /**< the same memory, kept for the next runs until it is trimmed */
+  int64_t kept_results;   /**< of results that are freed, kept for the next ones likewise */
+  int64_t plans;          /**< how many are kept, one for each set of input shapes */
+} sdx_memory;
+
+/** @brief Fills in the first `size` bytes of `out`. */
+SDX_API sdx_status sdx_session_memory(sdx_session* session, sdx_memory* out,
+                                      size_t size) SDX_NOEXCEPT;
+
+/** @brief The name of the input that an output continues with new rows, as present continues past:
+ * given the memory of that input, a run writes the new rows alone. NULL where there is none. */
+SDX_API const char* sdx_session_cache(const sdx_session* session, size_t output) SDX_NOEXCEPT;
 /** @} */
 
 /** @name Declarations of inputs and outputs
@@ -365,6 +385,10 @@ SDX_API void sdx_run_cancel(sdx_run* run) SDX_NOEXCEPT;
 /** @brief Runs that start from now on end with SDX_TIMEOUT when they have taken so many seconds; a
  * negative number, the default, lets them take any time. */
 SDX_API sdx_status sdx_run_set_timeout(sdx_run* run, double seconds) SDX_NOEXCEPT;
+
+/** @brief What each of the runs that start from now on may take for values, in bytes; 0, the default: no
+ * limit but the session's. */
+SDX_API sdx_status sdx_run_set_memory_limit(sdx_run* run, int64_t bytes) SDX_NOEXCEPT;
 
 /** @brief Makes a cancelled object ready for use again, when no run uses it. */
 SDX_API void sdx_run_reset(sdx_run* run) SDX_NOEXCEPT;

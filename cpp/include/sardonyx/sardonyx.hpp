@@ -419,7 +419,7 @@ class Options {
   Options& weight(const std::string& name, const Value& tensor) {
     return set(sdx_options_set_weight(handle_.get(), name.c_str(), tensor.handle()));
   }
-  /** What one run may take for values, in bytes; 0: no limit. */
+  /** What the session may take for weights and runs, in bytes; 0: no limit. */
   Options& memory_limit(int64_t bytes) {
     return set(sdx_options_set_memory_limit(handle_.get(), bytes));
   }
@@ -467,6 +467,11 @@ class Run {
   /** What later runs may take; negative: any time. */
   Run& timeout(double seconds) {
     detail::check(sdx_run_set_timeout(handle_.get(), seconds));
+    return *this;
+  }
+  /** What each of the later runs may take for values, in bytes; 0: no limit but the session's. */
+  Run& memory_limit(int64_t bytes) {
+    detail::check(sdx_run_set_memory_limit(handle_.get(), bytes));
     return *this;
   }
   /** Ready for use again, when no run uses it. */
@@ -541,6 +546,17 @@ class Session {
   int threads() const noexcept { return sdx_session_threads(handle_.get()); }
   /** Gives back the memory kept for later runs. */
   void trim() { detail::check(sdx_session_trim(handle_.get())); }
+  /** What it holds in memory. */
+  sdx_memory memory() const {
+    sdx_memory use;
+    detail::check(sdx_session_memory(handle_.get(), &use, sizeof(use)));
+    return use;
+  }
+  /** The input whose memory an output may take over, "" where there is none: see sdx_session_cache. */
+  std::string cache(std::size_t output) const {
+    const char* input = sdx_session_cache(handle_.get(), output);
+    return input ? input : "";
+  }
 
   /** The first output, of inputs in their order. */
   template <class... Inputs>
