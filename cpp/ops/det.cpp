@@ -4,15 +4,17 @@
 
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 
 namespace sdx::ops {
 namespace {
 
 // By elimination with the largest pivot; the matrix is used up.
-double determinant(double* a, int64_t n) {
+double determinant(double* a, int64_t n, Checkpoint& checkpoint) {
   double result = 1;
   for (int64_t k = 0; k < n; ++k) {
+    checkpoint((n - k) * (n - k) / 2);
     int64_t pivot = k;
     for (int64_t i = k + 1; i < n; ++i)
       if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
@@ -31,10 +33,11 @@ double determinant(double* a, int64_t n) {
 }
 
 // By elimination with the largest pivot; `a` is used up. What has no inverse gives NaN or infinity.
-void invert(double* a, double* result, int64_t n) {
+void invert(double* a, double* result, int64_t n, Checkpoint& checkpoint) {
   std::fill_n(result, n * n, 0.0);
   for (int64_t i = 0; i < n; ++i) result[i * n + i] = 1;
   for (int64_t k = 0; k < n; ++k) {
+    checkpoint(n * n);
     int64_t pivot = k;
     for (int64_t i = k + 1; i < n; ++i)
       if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
@@ -77,10 +80,11 @@ class Inverse final : public Op {
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return [=](Frame& f) {
         double *matrix = f.scratch<double>(), *result = matrix + size;
+        Checkpoint checkpoint;
         for (int64_t b = 0; b < batches; ++b) {
           const T* x = f.in<T>(0) + b * size;
           for (int64_t i = 0; i < size; ++i) matrix[i] = static_cast<double>(x[i]);
-          invert(matrix, result, n);
+          invert(matrix, result, n, checkpoint);
           T* y = f.out<T>(0) + b * size;
           for (int64_t i = 0; i < size; ++i)
             y[i] = static_cast<T>(static_cast<ComputeType<T>>(result[i]));
@@ -109,10 +113,12 @@ class Det final : public Op {
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return [=](Frame& f) {
         double* matrix = f.scratch<double>();
+        Checkpoint checkpoint;
         for (int64_t b = 0; b < batches; ++b) {
           const T* x = f.in<T>(0) + b * n * n;
           for (int64_t i = 0; i < n * n; ++i) matrix[i] = static_cast<double>(x[i]);
-          f.out<T>(0)[b] = static_cast<T>(static_cast<ComputeType<T>>(determinant(matrix, n)));
+          f.out<T>(0)[b] =
+              static_cast<T>(static_cast<ComputeType<T>>(determinant(matrix, n, checkpoint)));
         }
       };
     });

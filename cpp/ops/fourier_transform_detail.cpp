@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/checked.h"
+#include "base/interrupt.h"
 #include "ops/fourier_transform.h"
 
 namespace sdx::ops {
@@ -113,6 +114,8 @@ template <int kRadix, class Butterfly>
 void run_stage(const Complex* x, Complex* y, int64_t m, int64_t stride, const Complex* roots,
                const Butterfly& butterfly) {
   for (int64_t p = 0; p < m; ++p) {
+    constexpr int64_t kLook = 1 << 12;
+    if (p % kLook == kLook - 1 && Interrupt::due()) return;
     Complex twiddles[kRadix];
     for (int k = 1; k < kRadix; ++k) twiddles[k] = roots[p * k * stride];
     const Complex* from = x + p * stride;
@@ -173,6 +176,7 @@ Complex* FourierTransform::run(Complex* x, Complex* work) const {
 Complex* FourierTransform::run_stages(Complex* x, Complex* work) const {
   int64_t stride = 1;
   for (const int radix : radices_) {
+    if (Interrupt::due()) return x;  // nobody will read it
     const int64_t m = size_ / stride / radix;
     const auto stage = [&]<int kRadix>(const auto& butterfly) {
       run_stage<kRadix>(x, work, m, stride, roots_.data(), butterfly);

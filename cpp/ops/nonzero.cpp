@@ -1,6 +1,7 @@
 // Operators that keep what a condition selects: NonZero, Compress. Their results are sized in the
 // run.
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -13,6 +14,9 @@ bool is_set(const T& item) {
   else
     return item != T{};
 }
+
+// Elements between two looks at the time.
+constexpr int64_t kBlock = 1 << 20;
 
 class NonZero final : public Op {
  public:
@@ -31,7 +35,12 @@ class NonZero final : public Op {
     const auto make = [&]<class T>() -> Step {
       return [shape, count = ctx.count(0)](Frame& f) {
         const T* x = f.in<T>(0);
-        const int64_t found = std::count_if(x, x + count, is_set<T>);
+        Checkpoint checkpoint;
+        int64_t found = 0;
+        for (int64_t i = 0; i < count; i += kBlock) {
+          found += std::count_if(x + i, x + std::min(count, i + kBlock), is_set<T>);
+          checkpoint(kBlock);
+        }
         const auto rank = static_cast<int64_t>(shape.size());
         Tensor result = f.allocate_output(0, DType::int64, {rank, found});
         int64_t* y = result.data<int64_t>();
@@ -39,9 +48,13 @@ class NonZero final : public Op {
         for (int64_t i = 0, at = 0; i < count; i += row) {
           const int64_t first = at;
           // Written before it is known to count, without a branch.
-          for (int64_t k = 0; k < row && at < found; ++k) {
-            y[(rank - 1) * found + at] = k;
-            at += is_set(x[i + k]);
+          for (int64_t begin = 0; begin < row; begin += kBlock) {
+            const int64_t end = std::min(row, begin + kBlock);
+            for (int64_t k = begin; k < end && at < found; ++k) {
+              y[(rank - 1) * found + at] = k;
+              at += is_set(x[i + k]);
+            }
+            checkpoint(end - begin);
           }
           int64_t rest = i / row;
           for (int64_t d = rank - 1; d-- > 0; rest /= shape[d])
@@ -94,11 +107,17 @@ class Compress final : public Op {
         Tensor output = f.allocate_output(0, dtype, result);
         const T* x = f.in<T>(0);
         T* y = static_cast<T*>(output.raw());
+        Checkpoint checkpoint;
         for (int64_t o = 0; o < outer; ++o)
-          for (int64_t i = 0; i < considered; ++i) {
-            if (!condition[i]) continue;
-            copy_run(x + (o * size + i) * inner, y, inner);
-            y += inner;
+          for (int64_t begin = 0; begin < considered; begin += kBlock) {
+            const int64_t end = std::min(considered, begin + kBlock);
+            for (int64_t i = begin; i < end; ++i) {
+              if (!condition[i]) continue;
+              copy_run(x + (o * size + i) * inner, y, inner);
+              y += inner;
+              if (inner >= kBlock) checkpoint(inner);
+            }
+            checkpoint(end - begin);
           }
       };
     });

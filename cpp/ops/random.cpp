@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/random_bits.h"
 
 namespace sdx::ops {
@@ -137,11 +138,13 @@ class Multinomial final : public Op {
       return dispatch(TypeList<int32_t, int64_t>{}, dtype_, [&]<class T>() -> Step {
         return [=, samples = samples_, keys = &keys_](Frame& f) {
           const uint64_t key = keys->next();
+          Checkpoint checkpoint;
           for (int64_t b = 0; b < batches; ++b) {
             double* sums = f.scratch<double>() + b * classes;
             accumulate(f.in<P>(0) + b * classes, classes, sums);
             T* y = f.out<T>(0) + b * samples;
             for (int64_t i = 0; i < samples; ++i) {
+              checkpoint(kDrawWork);
               const double drawn = random_unit(key, b * samples + i) * sums[classes - 1];
               const auto at = std::upper_bound(sums, sums + classes, drawn) - sums;
               y[i] = static_cast<T>(std::min<int64_t>(at, classes - 1));
@@ -163,6 +166,9 @@ class Multinomial final : public Op {
       sums[c] = sum;
     }
   }
+
+  // Nanoseconds that one sample takes, for checkpoints.
+  static constexpr int64_t kDrawWork = 50;
 
   DType dtype_;
   int64_t samples_;

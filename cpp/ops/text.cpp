@@ -6,11 +6,15 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/broadcast.h"
+#include "ops/checkpoint.h"
 #include "ops/regex.h"
 #include "ops/utf8.h"
 
 namespace sdx::ops {
 namespace {
+
+// Nanoseconds that a short text takes, for checkpoints.
+constexpr int64_t kTextWork = 100;
 
 class StringNormalizer final : public Op {
  public:
@@ -39,7 +43,9 @@ class StringNormalizer final : public Op {
     return [this](Frame& f) {
       const Tensor input = f.input_tensor(0);
       std::vector<std::string> kept;
+      Checkpoint checkpoint;
       for (const std::string& word : input.items<std::string>()) {
+        checkpoint(kTextWork + static_cast<int64_t>(word.size()));
         if (stopwords_.count(exact_ ? word : to_lower(word)) > 0) continue;
         kept.push_back(case_ == Case::keep    ? word
                        : case_ == Case::lower ? to_lower(word)
@@ -78,7 +84,9 @@ class StringConcat final : public Op {
       const auto* a = f.in<std::string>(0);
       const auto* b = f.in<std::string>(1);
       auto* y = f.out<std::string>(0);
+      Checkpoint checkpoint;
       for (int64_t i = 0; i < count; ++i) {
+        checkpoint(kTextWork);
         int64_t rest = i, a_at = 0, b_at = 0;
         for (std::size_t axis = shape.size(); axis-- > 0; rest /= shape[axis]) {
           a_at += rest % shape[axis] * a_strides[axis];
@@ -110,7 +118,9 @@ class StringSplit final : public Op {
       const Tensor input = f.input_tensor(0);
       std::vector<std::vector<std::string_view>> parts;
       std::size_t longest = 0;
+      Checkpoint checkpoint;
       for (const std::string& text : input.items<std::string>()) {
+        checkpoint(kTextWork + static_cast<int64_t>(text.size()));
         parts.push_back(delimiter_.empty() ? split_at_space(text) : split_at_delimiter(text));
         longest = std::max(longest, parts.back().size());
       }
@@ -119,6 +129,7 @@ class StringSplit final : public Op {
       Tensor padded = Tensor::allocate(DType::string, shape);
       Tensor counts = Tensor::allocate(DType::int64, input.shape());
       for (std::size_t i = 0; i < parts.size(); ++i) {
+        checkpoint(kTextWork * static_cast<int64_t>(1 + parts[i].size()));
         std::copy(parts[i].begin(), parts[i].end(), padded.data<std::string>() + i * longest);
         counts.data<int64_t>()[i] = static_cast<int64_t>(parts[i].size());
       }

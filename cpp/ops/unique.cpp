@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -39,7 +40,10 @@ struct Groups {
 template <class T>
 Groups group_slices(const T* x, const AxisSplit& split, bool sorted) {
   const auto [outer, size, inner] = split;
+  Checkpoint checkpoint;
   const auto order_of = [&](int64_t a, int64_t b) {
+    constexpr int64_t kCompareWork = 10;
+    checkpoint(kCompareWork);
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t i = 0; i < inner; ++i)
         if (const int c = compare(x[(o * size + a) * inner + i], x[(o * size + b) * inner + i]))
