@@ -208,3 +208,22 @@ def test_runs_keep_to_their_memory_limit() -> None:
     for each in (model, pickle.loads(pickle.dumps(model))):
         with pytest.raises(MemoryError, match=r"'node' \(NonZero\).*8000000 bytes.*4194304"):
             each(ones)
+
+
+def test_subinterpreters_are_refused() -> None:
+    script = """
+    import warnings
+    warnings.simplefilter("ignore")
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+    text = (
+        "try:\\n    import sardonyx\\n    print('loaded', flush=True)\\n"
+        "except ImportError as error:\\n    print(error, flush=True)"
+    )
+    import sardonyx
+    interpreters.run_string(interpreters.create(), text)
+    """
+    expected = "sardonyx runs in the main interpreter only, not in subinterpreters\n"
+    assert run_script(script) == expected

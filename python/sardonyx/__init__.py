@@ -9,6 +9,10 @@
 (1, 10)
 """
 
+from sardonyx.host import main_interpreter as _main_interpreter  # noqa: F401
+
+# isort: split
+
 from sardonyx._core import (
     CancelFlag,
     Cancelled,
