@@ -94,6 +94,13 @@ def numbers(*shape: int) -> np.ndarray:
 SERIAL: dict[str, Callable[[], Any]] = {
     "Unique": lambda: one("Unique", numbers(4_000_000), outputs=4),
     "Det": lambda: one("Det", numbers(2500, 2500)),
+    "NonMaxSuppression": lambda: one(
+        "NonMaxSuppression",
+        np.random.default_rng(0).random((1, 40_000, 4), np.float32),
+        np.random.default_rng(1).random((1, 1, 40_000), np.float32),
+        np.array([40_000]),
+        np.array([0.9], np.float32),
+    ),
     "DFT": lambda: one("DFT", numbers(1, 2_000_003, 1), axis=1),
     "Multinomial": lambda: one("Multinomial", numbers(1, 1000), sample_size=20_000_000),
 }

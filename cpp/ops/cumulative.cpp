@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "base/interrupt.h"
 #include "kernels/binary.h"
 #include "ops/axes.h"
 #include "ops/broadcast.h"
@@ -68,6 +69,8 @@ class Cumulative final : public Op {
   }
 
   static constexpr int64_t kTile = 256;
+  // Elements between two looks at the time.
+  static constexpr int64_t kBlock = 1 << 20;
 
   // Every row is the one before it and what it has of its own.
   static void combine_rows(kernels::BinaryF32* combine, const float* x, float* y,
@@ -97,7 +100,8 @@ class Cumulative final : public Op {
     const auto row = [&](int64_t k) { return (reverse ? block.size - 1 - k : k) * block.inner; };
     if (columns == 1) {
       Total total = none;
-      for (int64_t k = 0; k < block.size; ++k) add(total, row(k));
+      for (int64_t begin = 0; begin < block.size && !Interrupt::due(); begin += kBlock)
+        for (int64_t k = begin; k < std::min(block.size, begin + kBlock); ++k) add(total, row(k));
       return;
     }
     Total totals[kTile];

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 
 namespace sdx::ops {
@@ -84,6 +85,7 @@ class NonMaxSuppression final : public Op {
       std::vector<int64_t> rows;
       std::vector<uint64_t> order, spare;
       std::vector<Box> kept;
+      Checkpoint checkpoint;
       for (int64_t b = 0; b < batches && most > 0; ++b) {
         const float* corners = f.in<float>(0) + b * boxes * 4;
         for (int64_t c = 0; c < classes; ++c) {
@@ -97,6 +99,7 @@ class NonMaxSuppression final : public Op {
           for (const uint64_t item : order) {
             const auto i = static_cast<int64_t>(item & 0xffffffff);
             if (static_cast<int64_t>(kept.size()) >= most) break;
+            checkpoint(static_cast<int64_t>(16 + 4 * kept.size()));
             const Box box = read_box(corners + 4 * i, center);
             const auto hides = [&](const Box& other) { return overlap(box, other, threshold); };
             if (std::any_of(kept.begin(), kept.end(), hides)) continue;

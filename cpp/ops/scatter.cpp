@@ -1,6 +1,7 @@
 // ScatterElements (and its old name Scatter), ScatterND, TensorScatter.
 #include "kernels/binary.h"
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -17,6 +18,10 @@ Reduction reduction_of(const OpInit& init) {
   if (name == "max") return Reduction::max;
   fail(ErrorKind::invalid_model, "reduction '", name, "' is none of none, add, mul, min, max");
 }
+
+// Nanoseconds that an element takes whose place is looked up, and elements between two looks at the
+// time.
+constexpr int64_t kPickWork = 4, kBlock = 1 << 16;
 
 // Calls f with how an item there, which comes first, meets one that is scattered. Min and max keep
 // a NaN, whichever side it is on.
@@ -107,13 +112,18 @@ class ScatterElements final : public Op {
         const auto last = static_cast<int64_t>(picks.size()) - 1;
         const int64_t width = last < 0 ? 1 : picks[last];
         const int64_t step = last == axis ? 0 : 1, pick_step = strides[axis];
+        Checkpoint checkpoint;
         with_reduction<T>(reduction, [&](auto&& combine) {
           Shape at(picks.size(), 0);
           int64_t base = 0;
           for (int64_t first = 0; first < count; first += width) {
-            for (int64_t i = 0; i < width; ++i) {
-              const int64_t pick = checked_index(indices[first + i], size, axis);
-              combine(y[base + i * step + pick * pick_step], updates[first + i]);
+            for (int64_t begin = 0; begin < width; begin += kBlock) {
+              const int64_t end = std::min(width, begin + kBlock);
+              checkpoint(kPickWork * (end - begin));
+              for (int64_t i = begin; i < end; ++i) {
+                const int64_t pick = checked_index(indices[first + i], size, axis);
+                combine(y[base + i * step + pick * pick_step], updates[first + i]);
+              }
             }
             for (int64_t d = last; d-- > 0;) {
               const int64_t stride = d == axis ? 0 : strides[d];
@@ -173,7 +183,9 @@ class ScatterND final : public Op {
         const int64_t* picked = f.in<int64_t>(1);
         const T* updates = f.in<T>(2);
         T* y = f.out<T>(0);
+        Checkpoint checkpoint;
         const auto place = [&](int64_t i) {
+          checkpoint(kPickWork + inner / 8);
           int64_t offset = 0;
           for (int64_t d = 0; d < depth; ++d)
             offset += checked_index(picked[i * depth + d], sizes[d], d) * strides[d];
