@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +162,49 @@ def test_the_end_of_with_closes() -> None:
         assert model(np.ones((1, 256), F)).shape == (1, 1024)
     with pytest.raises(sardonyx.InvalidArgument, match="closed"):
         model(np.ones((1, 256), F))
+
+
+def wait_until_trimmed(model: sardonyx.Model) -> bool:
+    end = time.monotonic() + 20
+    while model.memory().plans and time.monotonic() < end:
+        time.sleep(0.02)
+    held = model.memory()
+    return (held.plans, held.idle, held.kept_results) == (0, 0, 0)
+
+
+def test_an_idle_model_trims_itself() -> None:
+    x = np.ones((512, 256), F)
+    kept = sardonyx.load(weighty())
+    model = sardonyx.load(weighty(), trim_after=0.3)
+    for _ in range(2):
+        expected = kept(x)
+        np.testing.assert_array_equal(model(x), expected)
+        assert model.memory().plans == 1
+        assert wait_until_trimmed(model)
+    assert kept.memory().plans == 1
+    with pytest.raises(ValueError, match="trim_after"):
+        sardonyx.load(weighty(), trim_after=-1)
+
+
+def test_a_busy_model_does_not_trim_itself() -> None:
+    model = sardonyx.load(weighty(), trim_after=0.5)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        model(np.ones((2, 256), F))
+        assert model.memory().plans == 1
+    model.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_idle_models_trim_themselves_in_forked_processes() -> None:
+    model = sardonyx.load(weighty(), trim_after=0.3)
+    x = np.ones((512, 256), F)
+    model(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # about forks beside threads
+        child = os.fork()
+    if child == 0:
+        model(x)
+        os._exit(0 if wait_until_trimmed(model) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert wait_until_trimmed(model)

@@ -15,6 +15,7 @@
 #include "ops/image_decoder.h"
 #include "ops/registry.h"
 #include "passes/pipeline.h"
+#include "runtime/idle_trim.h"
 
 namespace sdx {
 namespace {
@@ -81,8 +82,7 @@ void add_weights(const Graph& graph, const std::vector<std::shared_ptr<onnx::Map
     const auto* const data = static_cast<const char*>(tensor.raw());
     return std::any_of(files.begin(), files.end(), [&](const auto& file) {
       const std::string_view bytes = file->bytes();
-      return !std::less<>{}(data, bytes.data()) &&
-             std::less<>{}(data, bytes.data() + bytes.size());
+      return !std::less<>{}(data, bytes.data()) && std::less<>{}(data, bytes.data() + bytes.size());
     });
   };
   for (const Node* node : graph.nodes()) {
@@ -177,6 +177,7 @@ struct Session::Impl {
   std::unique_ptr<Engine> unfrozen;
   std::mutex unfrozen_mutex;
   std::shared_ptr<MemoryBudget> budget;  // null without a limit
+  std::optional<runtime::IdleTrim> idle_trim;
 
   Impl(onnx::Model model, const Options& given) : options(given) {
     if (options.log)
@@ -195,6 +196,15 @@ struct Session::Impl {
     pool = options.pool;
     if (!pool)
       pool = ThreadPool::shared(options.threads > 0 ? options.threads : available_processors());
+    check_argument(options.trim_after >= 0, "trim_after: expected seconds, got ",
+                   options.trim_after);
+    if (options.trim_after > 0) idle_trim.emplace(options.trim_after, [this] { trim(); });
+  }
+
+  void trim() {
+    engine->program->trim();
+    const std::lock_guard lock(unfrozen_mutex);
+    if (unfrozen) unfrozen->program->trim();
   }
 
   RunState state(const Interrupt* interrupt) {
@@ -316,6 +326,7 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
   const MemoryBudget::Scope scope(budget);
   std::vector<Datum> results =
       impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
+  if (impl_->idle_trim) impl_->idle_trim->used();
   if (budget) budget->leave_whole();  // what is left are results, which are the caller's
   if (interrupt) interrupt->finish();
   return results;
@@ -421,11 +432,7 @@ void count_operators(const Graph& graph, std::map<std::string, int64_t>& counts)
 
 }  // namespace
 
-void Session::trim() {
-  impl_->engine->program->trim();
-  const std::lock_guard lock(impl_->unfrozen_mutex);
-  if (impl_->unfrozen) impl_->unfrozen->program->trim();
-}
+void Session::trim() { impl_->trim(); }
 
 MemoryUse Session::memory() {
   MemoryUse use;

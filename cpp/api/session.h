@@ -39,6 +39,8 @@ struct Options {
   // mapped, and for the values of the runs in progress, but feeds and what they are given to write
   // into. Loading or a run that would take more fails with `out_of_memory`. 0: no limit.
   int64_t memory_limit = 0;
+  // Trims the session when no run has ended for so many seconds. 0: never.
+  double trim_after = 0;
   HostOperators operators;                    // that the model may use besides the built-in ones
   // Models in the ONNX format whose functions the model may call besides its own, which go first.
   std::vector<std::vector<std::byte>> functions;

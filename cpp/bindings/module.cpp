@@ -112,9 +112,9 @@ std::function<Tensor(std::span<const std::byte>, std::string_view)> codec_of(con
 using Dimensions = std::map<std::string, int64_t, std::less<>>;
 
 Options options_from(const Threads& given, const Operators& operators, int64_t memory_limit,
-                     const std::string& precision, int level, const std::string& passes,
-                     const Log& log, const Codec& image_codec, const Dimensions& dims,
-                     const Arrays& initializers) {
+                     double trim_after, const std::string& precision, int level,
+                     const std::string& passes, const Log& log, const Codec& image_codec,
+                     const Dimensions& dims, const Arrays& initializers) {
   Options options;
   const int threads = std::holds_alternative<int>(given) ? std::get<int>(given) : 0;
   if (const auto* pool = std::get_if<BoundPool>(&given)) options.pool = pool->pool;
@@ -130,6 +130,7 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
   }
   options.operators = host_operators(functional);
   options.memory_limit = memory_limit;
+  options.trim_after = trim_after;
   check_argument(memory_limit >= 0, "memory_limit: expected a positive number, got ", memory_limit);
   options.level = level;
   options.passes = passes;
@@ -275,9 +276,10 @@ void bind_session(py::module_& module) {
           [](const std::string& path, const Threads& threads, const std::string& precision,
              int level, const std::string& passes, const Log& log, const Codec& image_codec,
              const Dimensions& dims, const Arrays& initializers, const Operators& operators,
-             int64_t memory_limit) {
-            const Options options = options_from(threads, operators, memory_limit, precision, level,
-                                                 passes, log, image_codec, dims, initializers);
+             int64_t memory_limit, double trim_after) {
+            const Options options =
+                options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
+                             log, image_codec, dims, initializers);
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
@@ -285,15 +287,17 @@ void bind_session(py::module_& module) {
           py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
           py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
           py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
-          py::arg("operators") = Operators(), py::arg("memory_limit") = 0)
+          py::arg("operators") = Operators(), py::arg("memory_limit") = 0,
+          py::arg("trim_after") = 0.0)
       .def_static(
           "load_bytes",
           [](const py::bytes& bytes, const std::string& directory, const Threads& threads,
              const std::string& precision, int level, const std::string& passes, const Log& log,
              const Codec& image_codec, const Dimensions& dims, const Arrays& initializers,
-             const Operators& operators, int64_t memory_limit) {
-            const Options options = options_from(threads, operators, memory_limit, precision, level,
-                                                 passes, log, image_codec, dims, initializers);
+             const Operators& operators, int64_t memory_limit, double trim_after) {
+            const Options options =
+                options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
+                             log, image_codec, dims, initializers);
             const std::string_view view = bytes;
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_bytes(
@@ -303,7 +307,8 @@ void bind_session(py::module_& module) {
           py::arg("threads") = Threads(0), py::arg("precision") = "float32", py::arg("level") = 2,
           py::arg("passes") = "", py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
           py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
-          py::arg("operators") = Operators(), py::arg("memory_limit") = 0)
+          py::arg("operators") = Operators(), py::arg("memory_limit") = 0,
+          py::arg("trim_after") = 0.0)
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",

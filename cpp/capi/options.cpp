@@ -84,6 +84,14 @@ sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) noe
   });
 }
 
+sdx_status sdx_options_set_trim_after(sdx_options* options, double seconds) noexcept {
+  return guarded([&] {
+    check_given(options, "options");
+    check_argument(seconds >= 0, "trim_after: expected 0 or a positive number, got ", seconds);
+    options->options.trim_after = seconds;
+  });
+}
+
 sdx_status sdx_options_load_operators(sdx_options* options, const char* path) noexcept {
   return guarded([&] {
     check_given(options, "options");

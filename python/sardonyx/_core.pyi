@@ -208,10 +208,10 @@ class Session:
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0) -> Session:
+    def load_file(path: str, *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """

@@ -227,6 +227,7 @@ def load(
     level: int = 2,
     passes: str = "",
     memory_limit: int | None = None,
+    trim_after: float | None = None,
 ) -> Model:
     """Loads a model from a path, bytes, a file open for reading, or an onnx.ModelProto.
 
@@ -239,6 +240,7 @@ def load(
     memory_limit: bytes that the model may take, for weights (but those read where the file is
                mapped) and for the values of the runs in progress; beyond it, loading or the run
                raises MemoryError
+    trim_after: seconds without a run after which the model trims itself; never when None
 
     A model can be pickled and copied: one loaded by path is loaded again from there, others carry
     their bytes. External data is read from below the directory of a model loaded by path alone.
@@ -255,10 +257,12 @@ def load(
         "level": level,
         "passes": passes,
         "memory_limit": memory_limit,
+        "trim_after": trim_after,
     }
     given = options | {
         "threads": threads or 0,
         "memory_limit": memory_limit or 0,
+        "trim_after": trim_after or 0.0,
         "log": logging.getLogger("sardonyx").warning,
         "image_codec": decode_image,
         "operators": known_operators(),

@@ -181,6 +181,10 @@ SDX_API sdx_status sdx_options_set_weight(sdx_options* options, const char* name
  * a run that would take more fails with SDX_OUT_OF_MEMORY. 0, the default: no limit. */
 SDX_API sdx_status sdx_options_set_memory_limit(sdx_options* options, int64_t bytes) SDX_NOEXCEPT;
 
+/** @brief Gives back what is kept between runs when none has ended for so many seconds, from a thread
+ * that sleeps until then. 0, the default: never. */
+SDX_API sdx_status sdx_options_set_trim_after(sdx_options* options, double seconds) SDX_NOEXCEPT;
+
 /** @brief Loads a library of operators (see sardonyx/operator.h) that the model may use besides
  * those of ONNX. It stays loaded as long as these options or a session made with them. Where
  * several have an operator of one name, the last one counts. */

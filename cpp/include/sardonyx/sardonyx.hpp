@@ -423,6 +423,10 @@ class Options {
   Options& memory_limit(int64_t bytes) {
     return set(sdx_options_set_memory_limit(handle_.get(), bytes));
   }
+  /** Gives back what is kept between runs when none has ended for so many seconds; 0: never. */
+  Options& trim_after(double seconds) {
+    return set(sdx_options_set_trim_after(handle_.get(), seconds));
+  }
   /** A library of operators that the model may use, too: see sardonyx/operator.hpp. */
   Options& load_operators(const std::string& path) {
     return set(sdx_options_load_operators(handle_.get(), path.c_str()));
