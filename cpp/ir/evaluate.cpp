@@ -9,7 +9,8 @@ Type type_of(const Datum& datum) {
   if (datum.is_sequence()) {
     const Sequence& sequence = datum.sequence();
     if (sequence.items.empty() || sequence.items[0].is_tensor()) {
-      const DType dtype = sequence.items.empty() ? sequence.dtype : sequence.items[0].tensor().dtype();
+      const DType dtype =
+          sequence.items.empty() ? sequence.dtype : sequence.items[0].tensor().dtype();
       return Type::sequence(Type::tensor(dtype));
     }
     return Type::sequence(type_of(sequence.items[0]));
@@ -26,7 +27,8 @@ Type type_of(const Datum& datum) {
 
 }  // namespace
 
-std::vector<Datum> evaluate(const Node& node, std::span<const Datum> inputs, const RunState& state) {
+std::vector<Datum> evaluate(const Node& node, std::span<const Datum> inputs, const RunState& state,
+                            double most_flops) {
   const std::size_t input_count = inputs.size(), output_count = node.outputs().size();
   std::vector<Facts> facts(input_count);
   std::vector<const Facts*> fact_pointers(input_count);
@@ -80,6 +82,8 @@ std::vector<Datum> evaluate(const Node& node, std::span<const Datum> inputs, con
   PrepareContext prepare(node, {layout_pointers.data(), input_count}, constants,
                          {layout_pointers.data() + input_count, output_count});
   const Step step = node.op().prepare(prepare);
+  const double flops = node.op().flops(prepare) + prepare.counted_flops();
+  if (flops > most_flops) fail(ErrorKind::unsupported, "the node takes ", flops, " operations");
   for (std::size_t i = 0; i < output_count; ++i) {
     const std::size_t id = input_count + i;
     if (!layouts[id].known) continue;
@@ -89,7 +93,8 @@ std::vector<Datum> evaluate(const Node& node, std::span<const Datum> inputs, con
   }
   std::shared_ptr<void> scratch;
   if (prepare.scratch() > 0) scratch = allocate_bytes(static_cast<std::size_t>(prepare.scratch()));
-  Frame frame(data.data(), datums.data(), layouts.data(), input_ids, output_ids, scratch.get(), state);
+  Frame frame(data.data(), datums.data(), layouts.data(), input_ids, output_ids, scratch.get(),
+              state);
   step(frame);
 
   std::vector<Datum> results(output_count);

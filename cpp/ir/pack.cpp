@@ -14,17 +14,27 @@ bool has_large_constant(const Node* node) {
   });
 }
 
-void pack_graph(Graph& graph, WeightMemory& memory) {
+// What packing may take. Many nodes may read one constant, and each packs its own: the last of too
+// many read it as it is.
+struct Packing {
+  WeightMemory memory;
+  std::size_t left = 0;  // bytes
+};
+
+constexpr std::size_t kMostBytes = std::size_t{512} << 20, kBytesPerByte = 8;
+
+void pack_graph(Graph& graph, Packing& packing) {
   std::map<const Value*, std::size_t> released_uses;
   std::vector<Node*> nodes = graph.nodes();
   // The largest first, while little else is packed: a constant and its packed form are held
   // together.
   std::stable_partition(nodes.begin(), nodes.end(), has_large_constant);
   for (Node* node : nodes) {
-    for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph, memory);
+    for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph, packing);
+    if (packing.left == 0) continue;
     std::vector<const Facts*> inputs;
     for (const Value* input : node->inputs()) inputs.push_back(input ? &input->facts() : nullptr);
-    PackContext ctx(*node, inputs, memory);
+    PackContext ctx(*node, inputs, packing.memory);
     try {
       node->op().pack(ctx);
     } catch (...) {
@@ -33,6 +43,7 @@ void pack_graph(Graph& graph, WeightMemory& memory) {
     node->packed = std::move(ctx.packed());
     node->released_inputs = ctx.released();
     node->packed_bytes = ctx.packed_size();
+    packing.left -= std::min(packing.left, static_cast<std::size_t>(node->packed_bytes));
     for (const int i : ctx.released()) {
       Value* value = node->input(static_cast<std::size_t>(i));
       const bool last = ++released_uses[value] == value->users().size();
@@ -44,9 +55,19 @@ void pack_graph(Graph& graph, WeightMemory& memory) {
 
 }  // namespace
 
+std::size_t constant_bytes(const Graph& graph) {
+  std::size_t bytes = 0;
+  for (const Value* value : graph.values())
+    if (value->is_constant()) bytes += value->constant()->bytes();
+  for (const Node* node : graph.nodes())
+    for (const auto& [name, subgraph] : node->subgraphs()) bytes += constant_bytes(*subgraph);
+  return bytes;
+}
+
 void pack_graph(Graph& graph) {
-  WeightMemory memory;
-  pack_graph(graph, memory);
+  Packing packing;
+  packing.left = kMostBytes + kBytesPerByte * constant_bytes(graph);
+  pack_graph(graph, packing);
 }
 
 }  // namespace sdx

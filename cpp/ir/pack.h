@@ -8,4 +8,7 @@ namespace sdx {
 // After this, elements that only packed forms replace are freed. Call once, after the passes.
 void pack_graph(Graph& graph);
 
+// Of all constants, those of subgraphs included.
+std::size_t constant_bytes(const Graph& graph);
+
 }  // namespace sdx

@@ -1,14 +1,29 @@
 // Every pass, each in the file of its name.
 #pragma once
 
+#include <memory>
+
 #include "ir/graph.h"
 
+namespace sdx {
+class MemoryBudget;
+}
+
 namespace sdx::passes {
+
+// What folding may cost a whole load. A small file must not become a large model, nor take long.
+struct FoldingBudget {
+  explicit FoldingBudget(const Graph& graph);
+  std::shared_ptr<MemoryBudget> memory;  // of the results that live
+  double work;                           // left: bytes of results, and floating-point operations
+};
 
 bool expand_ops(Graph& graph);         // compositions become the operators they are made of
 bool push_constants(Graph& graph);     // captured constants become constants of the subgraph
 bool make_constants(Graph& graph);     // nodes without inputs become constants
 bool fold_constants(Graph& graph);     // nodes whose inputs never change become constants
+bool make_constants(Graph& graph, FoldingBudget& budget);
+bool fold_constants(Graph& graph, FoldingBudget& budget);
 bool bypass_identities(Graph& graph);  // nodes that only rename their input go
 bool erase_dead(Graph& graph);         // nodes and values that nothing uses go
 bool merge_duplicates(Graph& graph);   // nodes that compute the same thing become one

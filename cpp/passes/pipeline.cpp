@@ -10,10 +10,10 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"expand_ops", expand_ops, 0},
-    {"make_constants", make_constants, 1},
+    {"make_constants", make_constants, 1, make_constants},
     {"bypass_identities", bypass_identities, 1},
     {"fuse_quantized", fuse_quantized, 2},  // before its weights are folded to floats
-    {"fold_constants", fold_constants, 1},
+    {"fold_constants", fold_constants, 1, fold_constants},
     {"push_constants", push_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
@@ -36,9 +36,9 @@ constexpr Pass kPasses[] = {
     {"expand_fused", expand_ops, 2},  // what fusions made and no kernel took up
     {"channels_last", channels_last, 2},
     {"merge_transposes", merge_transposes, 2},
-    {"fold_constants", fold_constants, 1},  // weights that a layout moved
-    {"fuse_layer_norm", fuse_layer_norm, 2},  // over channels, now the last axis
-    {"fuse_bias", fuse_bias, 2},              // where transpositions stood between
+    {"fold_constants", fold_constants, 1, fold_constants},  // weights that a layout moved
+    {"fuse_layer_norm", fuse_layer_norm, 2},                // over channels, now the last axis
+    {"fuse_bias", fuse_bias, 2},                            // where transpositions stood between
     {"fold_scale", fold_scale, 2},
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
@@ -76,12 +76,13 @@ void check_names(std::string_view list) {
 
 // Levels [from, to]. Inner graphs come last: the constants that the graph around them makes are
 // pushed into them.
-void run_all(Graph& graph, const PipelineOptions& options, int from, int to) {
+void run_all(Graph& graph, const PipelineOptions& options, FoldingBudget& budget, int from,
+             int to) {
   for (const Pass& pass : kPasses) {
     if (pass.level < from || pass.level > to || (pass.level > 0 && listed(options.skip, pass.name)))
       continue;
     try {
-      const bool changed = pass.run(graph);
+      const bool changed = pass.fold ? pass.fold(graph, budget) : pass.run(graph);
       if (options.verify) verify(graph);
       if (changed && options.observe) options.observe(pass.name, graph);
     } catch (...) {
@@ -89,7 +90,8 @@ void run_all(Graph& graph, const PipelineOptions& options, int from, int to) {
     }
   }
   for (Node* node : graph.nodes())
-    for (const auto& [name, subgraph] : node->subgraphs()) run_all(*subgraph, options, from, to);
+    for (const auto& [name, subgraph] : node->subgraphs())
+      run_all(*subgraph, options, budget, from, to);
 }
 
 void make_strict(Graph& graph) {
@@ -104,9 +106,10 @@ std::span<const Pass> all_passes() { return kPasses; }
 
 void run_pipeline(Graph& graph, const PipelineOptions& options) {
   check_names(options.skip);
-  run_all(graph, options, 0, 0);
+  FoldingBudget budget(graph);
+  run_all(graph, options, budget, 0, 0);
   if (options.strict) make_strict(graph);
-  run_all(graph, options, 1, options.level);
+  run_all(graph, options, budget, 1, options.level);
 }
 
 }  // namespace sdx::passes

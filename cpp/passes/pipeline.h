@@ -11,12 +11,15 @@
 namespace sdx::passes {
 
 // Rewrites the graph, not its subgraphs; true if it changed something.
+struct FoldingBudget;
 using PassFunction = bool(Graph&);
 
 struct Pass {
   const char* name;
   PassFunction* run;
   int level;  // runs at this optimisation level and above; level 0 passes are needed to run at all
+  // Runs instead of `run` where given.
+  bool (*fold)(Graph&, FoldingBudget&) = nullptr;
 };
 
 // In order of execution.

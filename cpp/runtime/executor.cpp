@@ -183,6 +183,9 @@ class Planned {
       if (value.place == Place::output) bytes_ += static_cast<std::size_t>(value.bytes);
       if (!largest || value.bytes > largest->bytes) largest = &value;
     }
+    for (const plan::OutputCopy& copy : plan.copies)
+      if (const Layout& layout = plan.layouts[copy.value]; layout.known)
+        bytes_ += static_cast<std::size_t>(element_count(layout.shape)) * item_size(layout.dtype);
     if (budget_->take(bytes_)) return;
     const std::string refusal = budget_->refusal(bytes_);
     if (!largest || plan.steps.empty())

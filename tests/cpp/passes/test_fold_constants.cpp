@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/memory_budget.h"
 #include "passes/rewrite.h"
 
 using namespace sdx::passes;
@@ -96,4 +97,27 @@ TEST_CASE("what fails when folded is left to fail when run") {
   CHECK(!fold_constants(*graph));
   CHECK(graph->node_count() == 1);
   CHECK_THROWS_AS(run_on_random(*graph), sdx::Error);
+}
+
+TEST_CASE("a load folds no more than its budget allows") {
+  const auto nodes_left = [](std::size_t bytes, double work) {
+    const auto graph = graph_of(R"((%x: float32[]) -> (%a, %b, %c) {
+    %one: float32[] = constant [1]
+    %to: int64[1] = constant [100]
+    %y = Expand(%one, %to)
+    %z = Exp(%y)
+    %u = Exp(%z)
+    %a = Add(%y, %x)
+    %b = Add(%z, %x)
+    %c = Add(%u, %x)
+  })");
+    sdx::passes::FoldingBudget budget(*graph);
+    budget.memory = std::make_shared<sdx::MemoryBudget>(bytes, "test");
+    budget.work = work;
+    fold_constants(*graph, budget);
+    return graph->node_count();
+  };
+  CHECK(nodes_left(1 << 20, 1e9) == 3);
+  CHECK(nodes_left(1000, 1e9) == 4);  // the third result does not fit
+  CHECK(nodes_left(1 << 20, 500) == 4);
 }
