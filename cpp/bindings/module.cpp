@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "api/peaks.h"
 #include "base/interrupt.h"
@@ -63,26 +64,35 @@ Errors make_errors() {
   return made;
 }
 
+// Names in files are checked to be UTF-8; texts of attributes that a message repeats need not be.
+void set_error(const py::object& type, const char* what) {
+  const auto size = static_cast<Py_ssize_t>(std::strlen(what));
+  PyObject* text = PyUnicode_DecodeUTF8(what, size, "replace");
+  if (!text) return;  // Python says why
+  PyErr_SetObject(type.ptr(), text);
+  Py_DECREF(text);
+}
+
 void translate(std::exception_ptr exception) {
   try {
     if (exception) std::rethrow_exception(exception);
   } catch (const Interrupted& end) {
     const Errors& types = errors.get_stored();
-    py::set_error(end.reason() == Interrupted::Reason::timeout ? types.timeout : types.cancelled,
-                  end.what());
+    set_error(end.reason() == Interrupted::Reason::timeout ? types.timeout : types.cancelled,
+              end.what());
   } catch (const Error& error) {
     const Errors& types = errors.get_stored();
     switch (error.kind()) {
       case ErrorKind::invalid_model:
-        return py::set_error(types.invalid_model, error.what());
+        return set_error(types.invalid_model, error.what());
       case ErrorKind::invalid_argument:
-        return py::set_error(types.invalid_argument, error.what());
+        return set_error(types.invalid_argument, error.what());
       case ErrorKind::unsupported:
-        return py::set_error(types.unsupported, error.what());
+        return set_error(types.unsupported, error.what());
       case ErrorKind::out_of_memory:
-        return py::set_error(PyExc_MemoryError, error.what());
+        return set_error(py::reinterpret_borrow<py::object>(PyExc_MemoryError), error.what());
       case ErrorKind::internal:
-        return py::set_error(types.error, error.what());
+        return set_error(types.error, error.what());
     }
   }
 }

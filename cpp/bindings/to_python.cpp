@@ -12,9 +12,21 @@ py::object text(const std::string& utf8) {
   return py::reinterpret_steal<py::object>(str);
 }
 
+// Of the tensor's memory, which `base` owns, or new. NumPy bounds ranks, and what the sizes of a
+// tensor without elements may be.
+py::array new_array(const Tensor& tensor, const void* data = nullptr, py::handle base = {}) {
+  const Shape& shape = tensor.shape();
+  try {
+    return py::array(numpy_dtype(tensor.dtype()),
+                     py::array::ShapeContainer(shape.begin(), shape.end()), data, base);
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError)) throw;
+    fail(ErrorKind::unsupported, "NumPy has no arrays of shape ", shape);
+  }
+}
+
 py::object strings(const Tensor& tensor) {
-  const std::vector<py::ssize_t> shape(tensor.shape().begin(), tensor.shape().end());
-  py::array array(numpy_dtype(DType::string), shape);
+  py::array array = new_array(tensor);
   auto** items = static_cast<PyObject**>(array.mutable_data());
   for (int64_t i = 0; i < tensor.count(); ++i) {
     PyObject* old = items[i];
@@ -82,9 +94,7 @@ py::object to_array(Tensor tensor) {
   auto* owner = new std::shared_ptr<void>(tensor.owner());
   const py::capsule base(owner,
                          [](void* held) { delete static_cast<std::shared_ptr<void>*>(held); });
-  const Shape& shape = tensor.shape();
-  return py::array(numpy_dtype(tensor.dtype()),
-                   py::array::ShapeContainer(shape.begin(), shape.end()), tensor.raw(), base);
+  return new_array(tensor, tensor.raw(), base);
 }
 
 py::object to_python(Datum datum) {

@@ -1,5 +1,7 @@
 #include "ir/infer.h"
 
+#include <algorithm>
+
 namespace sdx {
 
 void infer_node(Node& node) {
@@ -9,9 +11,14 @@ void infer_node(Node& node) {
   InferContext ctx(node, inputs, outputs, /*at_load=*/true);
   try {
     node.op().infer(ctx);
+    // An operator tells of all its outputs or, where it knows nothing, of none.
+    const auto is_told = [](const Facts& facts) { return facts.type.kind != Type::Kind::none; };
+    const bool tells =
+        node.subgraphs().empty() && std::any_of(outputs.begin(), outputs.end(), is_told);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       Value* value = node.output(i);
       if (!value) continue;
+      check(!tells || is_told(outputs[i]), "the operator has no output ", i);
       Facts& facts = outputs[i];
       // A declared shape that contradicts inference is wrong more often than not: inference wins.
       facts.type = merge(facts.type, value->type());

@@ -177,6 +177,8 @@ void GraphBuilder::add_operator(Scope& scope, const NodeMessage& node, const std
       outputs.push_back(output.empty() ? nullptr : scope.values.at(output));
     outputs = trimmed(std::move(outputs));
     if (outputs.empty()) return;  // nobody can see what it computes
+    // The first output is there, wanted or not: of most operators it must be.
+    if (!outputs[0]) outputs[0] = scope.graph.add_value(name + ".unused", Type());
 
     spec.op_type = node.op_type;
     spec.domain = node.domain;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "ir/op.h"
@@ -19,10 +20,11 @@ class IntegerList {
   bool given(const Context& ctx) const {
     return attribute_ || (input_ >= 0 && ctx.has_input(input_));
   }
-  // The numbers; nothing unless all are known. Ask these only where the list is given.
-  std::optional<std::vector<int64_t>> get(const InferContext& ctx) const;
+  // The numbers; nothing unless all are known. Ask these only where the list is given. They throw
+  // where input `input` is no list of integers, and defer the node where its elements are missing.
+  std::optional<std::vector<int64_t>> get(InferContext& ctx) const;
   // The same with symbols.
-  std::optional<Dims> symbols(const InferContext& ctx) const;
+  std::optional<Dims> symbols(InferContext& ctx) const;
   // How many there are; nothing unless known.
   std::optional<int64_t> count(const InferContext& ctx) const;
   std::vector<int64_t> get(const PrepareContext& ctx) const;
@@ -31,6 +33,12 @@ class IntegerList {
   int input_;
   std::optional<std::vector<int64_t>> attribute_;
 };
+
+// The elements of integer input i as numbers or symbols, any number of them where they are
+// constant. Where they are not known the node is deferred.
+std::optional<Dims> elements(InferContext& ctx, int i);
+// The same of an input that holds one integer; unknown where that is.
+Dim one_element(InferContext& ctx, int i, std::string_view what);
 
 // The elements of integer input i, which infer has seen to be known before the run.
 std::vector<int64_t> known_integers(const PrepareContext& ctx, int i);
@@ -47,7 +55,7 @@ inline Dim product(const Dims& dims) { return product(dims, 0, dims.size()); }
 
 // The shape that integer input i spells: unknown dimensions where only how many there are is known,
 // nothing where not even that.
-std::optional<Dims> shape_from_input(const InferContext& ctx, int i);
+std::optional<Dims> shape_from_input(InferContext& ctx, int i);
 
 // `count` unknown dimensions.
 Dims unknown_dims(int64_t count);

@@ -12,18 +12,51 @@ std::optional<int64_t> vector_length(const InferContext& ctx, int i) {
   return count.is_known() ? std::optional(count.value()) : std::nullopt;
 }
 
+void check_list(const InferContext& ctx, int i) {
+  const DType dtype = ctx.dtype(i);
+  check(dtype == DType::undefined || is_integer(dtype), "expected integers as input ", i, ", got ",
+        dtype);
+  // One row is a list as well: com.microsoft's pads are written so.
+  if (ctx.has_rank(i) && !(ctx.rank(i) == 2 && ctx.dims(i)[0] == Dim(1))) vector_length(ctx, i);
+}
+
+// Once sizes are known, what is not known will be when the node runs.
+void defer_at_shape_time(InferContext& ctx) {
+  if (!ctx.at_load()) ctx.defer();
+}
+
 }  // namespace
+
+std::optional<Dims> elements(InferContext& ctx, int i) {
+  if (auto contents = ctx.contents(i)) return contents;
+  if (const auto numbers = ctx.integers(i)) return to_dims(*numbers);
+  defer_at_shape_time(ctx);
+  return std::nullopt;
+}
+
+Dim one_element(InferContext& ctx, int i, std::string_view what) {
+  const auto given = elements(ctx, i);
+  if (!given) return Dim::unknown();
+  check(given->size() == 1, what, " has ", given->size(), " elements");
+  return (*given)[0];
+}
 
 IntegerList::IntegerList(const OpInit& init, std::string_view name, int input) : input_(input) {
   if (input < 0 && init.attrs.has(name)) attribute_ = init.attrs.ints(name);
 }
 
-std::optional<std::vector<int64_t>> IntegerList::get(const InferContext& ctx) const {
-  return attribute_ ? attribute_ : ctx.integers(input_);
+std::optional<std::vector<int64_t>> IntegerList::get(InferContext& ctx) const {
+  if (attribute_) return attribute_;
+  check_list(ctx, input_);
+  auto numbers = ctx.integers(input_);
+  if (!numbers) defer_at_shape_time(ctx);
+  return numbers;
 }
 
-std::optional<Dims> IntegerList::symbols(const InferContext& ctx) const {
-  return attribute_ ? to_dims(*attribute_) : ctx.contents(input_);
+std::optional<Dims> IntegerList::symbols(InferContext& ctx) const {
+  if (attribute_) return to_dims(*attribute_);
+  check_list(ctx, input_);
+  return elements(ctx, input_);
 }
 
 std::optional<int64_t> IntegerList::count(const InferContext& ctx) const {
@@ -65,9 +98,9 @@ Dim product(const Dims& dims, std::size_t begin, std::size_t end) {
   return result;
 }
 
-std::optional<Dims> shape_from_input(const InferContext& ctx, int i) {
+std::optional<Dims> shape_from_input(InferContext& ctx, int i) {
   check(is_integer(ctx.dtype(i)), "a shape is given by integers, not ", ctx.dtype(i));
-  if (auto contents = ctx.contents(i)) return contents;
+  if (auto contents = elements(ctx, i)) return contents;
   const auto length = vector_length(ctx, i);
   return length ? std::optional(unknown_dims(*length)) : std::nullopt;
 }

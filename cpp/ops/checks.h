@@ -23,6 +23,11 @@ inline void check_dtypes(const InferContext& ctx, DType dtype, int first = 1) {
       check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
 }
 
+// Inputs [first, last) are there.
+inline void check_given(const InferContext& ctx, int first, int last) {
+  for (int i = first; i < last; ++i) ctx.facts(i);
+}
+
 inline void check_all_floats(const InferContext& ctx) {
   for (int i = 0; i < ctx.input_count(); ++i)
     if (ctx.has_input(i))

@@ -99,6 +99,7 @@ class DeformConv final : public Op {
 
   void infer(InferContext& ctx) const override {
     check_all_floats(ctx);
+    check_given(ctx, kX, kOffset + 1);
     const DType dtype = ctx.dtype(kX);
     check_dtypes(ctx, dtype);
     if (!ctx.has_rank(kX) || !ctx.has_rank(kW)) return ctx.set_output(0, dtype);

@@ -165,14 +165,9 @@ Step line_step(PrepareContext& ctx, const TransformKind& kind, int64_t lines, F 
 Dim infer_scalar(InferContext& ctx, int i, std::string_view what, const Dim& fallback) {
   if (!ctx.has_input(i)) return fallback;
   check_indices(ctx, i);
-  const auto given = ctx.contents(i);
-  if (!given) {
-    ctx.defer();
-    return Dim::unknown();
-  }
-  check(given->size() == 1, what, " has ", given->size(), " elements");
-  check((*given)[0].value_or(1) > 0, "a ", what, " of ", (*given)[0]);
-  return (*given)[0];
+  const Dim given = one_element(ctx, i, what);
+  check(given.value_or(1) > 0, "a ", what, " of ", given);
+  return given;
 }
 
 int64_t known_scalar(const PrepareContext& ctx, int i, std::string_view what) {

@@ -168,9 +168,20 @@ Mover strided_mover(DType dtype) {
   return dispatch_items(dtype, []<class T>() -> Mover { return &move<T>; });
 }
 
+namespace {
+
+// What is written is what output 0 has room for.
+void check_size(const PrepareContext& ctx, int64_t count) {
+  check(element_count(ctx.output_shape(0)) == count, count, " elements do not fill shape ",
+        ctx.output_shape(0));
+}
+
+}  // namespace
+
 Step strided_step(const PrepareContext& ctx, const StridedCopy& copy, int64_t from_offset) {
   const DType dtype = ctx.output_dtype(0);
   const auto skip = static_cast<int64_t>(item_size(dtype)) * from_offset;
+  check_size(ctx, element_count(copy.shape));
   if (element_count(copy.shape) == 0) return [](Frame&) {};
   return [run = strided_mover(dtype), copy = simplify(copy), skip](Frame& f) {
     run(f, copy, f.in<std::byte>(0) + skip, f.out<std::byte>(0));
@@ -179,6 +190,7 @@ Step strided_step(const PrepareContext& ctx, const StridedCopy& copy, int64_t fr
 
 Step copy_step(const PrepareContext& ctx) {
   const int64_t count = ctx.count(0);
+  check_size(ctx, count);
   if (count == 0) return [](Frame&) {};
   return [run = strided_mover(ctx.dtype(0)), copy = simplify({{count}, {1}, {1}})](Frame& f) {
     const void* from = f.in<std::byte>(0);

@@ -85,6 +85,7 @@ class BatchNorm final : public Op {
         per_element_(init.opset < 9 && init.attrs.get("spatial", 1) == 0) {}
 
   void infer(InferContext& ctx) const override {
+    check_given(ctx, 1, 5);
     check_all_floats(ctx);
     if (ctx.has_rank(0)) {
       const Dims& x = ctx.dims(0);
@@ -200,6 +201,7 @@ class GroupNorm final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
+    check_given(ctx, 1, 3);
     check_all_floats(ctx);
     if (ctx.has_rank(0)) {
       const Dims& x = ctx.dims(0);

@@ -63,9 +63,9 @@ class OneHot final : public Op {
   }
 
  private:
-  static Dim depth(const InferContext& ctx) {
+  static Dim depth(InferContext& ctx) {
     Dim depth = Dim::unknown();
-    if (const auto given = ctx.contents(1)) {
+    if (const auto given = elements(ctx, 1)) {
       check(given->size() == 1, "depth has ", given->size(), " elements");
       depth = (*given)[0];
     } else if (const Tensor* constant = ctx.constant(1)) {

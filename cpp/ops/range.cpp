@@ -44,9 +44,11 @@ class Range final : public Op {
  private:
   static void infer_integers(InferContext& ctx, DType dtype) {
     std::optional<Dims> given[3];
-    for (int i = 0; i < 3; ++i) given[i] = ctx.contents(i);
-    if (!given[0] || !given[1] || !given[2] || given[0]->size() != 1 || given[1]->size() != 1 ||
-        given[2]->size() != 1 || !(*given[2])[0].is_known())
+    for (int i = 0; i < 3; ++i) {
+      given[i] = elements(ctx, i);
+      check(!given[i] || given[i]->size() == 1, "expected one number in input ", i);
+    }
+    if (!given[0] || !given[1] || !given[2] || !(*given[2])[0].is_known())
       return ctx.set_output(0, dtype, {Dim::unknown()});
     const Dim start = (*given[0])[0], limit = (*given[1])[0];
     const int64_t delta = (*given[2])[0].value();

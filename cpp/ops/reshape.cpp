@@ -113,7 +113,7 @@ class Squeeze final : public Op {
   Step prepare(PrepareContext& ctx) const override { return copy_step(ctx); }
 
  private:
-  std::optional<Dims> kept_dims(const InferContext& ctx) const {
+  std::optional<Dims> kept_dims(InferContext& ctx) const {
     if (!ctx.has_rank(0)) return std::nullopt;
     const Dims& dims = ctx.dims(0);
     Dims kept;

@@ -98,6 +98,7 @@ class Resize final : public Op {
       resize_to_sizes(ctx, dims, axes);
     } else {
       const auto scales = scales_of(ctx);
+      if (!scales && !ctx.at_load()) ctx.defer();
       if (scales) check_count("scales", scales->size(), axes.size());
       for (std::size_t i = 0; i < axes.size(); ++i) {
         Dim& dim = dims[axes[i]];
@@ -193,7 +194,8 @@ class Resize final : public Op {
   }
 
   void resize_to_sizes(InferContext& ctx, Dims& dims, const Shape& axes) const {
-    const auto sizes = ctx.contents(sizes_input_);
+    check(is_integer(ctx.dtype(sizes_input_)), "sizes are integers, not ", ctx.dtype(sizes_input_));
+    const auto sizes = elements(ctx, sizes_input_);
     if (sizes) {
       check_count("sizes", sizes->size(), axes.size());
       check_dims(*sizes);

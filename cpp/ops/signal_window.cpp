@@ -25,12 +25,8 @@ class SignalWindow final : public Op {
 
   void infer(InferContext& ctx) const override {
     check_indices(ctx, 0);
-    Dim size = Dim::unknown();
-    if (const auto given = ctx.contents(0)) {
-      check(given->size() == 1, "the size has ", given->size(), " elements");
-      size = (*given)[0];
-      check(size.value_or(0) >= 0, "a size of ", size);
-    }
+    const Dim size = one_element(ctx, 0, "the size");
+    check(size.value_or(0) >= 0, "a size of ", size);
     ctx.set_output(0, dtype_, {size});
   }
 

@@ -112,6 +112,9 @@ class Split final : public Op {
 
   Dims part_sizes(InferContext& ctx, const Dim& size) const {
     if (sizes_.given(ctx)) {
+      // Floats of the first version, before `expand` has made them integers.
+      if (ctx.has_input(1) && ctx.node().opset() < 2 && is_float(ctx.dtype(1)))
+        return unknown_dims(parts_);
       const auto sizes = sizes_.symbols(ctx);
       if (!sizes) return unknown_dims(parts_);
       check(static_cast<int64_t>(sizes->size()) == parts_, "split has ", sizes->size(),

@@ -80,10 +80,8 @@ class TopK final : public Op {
     Dim k = Dim::unknown();
     if (k_)
       k = *k_;
-    else if (const auto given = ctx.contents(1)) {
-      check(given->size() == 1, "K has ", given->size(), " elements");
-      k = (*given)[0];
-    }
+    else
+      k = one_element(ctx, 1, "K");
     check(k.value_or(0) >= 0, "K is ", k);
     if (!ctx.has_rank(0)) {
       ctx.set_output(0, dtype);

@@ -1,0 +1,101 @@
+"""What fuzzing single nodes has found: each is one error now, and nothing outside memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from helpers import make_model, randn
+from onnx import TensorProto, helper
+
+import sardonyx
+from sardonyx import InvalidModel, Unsupported
+
+
+def run(op: str, *inputs: Any, opset: int = 21, **options: Any) -> list[np.ndarray]:
+    """Every input is fed and its sizes are symbols: nothing is known when the model is loaded."""
+    made = make_model(op, inputs, opset=opset, symbolic=True, **options)
+    feeds = {f"x{i}": np.asarray(v) for i, v in enumerate(inputs) if v is not None}
+    return sardonyx.load(made).run(None, feeds)
+
+
+def as_constants(op: str, *inputs: Any, opset: int = 21, **options: Any) -> list[np.ndarray]:
+    made = make_model(op, inputs, opset=opset, constants=range(1, len(inputs)), **options)
+    return sardonyx.load(made).run(None, {"x0": np.asarray(inputs[0])})
+
+
+LISTS: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "Reshape by halves": ([randn(1, 3), np.float16(3)], {}),
+    "Unsqueeze by bfloat16": ([randn(8), np.array([1, 2], ml_dtypes.bfloat16)], {}),
+    "Slice by floats": ([randn(8), *[np.ones(1, np.float32)] * 4], {}),
+    "Pad by booleans": ([randn(2, 2), np.ones(4, bool)], {}),
+    "ReduceLogSumExp by booleans": ([randn(2, 3), np.zeros(0, bool)], {}),
+    "Split by more sizes than there are outputs": (
+        [randn(8), np.ones(1000, np.int64)],
+        {"outputs": 3},
+    ),
+    "Reshape to a thousand sizes": ([randn(8), np.full(1500, 2)], {}),
+    "DFT along many axes": ([randn(2, 4, 2), np.int64(4), np.zeros(512, np.int64)], {}),
+    "Squeeze to a scalar of two": ([randn(2), np.int64(3)], {}),
+    "Squeeze of an axis that is longer": ([randn(2), np.array([0])], {}),
+}
+
+
+@pytest.mark.parametrize("given", [run, as_constants])
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_the_wrong_kind(name: str, given: Any) -> None:
+    inputs, options = LISTS[name]
+    with pytest.raises(InvalidModel, match="'node'"):
+        given(name.split()[0], *inputs, **options)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_a_scalar_is_not_resized(mode: str) -> None:
+    for op, opset in (("Resize", 10), ("Upsample", 9)):
+        for scales in (np.float32(2), np.ones((1, 8), np.float32), np.ones(1, np.float32)):
+            with pytest.raises(InvalidModel, match="expected 0 scales"):
+                run(op, randn(), scales, opset=opset, attrs={"mode": mode})
+
+
+@pytest.mark.parametrize("opset", [6, 9, 14, 22])
+@pytest.mark.parametrize("op", ["BatchNormalization", "InstanceNormalization"])
+def test_parameters_that_are_left_out(op: str, opset: int) -> None:
+    most = 5 if op == "BatchNormalization" else 3
+    for missing in range(1, most):
+        inputs: list[Any] = [randn(1, 3, 4, 4)] + [np.ones(3, np.float32)] * (most - 1)
+        for i in (missing, slice(missing, most)):
+            given = list(inputs)
+            given[i] = None if isinstance(i, int) else [None] * (most - missing)
+            for call in (run, as_constants):
+                with pytest.raises(InvalidModel, match="'node'"):
+                    call(op, *given, opset=opset)
+
+
+@pytest.mark.parametrize(
+    "op", ["Ceil", "Relu", "Softmax", "Transpose", "Cast", "Shape", "ReduceMax"]
+)
+def test_outputs_that_an_operator_does_not_have(op: str) -> None:
+    attrs = {"to": 1} if op == "Cast" else {}
+    for outputs in (["", "y"], ["y", "z"]):
+        with pytest.raises(InvalidModel, match="the operator has no output 1"):
+            run(op, randn(2, 3), outputs=outputs, attrs=attrs)
+
+
+def test_errors_may_repeat_any_bytes_of_the_file() -> None:
+    with pytest.raises(InvalidModel, match="Einsum"):
+        run("Einsum", randn(2), attrs={"equation": "ä"})
+
+
+def test_shapes_that_numpy_does_not_have() -> None:
+    node = helper.make_node("ConstantOfShape", ["s"], ["y"])
+    info = helper.make_tensor_value_info("s", TensorProto.INT64, [None])
+    graph = helper.make_graph([node], "graph", [info], [onnx.ValueInfoProto(name="y")])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    loaded = sardonyx.load(made)
+    for shape in ([0, 2**62], [1] * 100):
+        with pytest.raises(Unsupported, match="NumPy has no arrays of shape"):
+            loaded.run(None, {"s": np.array(shape)})
+    assert loaded.run(None, {"s": np.array([2, 3])})[0].shape == (2, 3)
