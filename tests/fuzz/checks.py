@@ -1,0 +1,94 @@
+"""What a fuzzed model must do: run, or fail in a documented way, and the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (registers the types that arrays may have)
+import numpy as np
+from isolation import Case, Finding
+
+TIMEOUT = 1.0
+VALUES = 256 << 20
+
+
+def feeds_for(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """What is given under the names that the model has, and zeros for other inputs."""
+    feeds = {}
+    for value in model.inputs:
+        if value.name in given:
+            feeds[value.name] = given[value.name]
+        elif value.kind == "tensor" and not value.optional and value.dtype is not None:
+            shape = [n if isinstance(n, int) else 2 for n in value.shape or ()]
+            if all(0 <= n < 1 << 16 for n in shape) and np.prod(shape, dtype=float) < 1 << 20:
+                feeds[value.name] = np.zeros(shape, value.dtype)
+    return feeds
+
+
+def outcome(error: BaseException) -> str:
+    """The documented class of an error; a Finding where it has none."""
+    import sardonyx as sx
+
+    for kind in (sx.InvalidModel, sx.InvalidArgument, sx.Unsupported, sx.Timeout, MemoryError):
+        if isinstance(error, kind):
+            return kind.__name__
+    raise Finding(f"{type(error).__name__}: {str(error)[:500]}") from error
+
+
+def loads_and_runs(case: Case, **options: Any) -> str:
+    import sardonyx as sx
+
+    data, given, _ = case
+    try:
+        model = sx.load(data, threads=1, memory_limit=VALUES, **options)
+        # Twice: the second run takes what the first one kept.
+        for _ in range(2):
+            model.run(None, feeds_for(model, given), timeout=TIMEOUT)
+    except Exception as error:
+        return outcome(error)
+    return "ok"
+
+
+TIERS: dict[str, Any] = {}
+
+
+def is_the_same_everywhere(case: Case) -> str:
+    """Unoptimised and optimised, on one thread and on many, on every instruction set."""
+    from tiers import NAMES, Tier
+
+    import sardonyx as sx
+
+    data, feeds, notes = case
+    terms = int(notes[-1])
+
+    def run(**options: Any) -> list[Any]:
+        return sx.load(data, **options).run(None, feeds)
+
+    plain, alone = run(level=0, threads=1), run(threads=1)
+    _agree(plain, alone, terms, "level 0 and level 2")
+    for a, b in zip(alone, run(threads=3), strict=True):
+        if np.asarray(a).tobytes() != np.asarray(b).tobytes():
+            raise Finding("one thread and three differ")
+    for name in NAMES:
+        if name not in TIERS:
+            TIERS[name] = Tier(name)
+        results = TIERS[name].run(data, feeds)
+        if isinstance(results, str):
+            raise Finding(f"{name}: {results}")
+        _agree(plain, results, terms, f"level 0 and {name}")
+    return "ok"
+
+
+def _agree(expected: list[Any], actual: list[Any], terms: int, where: str) -> None:
+    """As the differential tests compare: errors arise at the scale of the largest number."""
+    from helpers import compare, tolerance
+
+    floats = [e for e in expected if e.dtype.kind == "f" and e.size]
+    with np.errstate(all="ignore"):
+        largest = max((float(np.nanmax(np.abs(e.astype(np.float64)))) for e in floats), default=1.0)
+    for i, (e, a) in enumerate(zip(expected, actual, strict=True)):
+        relative, scaled = tolerance(e.dtype, terms)
+        try:
+            compare(e, a, f"output {i}", limits=(relative, scaled * max(largest, 1.0)))
+        except AssertionError as error:
+            raise Finding(f"{where}: {' '.join(str(error).split())[:400]}") from error
