@@ -1,9 +1,7 @@
 // What a run leaves alone: memory of earlier results, and the heap.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "allocations.h"
 #include "api/program.h"
 #include "ir/pack.h"
 #include "ir/text.h"
@@ -11,20 +9,6 @@
 #include "passes/pipeline.h"
 
 using namespace sdx;
-
-namespace {
-
-thread_local int64_t news = 0;  // calls of operator new in this thread
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  ++news;
-  if (void* memory = std::malloc(bytes > 0 ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -79,9 +63,9 @@ TEST_CASE("a run of known shapes takes nothing from the heap but the list of its
   const std::vector<Tensor> into{Tensor::allocate(DType::float32, Shape{64, 64}),
                                  Tensor::allocate(DType::float32, Shape{64, 512})};
   for (int i = 0; i < 2; ++i) program.run_into(feeds, into, RunState{});
-  const int64_t before = news;
+  const int64_t before = test::allocations();
   const auto results = program.run_into(feeds, into, RunState{});
-  const int64_t taken = news - before;
+  const int64_t taken = test::allocations() - before;
   CHECK(taken == 1);
   CHECK(results.size() == 2);
 }
