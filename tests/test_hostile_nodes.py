@@ -84,6 +84,16 @@ def test_outputs_that_an_operator_does_not_have(op: str) -> None:
             run(op, randn(2, 3), outputs=outputs, attrs=attrs)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (0, 8), (4, 3), (2, 6), (2, 1, 3), (2,)])
+@pytest.mark.parametrize("place", [1, 2])
+def test_factors_that_do_not_broadcast(shape: tuple[int, ...], place: int) -> None:
+    inputs: list[Any] = [randn(2, 3), np.ones(3, np.float32), np.ones(3, np.float32)]
+    inputs[place] = np.ones(shape, np.float32)
+    for given in (run, as_constants):
+        with pytest.raises(InvalidModel, match="'node'"):
+            given("LayerNormalization", *inputs)
+
+
 def test_errors_may_repeat_any_bytes_of_the_file() -> None:
     with pytest.raises(InvalidModel, match="Einsum"):
         run("Einsum", randn(2), attrs={"equation": "ä"})

@@ -55,8 +55,12 @@ Shape broadcast(std::span<const int64_t> a, std::span<const int64_t> b) {
 }
 
 Shape broadcast_strides(std::span<const int64_t> from, std::span<const int64_t> to) {
+  bool fits = from.size() <= to.size();
+  const std::size_t shift = fits ? to.size() - from.size() : 0;
+  for (std::size_t i = 0; fits && i < from.size(); ++i)
+    fits = from[i] == 1 || from[i] == to[shift + i];
+  check(fits, "a shape ", Shape(from), " does not broadcast to ", Shape(to));
   Shape strides(to.size());
-  const std::size_t shift = to.size() - from.size();
   int64_t step = 1;
   for (std::size_t i = from.size(); i-- > 0;) {
     strides[shift + i] = from[i] == 1 ? 0 : step;

@@ -275,9 +275,9 @@ Step Attention::prepare(PrepareContext& ctx) const {
   s.right_window = right_;
   check(s.kv_heads > 0 && s.heads % s.kv_heads == 0 && s.head_size > 0, s.heads,
         " query heads of size ", s.head_size, " for ", s.kv_heads, " key heads");
-  check(!ctx.has_input(kPastKey) ||
-            (ctx.shape(kPastValue)[2] == past_rows && ctx.shape(kPastKey)[0] == s.batch),
-        "a past of shapes ", ctx.shape(kPastKey), " and ", ctx.shape(kPastValue));
+  if (ctx.has_input(kPastKey))
+    check(ctx.shape(kPastValue)[2] == past_rows && ctx.shape(kPastKey)[0] == s.batch,
+          "a past of shapes ", ctx.shape(kPastKey), " and ", ctx.shape(kPastValue));
   const auto layout = [&](const Heads<int64_t>& h, int i) {
     return ctx.shape(i).size() == 4 ? heads_first(h.heads, h.rows, h.width)
                                     : rows_first(h.heads, h.rows, h.width);
