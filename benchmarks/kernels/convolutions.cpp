@@ -32,6 +32,24 @@ kernels::Window window_of(const Layer& layer) {
   return window;
 }
 
+kernels::WinogradArgs winograd_args(const Layer& layer, std::size_t side, const float* x,
+                                    const float* packed, float* y) {
+  return {.side = side,
+          .height = layer.side,
+          .width = layer.side,
+          .output_height = layer.side,
+          .output_width = layer.side,
+          .pad_top = 1,
+          .pad_left = 1,
+          .channels = layer.channels,
+          .outputs = layer.channels,
+          .x = x,
+          .packed = packed,
+          .y = y,
+          .y_step = layer.channels,
+          .x_step = layer.channels};
+}
+
 // The same work as the direct one, so that the rates compare.
 void winograd(const Bench& bench, const Layer& layer, std::size_t tier, std::size_t side,
               const float* x, const float* weights, const Work& work) {
@@ -41,19 +59,7 @@ void winograd(const Bench& bench, const Layer& layer, std::size_t tier, std::siz
   kernels::winograd_pack.variants[tier].run(
       {side, layer.channels, layer.channels, weights, packed.data()}, 0,
       kernels::panel_count(tiling, layer.channels));
-  const kernels::WinogradArgs args{.side = side,
-                                   .height = layer.side,
-                                   .width = layer.side,
-                                   .output_height = layer.side,
-                                   .output_width = layer.side,
-                                   .pad_top = 1,
-                                   .pad_left = 1,
-                                   .channels = layer.channels,
-                                   .outputs = layer.channels,
-                                   .x = x,
-                                   .packed = packed.data(),
-                                   .y = y.data(),
-                                   .y_step = layer.channels};
+  const kernels::WinogradArgs args = winograd_args(layer, side, x, packed.data(), y.data());
   const std::size_t tiles = kernels::winograd_tiles(args);
   const std::size_t step = kernels::winograd_block_tiles(args);
   Buffer<float> scratch(kernels::winograd_scratch(args, step));
@@ -62,6 +68,25 @@ void winograd(const Bench& bench, const Layer& layer, std::size_t tier, std::siz
     for (std::size_t tile = 0; tile < tiles; tile += step)
       block(args, tile, std::min(tile + step, tiles), scratch.data());
   });
+}
+
+// With the weights of the direct one, which are transformed on the way.
+void winograd_taps(const Bench& bench, const Layer& layer, std::size_t tier,
+                   kernels::WinogradArgs args, const Work& work) {
+  const std::size_t tiles = kernels::winograd_tiles(args);
+  const std::size_t items =
+      2 * kernels::panel_count(kernels::gemm_tiling.variants[tier].run(), layer.channels);
+  Buffer<float> scratch(kernels::winograd_scratch(args, tiles));
+  Buffer<float> transformed(kernels::kWinogradWeightFloats);
+  const auto& [isa, multiply] = kernels::winograd_multiply_taps.variants[tier];
+  const auto input = kernels::winograd_input.variants[tier].run;
+  const auto output = kernels::winograd_output.variants[tier].run;
+  bench.time("winograd_taps_" + std::to_string(args.side), isa, layer.text(), work,
+             [&, multiply = multiply] {
+               input(args, {0, tiles}, 0, tiles, scratch.data());
+               multiply(args, {0, tiles}, 0, items, scratch.data(), transformed.data());
+               output(args, {0, tiles}, 0, tiles, scratch.data());
+             });
 }
 
 void dense(const Bench& bench, const Layer& layer) {
@@ -92,6 +117,9 @@ void dense(const Bench& bench, const Layer& layer) {
 
     for (const std::size_t side : {2, 4})
       winograd(bench, layer, tier, side, x.data(), weights.data(), work);
+    for (const std::size_t side : {2, 4})
+      winograd_taps(bench, layer, tier,
+                    winograd_args(layer, side, x.data(), packed.data(), y.data()), work);
   }
 }
 

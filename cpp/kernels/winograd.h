@@ -2,10 +2,10 @@
 // multiplications against four times the weights and an error a few times that of direct summation,
 // or F(2x2, 3x3), four ninths of them against 16/9 of the weights at no greater error.
 //
-// Output is cut into tiles of 4x4 or 2x2, numbered row-major. A block of tiles is transformed into
-// 36 or 16 frequency planes, each a matrix [tiles][channels]; every plane is multiplied by its own
-// packed weights; the products are transformed back. winograd_block does all three; the single
-// phases are for a caller with more threads than blocks.
+// Output is cut into tiles of 4x4 or 2x2, numbered row-major, image after image. A block of tiles
+// is transformed into 36 or 16 frequency planes, each a matrix [tiles][channels]; every plane is
+// multiplied by its own packed weights; the products are transformed back. winograd_block does all
+// three; the single phases are for a caller with more threads than blocks.
 #pragma once
 
 #include "kernels/epilogue.h"
@@ -20,18 +20,19 @@ struct WinogradArgs {
   std::size_t output_height, output_width;  // not 0
   std::ptrdiff_t pad_top, pad_left;
   std::size_t channels, outputs;
-  const float* x;       // [height][width], x_step floats apart
+  const float* x;       // [images][height][width], x_step floats apart
   const float* packed;  // by winograd_pack
-  float* y;             // [output_height][output_width], y_step floats apart
+  float* y;             // [images][output_height][output_width], y_step floats apart
   std::size_t y_step;
   Epilogue epilogue = {};  // rows are output pixels; accumulate and row_bias are not supported
   std::size_t x_step = channels;
+  std::size_t images = 1;
 };
 
 inline constexpr std::size_t winograd_planes(std::size_t side) { return (side + 2) * (side + 2); }
 
 inline std::size_t winograd_tiles(const WinogradArgs& args) {
-  return (args.output_height + args.side - 1) / args.side *
+  return args.images * ((args.output_height + args.side - 1) / args.side) *
          ((args.output_width + args.side - 1) / args.side);
 }
 
@@ -74,5 +75,16 @@ using WinogradMultiply = void(const WinogradArgs& args, const WinogradBlockRange
                               std::size_t plane_begin, std::size_t plane_end,
                               std::size_t panel_begin, std::size_t panel_end, float* scratch);
 extern const Kernel<WinogradMultiply, kIsaCount> winograd_multiply;
+
+// The same product with `packed` as conv_pack made it, a fraction of the bytes where these come
+// from memory: weights are transformed on the way. Items are halves of the planes of a panel, two
+// for each; `weights` is scratch of kWinogradWeightFloats, 64-byte aligned. Channels are not 0.
+inline constexpr std::size_t kWinogradDepthFloats = 96 * 64;  // of a plane at a time
+inline constexpr std::size_t kWinogradWeightFloats =
+    winograd_planes(4) / 2 * (kWinogradDepthFloats + 16);
+using WinogradMultiplyTaps = void(const WinogradArgs& args, const WinogradBlockRange& block,
+                                  std::size_t item_begin, std::size_t item_end, float* scratch,
+                                  float* weights);
+extern const Kernel<WinogradMultiplyTaps, kIsaCount> winograd_multiply_taps;
 
 }  // namespace sdx::kernels

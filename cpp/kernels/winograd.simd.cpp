@@ -25,8 +25,28 @@ constexpr std::size_t kF64 = kF32 / 2;
 typedef double VecD __attribute__((vector_size(kVecBytes)));
 typedef float HalfF __attribute__((vector_size(kVecBytes / 2), aligned(4), may_alias));
 
+// Where a tile of outputs lies, counted in tiles.
+struct TilePlace {
+  std::size_t image, row, column;
+};
+
+SDX_INLINE TilePlace place_of(const WinogradArgs& args, std::size_t tile) {
+  const std::size_t across = divide_up(args.output_width, args.side);
+  const std::size_t down = divide_up(args.output_height, args.side);
+  return {tile / across / down, tile / across % down, tile % across};
+}
+
+SDX_INLINE void next_place(const WinogradArgs& args, TilePlace& place) {
+  if (++place.column * args.side < args.output_width) return;
+  place.column = 0;
+  if (++place.row * args.side < args.output_height) return;
+  place.row = 0;
+  ++place.image;
+}
+
 // The part of a square of inputs that lies inside the image.
 struct Square {
+  const float* image;
   std::ptrdiff_t top, left;  // of the square in the image
   int row_begin, row_end, column_begin, column_end;
 };
@@ -35,12 +55,12 @@ SDX_INLINE int clamp_to(std::ptrdiff_t v, int most) {
   return v < 0 ? 0 : v > most ? most : static_cast<int>(v);
 }
 
-SDX_INLINE Square square_of(const WinogradArgs& args, std::size_t tile) {
-  const std::size_t across = divide_up(args.output_width, args.side);
+SDX_INLINE Square square_of(const WinogradArgs& args, const TilePlace& place) {
   const int side = static_cast<int>(args.side) + 2;
   Square s;
-  s.top = static_cast<std::ptrdiff_t>(tile / across * args.side) - args.pad_top;
-  s.left = static_cast<std::ptrdiff_t>(tile % across * args.side) - args.pad_left;
+  s.image = args.x + place.image * args.height * args.width * args.x_step;
+  s.top = static_cast<std::ptrdiff_t>(place.row * args.side) - args.pad_top;
+  s.left = static_cast<std::ptrdiff_t>(place.column * args.side) - args.pad_left;
   s.row_begin = clamp_to(-s.top, side);
   s.row_end = clamp_to(static_cast<std::ptrdiff_t>(args.height) - s.top, side);
   s.column_begin = clamp_to(-s.left, side);
@@ -64,7 +84,7 @@ SDX_INLINE void transform_square(const WinogradArgs& args, const Square& s, std:
     for (int i = 0; i < kSide; ++i) {
       d[i] = VecF{};
       if (kWhole || (i >= s.row_begin && i < s.row_end && j >= s.column_begin && j < s.column_end))
-        d[i] = L::load_from(args.x + (origin + i * row_step + j * column_step), lanes);
+        d[i] = L::load_from(s.image + (origin + i * row_step + j * column_step), lanes);
     }
     WinogradPoints<kOut>::inputs(d, t);
 #pragma GCC unroll 8
@@ -81,8 +101,8 @@ SDX_INLINE void transform_square(const WinogradArgs& args, const Square& s, std:
 
 template <int kOut, class L>
 SDX_INLINE void transform_back(const WinogradArgs& args, const float* planes,
-                               std::size_t plane_step, std::size_t top, std::size_t left,
-                               std::size_t channel, L lanes) {
+                               std::size_t plane_step, std::size_t first_pixel, std::size_t top,
+                               std::size_t left, std::size_t channel, L lanes) {
   constexpr int kSide = kOut + 2;
   VecF half[kOut][kSide];
 #pragma GCC unroll 8
@@ -103,7 +123,7 @@ SDX_INLINE void transform_back(const WinogradArgs& args, const float* planes,
 #pragma GCC unroll 8
     for (int j = 0; j < kOut; ++j) {
       if (left + j >= args.output_width) break;
-      const std::size_t pixel = (top + i) * args.output_width + left + j;
+      const std::size_t pixel = first_pixel + i * args.output_width + j;
       finish_vector(args.epilogue, pixel, channel, args.y + pixel * args.y_step + channel,
                     y[j] + bias, lanes);
     }
@@ -165,8 +185,9 @@ void transform_inputs(const WinogradArgs& args, const WinogradBlockRange& block,
   const std::size_t row_step = winograd_row_step(args.channels);
   const std::size_t plane_step =
       winograd_plane_step(block.block_end - block.block_begin, args.channels);
-  for (std::size_t tile = tile_begin; tile < tile_end; ++tile) {
-    const Square s = square_of(args, tile);
+  TilePlace place = place_of(args, tile_begin);
+  for (std::size_t tile = tile_begin; tile < tile_end; ++tile, next_place(args, place)) {
+    const Square s = square_of(args, place);
     float* planes = scratch + (tile - block.block_begin) * row_step;
     const bool whole =
         s.row_begin == 0 && s.row_end == kSide && s.column_begin == 0 && s.column_end == kSide;
@@ -188,17 +209,18 @@ void transform_outputs(const WinogradArgs& args, const WinogradBlockRange& block
   const std::size_t plane_step = winograd_plane_step(tiles, args.outputs);
   const float* products =
       scratch + winograd_planes(kOut) * winograd_plane_step(tiles, args.channels);
-  const std::size_t across = divide_up(args.output_width, kOut);
-  for (std::size_t tile = tile_begin; tile < tile_end; ++tile) {
-    const std::size_t top = tile / across * kOut, left = tile % across * kOut;
+  TilePlace place = place_of(args, tile_begin);
+  for (std::size_t tile = tile_begin; tile < tile_end; ++tile, next_place(args, place)) {
+    const std::size_t top = place.row * kOut, left = place.column * kOut;
+    const std::size_t pixels = (place.image * args.output_height + top) * args.output_width + left;
     const float* planes = products + (tile - block.block_begin) * row_step;
     for_each_vector(
         args.outputs, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
-          transform_back<kOut>(args, planes, plane_step, top, left, c, lanes);
+          transform_back<kOut>(args, planes, plane_step, pixels, top, left, c, lanes);
         });
     for (std::size_t i = top; i < smaller(top + kOut, args.output_height); ++i)
       for (std::size_t j = left; j < smaller(left + kOut, args.output_width); ++j) {
-        const std::size_t pixel = i * args.output_width + j;
+        const std::size_t pixel = pixels + (i - top) * args.output_width + j - left;
         finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
       }
   }

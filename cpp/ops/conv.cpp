@@ -98,8 +98,12 @@ class Conv final : public Op {
     ConvOptions options = options_;
     options.residual = ctx.has_input(3);
     if (ctx.dtype(0) == DType::float64) return prepare_double(sizes, options);
-    for (const ConvMethod method : {ConvMethod::indirect, ConvMethod::depthwise,
-                                    ConvMethod::winograd_2, ConvMethod::winograd_4}) {
+    if (const auto* packed = ctx.packed<float>(static_cast<int>(ConvMethod::indirect))) {
+      if (may_use_winograd(sizes, ctx.shape(1))) options.side_on_the_way = choose_side(sizes);
+      return in_float32(ctx, conv_step(ctx, sizes, options, ConvMethod::indirect, packed));
+    }
+    for (const ConvMethod method :
+         {ConvMethod::depthwise, ConvMethod::winograd_2, ConvMethod::winograd_4}) {
       if (const auto* packed = ctx.packed<float>(static_cast<int>(method)))
         return in_float32(ctx, conv_step(ctx, sizes, options, method, packed));
     }
@@ -135,15 +139,18 @@ class Conv final : public Op {
     return sizes;
   }
 
-  ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
-    if (is_depthwise(sizes)) return ConvMethod::depthwise;
+  bool may_use_winograd(const ConvSizes& sizes, const Shape& w) const {
     const auto all_one = [](const std::vector<int64_t>& list) {
       return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
     };
-    if (strict_ || groups_ != 1 || w.size() != 4 || w[2] != 3 || w[3] != 3 ||
-        !all_one(window_.strides) || !all_one(window_.dilations) ||
-        sizes.channels < kWinogradChannels || sizes.outputs < kWinogradChannels)
-      return ConvMethod::indirect;
+    return !strict_ && groups_ == 1 && w.size() == 4 && w[2] == 3 && w[3] == 3 &&
+           all_one(window_.strides) && all_one(window_.dilations) &&
+           sizes.channels >= kWinogradChannels && sizes.outputs >= kWinogradChannels;
+  }
+
+  ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
+    if (is_depthwise(sizes)) return ConvMethod::depthwise;
+    if (!may_use_winograd(sizes, w)) return ConvMethod::indirect;
     double pixels = 1, tiles_2 = 1, tiles_4 = 1;
     for (std::size_t i = 0; i < 2; ++i) {
       const Dim input =
@@ -154,7 +161,6 @@ class Conv final : public Op {
       tiles_2 *= static_cast<double>((size + 1) / 2);
       tiles_4 *= static_cast<double>((size + 3) / 4);
     }
-    constexpr double kInside = 0.92;  // of the taps, and the others are left out
     const double direct = product_ns(sizes, 9, pixels * kInside);
     const double winograd_2 = product_ns(sizes, 16, tiles_2) + transform_ns(sizes, 2.4 * tiles_2);
     const double winograd_4 = product_ns(sizes, 36, tiles_4) + transform_ns(sizes, 5.5 * tiles_4);
@@ -162,11 +168,33 @@ class Conv final : public Op {
     return winograd_2 <= winograd_4 ? ConvMethod::winograd_2 : ConvMethod::winograd_4;
   }
 
+  // The side of the tiles by which Winograd's method pays with weights transformed on the way,
+  // which takes many tiles a weight; 0: it does not.
+  static std::size_t choose_side(const ConvSizes& sizes) {
+    const auto images = static_cast<double>(sizes.images);
+    const auto weights = static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
+    const auto tiles = [&](int64_t side) {
+      return images * static_cast<double>((sizes.axes[0].output + side - 1) / side) *
+             static_cast<double>((sizes.axes[1].output + side - 1) / side);
+    };
+    constexpr double kNsOfWeight_2 = 3, kNsOfWeight_4 = 5.5;
+    const double pixels = images * static_cast<double>(sizes.output_pixels);
+    const double direct = product_ns(sizes, 9, pixels * kInside);
+    const double winograd_2 = 32 * weights * tiles(2) / kFlopsPerNs + kNsOfWeight_2 * weights +
+                              transform_ns(sizes, 2.4 * tiles(2));
+    const double winograd_4 = 72 * weights * tiles(4) / kFlopsPerNs + kNsOfWeight_4 * weights +
+                              transform_ns(sizes, 5.5 * tiles(4));
+    if (direct <= std::min(winograd_2, winograd_4)) return 0;
+    return winograd_2 <= winograd_4 ? 2 : 4;
+  }
+
+  static constexpr double kInside = 0.92;  // of the taps, and the others are left out
+  static constexpr double kFlopsPerNs = 150, kBytesPerNs = 10;
+
   // Nanoseconds of so many matrices of weights against `rows` each: the products, or the time to
   // bring the weights from memory meanwhile. Memory is counted slower than it is, because weights
   // have to be held and made ready too.
   static double product_ns(const ConvSizes& sizes, double matrices, double rows) {
-    constexpr double kFlopsPerNs = 150, kBytesPerNs = 10;
     const double weights =
         matrices * static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
     return std::max(2 * weights * rows / kFlopsPerNs, weights * sizeof(float) / kBytesPerNs);

@@ -33,6 +33,9 @@ struct ConvOptions {
   bool input_last = false;
   bool residual = false;  // input 3
   bool residual_last = false;
+  // With weights packed for ConvMethod::indirect: Winograd's method of such a side, which
+  // transforms them on the way. 0: as they are.
+  std::size_t side_on_the_way = 0;
   FusedActivation activation;
 };
 

@@ -37,6 +37,7 @@ struct ConvStep {
   kernels::WinogradTransform* winograd_input = kernels::winograd_input.resolve();
   kernels::WinogradTransform* winograd_output = kernels::winograd_output.resolve();
   kernels::WinogradMultiply* winograd_multiply = kernels::winograd_multiply.resolve();
+  kernels::WinogradMultiplyTaps* multiply_taps = kernels::winograd_multiply_taps.resolve();
 
   Window window;
   bool pointwise = false, framed = false;
@@ -49,9 +50,17 @@ struct ConvStep {
   // From one pixel to the next, of tensors that are not turned around.
   int64_t x_step = 0, y_step = 0, z_step = 0;
   kernels::WinogradArgs winograd{};
-  int64_t winograd_tiles = 0, block_tiles = 1;
+  int64_t image_tiles = 0, block_tiles = 1;
+  int64_t lanes_at = 0;  // where transformed weights lie, floats into the work
 
-  int64_t image_blocks() const { return (winograd_tiles + block_tiles - 1) / block_tiles; }
+  std::size_t side() const {
+    return packed ? std::max(winograd_side(method), o.side_on_the_way) : 0;
+  }
+  int64_t winograd_blocks(int64_t images) const {
+    return (images * image_tiles + block_tiles - 1) / block_tiles;
+  }
+
+  int64_t weight_lanes() const { return std::min(2 * gemm.panels(s.outputs), kWinogradChunks); }
 
   void plan(PrepareContext& ctx) {
     if (s.images * s.outputs * s.output_pixels == 0) return;
@@ -86,7 +95,7 @@ struct ConvStep {
     z_at = reserve(turn_z, checked_mul(stack, z_image));
     weights_at = reserve(!packed, packed_conv_floats(method, s));
     work_at = end;
-    if (winograd_side(method)) end = checked_add(end, plan_winograd());
+    if (side()) end = checked_add(end, plan_winograd());
     ctx.request_scratch(checked_mul(end, sizeof(float)));
   }
 
@@ -105,7 +114,7 @@ struct ConvStep {
   int64_t plan_winograd() {
     const AxisWindow& height = s.axes[0];
     const AxisWindow& width = s.axes[1];
-    winograd.side = winograd_side(method);
+    winograd.side = side();
     winograd.height = size(height.input);
     winograd.width = size(width.input);
     winograd.output_height = size(height.output);
@@ -117,12 +126,18 @@ struct ConvStep {
     winograd.x_step = size(x_step);
     winograd.y_step = size(y_step);
     winograd.packed = packed;
-    winograd_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
+    image_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
+    winograd.images = size(stack);
     block_tiles = std::clamp<int64_t>(static_cast<int64_t>(kernels::winograd_block_tiles(winograd)),
-                                      1, winograd_tiles);
+                                      1, checked_mul(stack, image_tiles));
     work_floats =
         round_up(static_cast<int64_t>(kernels::winograd_scratch(winograd, size(block_tiles))), 16);
-    const int64_t blocks = stack * image_blocks();
+    if (o.side_on_the_way) {
+      lanes_at = work_floats;
+      return checked_add(work_floats,
+                         weight_lanes() * static_cast<int64_t>(kernels::kWinogradWeightFloats));
+    }
+    const int64_t blocks = winograd_blocks(stack);
     return checked_mul(work_floats, blocks < kManyBlocks ? 1 : std::min(blocks, kWinogradChunks));
   }
 
@@ -189,14 +204,14 @@ struct ConvStep {
 
   void run(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
            const kernels::Epilogue& epilogue) const {
-    if (pointwise)
+    if (side())
+      run_winograd(f, images, x, y, epilogue);
+    else if (pointwise)
       run_pointwise(f, images, x, weights, y, epilogue);
     else if (method == ConvMethod::indirect)
       run_indirect(f, images, x, weights, y, epilogue);
-    else if (method == ConvMethod::depthwise)
-      run_depthwise(f, images, x, weights, y, epilogue);
     else
-      run_winograd(f, images, x, y, epilogue);
+      run_depthwise(f, images, x, weights, y, epilogue);
   }
 
   static void move(kernels::Epilogue& epilogue, int64_t columns, int64_t residual) {
@@ -281,35 +296,31 @@ struct ConvStep {
 
   void run_winograd(const Frame& f, int64_t images, const float* x, float* y,
                     const kernels::Epilogue& epilogue) const {
-    const int64_t blocks = image_blocks();
+    const int64_t tiles = images * image_tiles, blocks = winograd_blocks(images);
     float* work = f.scratch<float>() + work_at;
-    const auto image_args = [&](int64_t image) {
-      kernels::WinogradArgs args = winograd;
-      args.x = x + image * x_image;
-      args.y = y + image * y_image;
-      args.epilogue = epilogue;
-      move(args.epilogue, 0, image * z_image);
-      return args;
-    };
+    kernels::WinogradArgs args = winograd;
+    args.images = size(images);
+    args.x = x;
+    args.y = y;
+    args.epilogue = epilogue;
     const auto block_range = [&](int64_t block) {
-      return kernels::WinogradBlockRange{size(winograd_tiles * block / blocks),
-                                         size(winograd_tiles * (block + 1) / blocks)};
+      return kernels::WinogradBlockRange{size(tiles * block / blocks),
+                                         size(tiles * (block + 1) / blocks)};
     };
-    if (stack * blocks >= kManyBlocks) {
-      const Split split{images * blocks, std::min(images * blocks, kWinogradChunks)};
+    if (!o.side_on_the_way && blocks >= kManyBlocks) {
+      const Split split{blocks, std::min(blocks, kWinogradChunks)};
       ScratchLanes lanes(split.chunks);
       f.parallel_for({split.chunks, split.chunks}, [&](Range chunk) {
         const Range items = split.chunk(chunk.begin);
         const ScratchLanes::Lane lane(lanes);
         for (int64_t i = items.begin; i < items.end; ++i) {
-          const auto [begin, end] = block_range(i % blocks);
-          winograd_block(image_args(i / blocks), begin, end, work + lane.index() * work_floats);
+          const auto [begin, end] = block_range(i);
+          winograd_block(args, begin, end, work + lane.index() * work_floats);
         }
       });
       return;
     }
-    for (int64_t i = 0; i < images * blocks; ++i)
-      run_phases(f, image_args(i / blocks), block_range(i % blocks), work);
+    for (int64_t i = 0; i < blocks; ++i) run_phases(f, args, block_range(i), work);
   }
 
   void run_phases(const Frame& f, const kernels::WinogradArgs& args,
@@ -321,6 +332,31 @@ struct ConvStep {
       });
     };
     transform(winograd_input, s.channels);
+    if (o.side_on_the_way)
+      multiply_on_the_way(f, args, block, work);
+    else
+      multiply_planes(f, args, block, work);
+    transform(winograd_output, s.outputs);
+  }
+
+  void multiply_on_the_way(const Frame& f, const kernels::WinogradArgs& args,
+                           const kernels::WinogradBlockRange& block, float* work) const {
+    const auto tiles = static_cast<int64_t>(block.block_end - block.block_begin);
+    const int64_t items = 2 * gemm.panels(s.outputs);
+    const auto planes = static_cast<double>(kernels::winograd_planes(args.side));
+    const double cost = planes * gemm_cost(tiles, s.outputs, s.channels);
+    ScratchLanes lanes(weight_lanes());
+    f.parallel_ranges(split_work(items, cost / static_cast<double>(items)), [&](Range r) {
+      const ScratchLanes::Lane lane(lanes);
+      multiply_taps(
+          args, block, size(r.begin), size(r.end), work,
+          work + lanes_at + lane.index() * static_cast<int64_t>(kernels::kWinogradWeightFloats));
+    });
+  }
+
+  void multiply_planes(const Frame& f, const kernels::WinogradArgs& args,
+                       const kernels::WinogradBlockRange& block, float* work) const {
+    const auto tiles = static_cast<int64_t>(block.block_end - block.block_begin);
     const auto planes = static_cast<int64_t>(kernels::winograd_planes(args.side));
     const GemmGrid grid = gemm_grid(gemm, planes, tiles, s.outputs, s.channels);
     const double cost = gemm_cost(tiles, s.outputs, s.channels);
@@ -334,7 +370,6 @@ struct ConvStep {
                        i = end;
                      }
                    });
-    transform(winograd_output, s.outputs);
   }
 };
 

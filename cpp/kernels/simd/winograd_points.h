@@ -9,6 +9,10 @@ namespace SDX_ISA {
 template <int kOut>
 struct WinogradPoints;
 
+// The type of a vector's lanes: weights are transformed in float or in double.
+template <class V>
+using Scalar = decltype(V{}[0] + V{}[0]);
+
 // The points 0, 1, -1 and infinity.
 template <>
 struct WinogradPoints<2> {
@@ -25,8 +29,10 @@ struct WinogradPoints<2> {
   template <class V>
   SDX_INLINE void weights(V a, V b, V c, V (&g)[4]) {
     g[0] = a;
-    g[1] = (a + b + c) * 0.5;
-    g[2] = (a - b + c) * 0.5;
+    const V even = a + c;
+    constexpr Scalar<V> half = 0.5;
+    g[1] = (even + b) * half;
+    g[2] = (even - b) * half;
     g[3] = c;
   }
 };
@@ -58,13 +64,19 @@ struct WinogradPoints<4> {
   }
   template <class V>
   SDX_INLINE void weights(V a, V b, V c, V (&g)[6]) {
+    using S = Scalar<V>;
     constexpr double p = kP, q = kQ, p2 = kP2, q2 = kQ2;
     constexpr double at_p = 1 / (2 * p2 * (p2 - q2)), at_q = 1 / (2 * q2 * (q2 - p2));
-    g[0] = a * (1 / (p2 * q2));
-    g[1] = (a + p * b + p2 * c) * at_p;
-    g[2] = (a - p * b + p2 * c) * at_p;
-    g[3] = (a + q * b + q2 * c) * at_q;
-    g[4] = (a - q * b + q2 * c) * at_q;
+    constexpr S at_0 = static_cast<S>(1 / (p2 * q2));
+    constexpr S a_p = static_cast<S>(at_p), b_p = static_cast<S>(p * at_p);
+    constexpr S a_q = static_cast<S>(at_q), b_q = static_cast<S>(q * at_q);
+    const V even_p = (a + static_cast<S>(p2) * c) * a_p, odd_p = b * b_p;
+    const V even_q = (a + static_cast<S>(q2) * c) * a_q, odd_q = b * b_q;
+    g[0] = a * at_0;
+    g[1] = even_p + odd_p;
+    g[2] = even_p - odd_p;
+    g[3] = even_q + odd_q;
+    g[4] = even_q - odd_q;
     g[5] = c;
   }
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "fenced.h"
+#include "kernels/conv.h"
 #include "kernels/winograd.h"
 #include "reference.h"
 
@@ -18,15 +19,21 @@ struct Problem {
   std::size_t height, width, channels, outputs;
   std::ptrdiff_t pad_begin = 1, pad_end = 1;
   bool by_phase = false;
+  std::size_t images = 1;
 };
 
-void check_side(std::size_t tier, std::size_t side, const Problem& p, Epilogue epilogue) {
+// Weights are transformed ahead of time or on the way.
+enum class Weights { planes, taps };
+
+void check_side(std::size_t tier, std::size_t side, Weights kind, const Problem& p,
+                Epilogue epilogue) {
   Window window;
+  window.axis[0] = {.input = p.images};
   window.axis[1] = {.input = p.height, .taps = 3, .pad = p.pad_begin};
   window.axis[2] = {.input = p.width, .taps = 3, .pad = p.pad_begin};
   test::complete_window(window, p.channels, p.pad_end);
   const std::size_t pixels = test::output_pixels(window), y_step = p.outputs + 2;
-  const auto x = random_floats(p.height * p.width * p.channels, 1);
+  const auto x = random_floats(p.images * p.height * p.width * p.channels, 1);
   const auto weights = random_floats(p.outputs * p.channels * 9, 2);
   const auto bias = random_floats(p.outputs, 3);
   const auto residual = random_floats(pixels * p.outputs, 4);
@@ -35,10 +42,16 @@ void check_side(std::size_t tier, std::size_t side, const Problem& p, Epilogue e
   epilogue.residual_stride = p.outputs;
   const GemmTiling tiling = gemm_tiling.variants[tier].run();
   const std::size_t panels = panel_count(tiling, p.outputs);
-  Fenced<float> packed(winograd_planes(side) * packed_b_floats(tiling, p.channels, p.outputs));
-  for (std::size_t j = 0; j < panels; ++j)
-    winograd_pack.variants[tier].run({side, p.channels, p.outputs, weights.data(), packed.data()},
-                                     j, j + 1);
+  const std::size_t matrices = kind == Weights::taps ? 9 : winograd_planes(side);
+  Fenced<float> packed(matrices * packed_b_floats(tiling, p.channels, p.outputs));
+  for (std::size_t j = 0; j < panels; ++j) {
+    if (kind == Weights::taps)
+      conv_pack.variants[tier].run({p.channels, p.outputs, 9, weights.data(), packed.data()}, j,
+                                   j + 1);
+    else
+      winograd_pack.variants[tier].run({side, p.channels, p.outputs, weights.data(), packed.data()},
+                                       j, j + 1);
+  }
   Fenced<float> y((pixels - 1) * y_step + p.outputs);
   const WinogradArgs args{.side = side,
                           .height = p.height,
@@ -53,21 +66,31 @@ void check_side(std::size_t tier, std::size_t side, const Problem& p, Epilogue e
                           .packed = packed.data(),
                           .y = y.data(),
                           .y_step = y_step,
-                          .epilogue = epilogue};
+                          .epilogue = epilogue,
+                          .x_step = p.channels,
+                          .images = p.images};
   const std::size_t tiles = winograd_tiles(args), step = winograd_block_tiles(args);
   CHECK(step >= 1);
   for (std::size_t t = 0; t < tiles; t += step) {
     const std::size_t end = std::min(t + step, tiles);
     Fenced<float> scratch(winograd_scratch(args, end - t));
-    if (!p.by_phase) {
+    if (!p.by_phase && kind == Weights::planes) {
       winograd_block.variants[tier].run(args, t, end, scratch.data());
       continue;
     }
     for (std::size_t i = t; i < end; ++i)
       winograd_input.variants[tier].run(args, {t, end}, i, i + 1, scratch.data());
-    for (std::size_t f = 0; f < winograd_planes(side); ++f)
-      for (std::size_t j = 0; j < panels; ++j)
-        winograd_multiply.variants[tier].run(args, {t, end}, f, f + 1, j, j + 1, scratch.data());
+    if (kind == Weights::taps) {
+      Fenced<float> transformed(kWinogradWeightFloats);
+      const std::size_t items = p.by_phase ? 1 : 3;
+      for (std::size_t j = 0; j < 2 * panels; j += items)
+        winograd_multiply_taps.variants[tier].run(
+            args, {t, end}, j, std::min(j + items, 2 * panels), scratch.data(), transformed.data());
+    } else {
+      for (std::size_t f = 0; f < winograd_planes(side); ++f)
+        for (std::size_t j = 0; j < panels; ++j)
+          winograd_multiply.variants[tier].run(args, {t, end}, f, f + 1, j, j + 1, scratch.data());
+    }
     for (std::size_t i = t; i < end; ++i)
       winograd_output.variants[tier].run(args, {t, end}, i, i + 1, scratch.data());
   }
@@ -96,7 +119,9 @@ void check_side(std::size_t tier, std::size_t side, const Problem& p, Epilogue e
 }
 
 void check_winograd(std::size_t tier, const Problem& p, Epilogue epilogue = {}) {
-  for (const std::size_t side : {2, 4}) check_side(tier, side, p, epilogue);
+  for (const std::size_t side : {2, 4})
+    for (const Weights kind : {Weights::planes, Weights::taps})
+      check_side(tier, side, kind, p, epilogue);
 }
 
 template <class F>
@@ -120,6 +145,8 @@ TEST_CASE("Winograd convolutions of many channels, blocks and phases") {
       check_winograd(tier, {20, 37, 17, 70, 1, 1, by_phase});
       check_winograd(tier, {7, 7, 130, 33, 1, 1, by_phase});
       check_winograd(tier, {40, 40, 3, 4, 1, 1, by_phase});
+      check_winograd(tier, {6, 5, 250, 150, 1, 1, by_phase});
+      check_winograd(tier, {7, 10, 6, 20, 1, 1, by_phase, 3});
     }
   });
 }
