@@ -94,6 +94,25 @@ def test_factors_that_do_not_broadcast(shape: tuple[int, ...], place: int) -> No
             given("LayerNormalization", *inputs)
 
 
+@pytest.mark.parametrize("op", ["MatMul", "Gemm"])
+def test_products_of_one(op: str) -> None:
+    node = helper.make_node(op, ["x"], ["y"], name="node")
+    for shape in ([2, 2], None):
+        info = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+        graph = helper.make_graph([node], "graph", [info], [onnx.ValueInfoProto(name="y")])
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        with pytest.raises(InvalidModel, match="'node'.*input 1 is missing"):
+            sardonyx.load(made)
+
+
+@pytest.mark.parametrize("place", [2, 3, 4])
+def test_limits_of_another_type(place: int) -> None:
+    limits: list[Any] = [np.array([3]), np.ones(1, np.float32), np.zeros(1, np.float32)]
+    limits[place - 2] = np.zeros(1, np.int8)
+    with pytest.raises(InvalidModel, match=f"'node'.*input {place}"):
+        run("NonMaxSuppression", randn(1, 6, 4), randn(1, 1, 6), *limits)
+
+
 def test_errors_may_repeat_any_bytes_of_the_file() -> None:
     with pytest.raises(InvalidModel, match="Einsum"):
         run("Einsum", randn(2), attrs={"equation": "ä"})

@@ -61,6 +61,9 @@ class NonMaxSuppression final : public Op {
   void infer(InferContext& ctx) const override {
     check(ctx.dtype(0) == DType::float32 && ctx.dtype(1) == DType::float32,
           "expected boxes and scores of float32");
+    for (int i = 2; i < 5; ++i)
+      check(!ctx.has_input(i) || ctx.dtype(i) == (i == 2 ? DType::int64 : DType::float32), "input ",
+            i, " has elements of another type than it should");
     check_rank(ctx, 0, 3);
     check_rank(ctx, 1, 3);
     if (ctx.has_rank(0)) check(may_equal(ctx.dims(0)[2], Dim(4)), "boxes of shape ", ctx.dims(0));

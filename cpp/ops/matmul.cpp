@@ -118,6 +118,7 @@ class MatMul final : public Op {
 
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
+    check_given(ctx, 1, 2);
     check_dtypes(ctx, dtype);
     const bool known = ctx.has_rank(0) && ctx.has_rank(1);
     if (is_gemm_) {
