@@ -1,5 +1,6 @@
 // sardonyx::Elementwise: several elementwise float32 operators as one pass over tiles that stay in
 // the nearest cache.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <numeric>
@@ -128,6 +129,8 @@ class ElementwiseChain final : public Op {
     int64_t tile = room;
     for (const Repeated& input : repeated)
       if (input.period <= tile) tile -= tile % input.period;
+    for (const Repeated& input : repeated)
+      if (input.walk.step[0] == 0) tile = tile_in_run(repeated, input.walk.run, tile);
     const int64_t tiles = (count + tile - 1) / tile;
     const Split split = split_work(tiles, cost_ * static_cast<double>(tile));
     return [=, inputs = inputs_, own_buffers = buffers_, program = program_,
@@ -156,6 +159,21 @@ class ElementwiseChain final : public Op {
   }
 
  private:
+  // A tile that lies inside runs of `run` results for which an input has one number: that is read
+  // where it lies. `most` where there is none, or where other inputs would come to be copied.
+  static int64_t tile_in_run(const std::vector<Repeated>& repeated, int64_t run, int64_t most) {
+    constexpr int64_t kLeast = 128, kTries = 64;
+    const int64_t fewest = (run + most - 1) / most;
+    for (int64_t parts = fewest; parts < fewest + kTries && run / parts >= kLeast; ++parts) {
+      const int64_t tile = run / parts;
+      const auto fits = [&](const Repeated& input) {
+        return input.period > most || tile % input.period == 0;
+      };
+      if (run % parts == 0 && std::all_of(repeated.begin(), repeated.end(), fits)) return tile;
+    }
+    return most;
+  }
+
   // Deals results from `first` on out to rows.
   static void scatter(const float* from, int64_t first, int64_t n, const Rows& rows, float* to) {
     for (int64_t i = 0; i < n;) {
