@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from campaigns import CAMPAIGNS
 from isolation import run_isolated
 
-CASES = {"bytes": 1500, "structure": 3000, "operators": 6000}
+CASES = {"bytes": 1500, "structure": 3000, "operators": 6000, "differential": 60}
 
 
 @pytest.mark.slow
