@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import ml_dtypes
@@ -94,14 +95,23 @@ def test_factors_that_do_not_broadcast(shape: tuple[int, ...], place: int) -> No
             given("LayerNormalization", *inputs)
 
 
-@pytest.mark.parametrize("op", ["MatMul", "Gemm"])
+@pytest.mark.parametrize("op", ["GlobalLpPool", "GlobalAveragePool", "GlobalMaxPool"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_is_pooled(op: str, dtype: Any) -> None:
+    with contextlib.suppress(InvalidModel):
+        (result,) = run(op, np.zeros((2, 3, 0, 4), dtype))
+        assert result.shape == (2, 3, 1, 1)
+
+
+@pytest.mark.parametrize("op", ["MatMul", "Gemm", "Conv", "GRU", "LSTM", "RNN"])
 def test_products_of_one(op: str) -> None:
-    node = helper.make_node(op, ["x"], ["y"], name="node")
-    for shape in ([2, 2], None):
+    attributes = {"hidden_size": 3} if op in ("GRU", "LSTM", "RNN") else {}
+    node = helper.make_node(op, ["x"], ["y"], name="node", **attributes)
+    for shape in ([2, 2] if op in ("MatMul", "Gemm") else [2, 2, 2], None):
         info = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
         graph = helper.make_graph([node], "graph", [info], [onnx.ValueInfoProto(name="y")])
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-        with pytest.raises(InvalidModel, match="'node'.*input 1 is missing"):
+        with pytest.raises(InvalidModel, match=r"'node'.*input 1 is missing"):
             sardonyx.load(made)
 
 

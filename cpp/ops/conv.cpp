@@ -31,6 +31,7 @@ class Conv final : public Op {
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
     check(is_float(dtype), "expected a float input, got ", dtype);
+    check_given(ctx, 1, 2);
     check_dtypes(ctx, dtype);
     if (!ctx.has_rank(0)) return ctx.set_output(0, dtype);
     const Dims& x = ctx.dims(0);

@@ -62,6 +62,7 @@ class BifurcationDetector final : public Op {
   void infer(InferContext& ctx) const override {
     for (int i = 0; i < ctx.input_count(); ++i)
       if (ctx.has_input(i)) check(ctx.dtype(i) == DType::int64, "input ", i, " is ", ctx.dtype(i));
+    check_given(ctx, 0, 3);
     for (const int i : {0, 1, 3}) check_rank(ctx, i, 1);
     ctx.set_output(0, DType::int64, {Dim::unknown()});
     if (ctx.wants_output(1)) ctx.set_output(1, DType::int64, {});

@@ -345,6 +345,8 @@ class Pool final : public Op {
     const PoolSizes s = sizes(ctx.shape(0));
     const bool plain = pooling_ == Pooling::norm || ctx.wants_output(1) ||
                        (ctx.dtype(0) != DType::float32 && !is_half_float(ctx.dtype(0)));
+    check(!plain || s.taps > 0 || s.images * s.channels == 0, "there is nothing to pool in shape ",
+          ctx.shape(0));
     if (!plain && takes_whole_planes(s) && !channels_last_)
       return in_float32(ctx, prepare_global(s, pooling_));
     if (!plain)

@@ -40,6 +40,7 @@ class Recurrent final : public Op {
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(kInput);
     check(is_float(dtype), "expected a float input, got ", dtype);
+    check_given(ctx, kWeights, kWeights + 2);
     for (int i = kWeights; i < ctx.input_count(); ++i) {
       if (!ctx.has_input(i)) continue;
       const DType wanted = i == kLengths ? DType::int32 : dtype;

@@ -17,6 +17,7 @@ class WordConvEmbedding final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
+    check_given(ctx, kWords, kCharacters + 1);
     check(ctx.dtype(kWords) == DType::int32, "characters are ", ctx.dtype(kWords), ", not int32");
     check_dtypes(ctx, DType::float32);
     check_rank(ctx, kWords, 2);
