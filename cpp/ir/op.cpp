@@ -21,8 +21,8 @@ Facts Facts::of(Tensor constant) {
 
 bool Facts::contents_are_numbers() const {
   if (!contents || type.kind != Type::Kind::tensor) return false;
-  const bool stored = type.dtype == DType::int64 || type.dtype == DType::int32 ||
-                      type.dtype == DType::boolean;
+  const bool stored =
+      type.dtype == DType::int64 || type.dtype == DType::int32 || type.dtype == DType::boolean;
   const auto shape = type.known_shape();
   if (!stored || !shape || element_count(*shape) != static_cast<int64_t>(contents->size()))
     return false;
@@ -158,6 +158,10 @@ Program& PrepareContext::program(std::string_view attribute) const {
   return *found->second;
 }
 
+void PrepareContext::left_out(const char* what, int i) {
+  fail(ErrorKind::invalid_model, what, ' ', i, " is missing");
+}
+
 Traffic PrepareContext::all_bytes() const { return bytes_without(-1); }
 
 Traffic PrepareContext::bytes_without(int left_out) const {
@@ -168,7 +172,8 @@ Traffic PrepareContext::bytes_without(int left_out) const {
   Traffic traffic{.constants = static_cast<double>(node_.packed_bytes)};
   const auto& released = node_.released_inputs;
   for (int i = 0; i < input_count(); ++i) {
-    if (i == left_out || !has_input(i) || std::find(released.begin(), released.end(), i) != released.end())
+    if (i == left_out || !has_input(i) ||
+        std::find(released.begin(), released.end(), i) != released.end())
       continue;
     (constants_[i] ? traffic.constants : traffic.values) += bytes(inputs_[i]);
   }

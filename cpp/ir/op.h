@@ -47,7 +47,7 @@ struct OpInit {
   int opset;  // the version of the operator's domain that the model imports
   std::string_view domain;
   std::string_view type;
-  int input_count;   // trailing ones left out by the model are not counted
+  int input_count;  // trailing ones left out by the model are not counted
   int output_count;
 };
 
@@ -172,11 +172,12 @@ class PrepareContext {
   int output_count() const { return static_cast<int>(outputs_.size()); }
   bool has_input(int i) const { return i < input_count() && inputs_[i] != nullptr; }
   bool wants_output(int i) const { return i < output_count() && outputs_[i] != nullptr; }
-  DType dtype(int i) const { return inputs_[i]->dtype; }
-  const Shape& shape(int i) const { return inputs_[i]->shape; }
+  // Of an input or output that is left out these throw.
+  DType dtype(int i) const { return input(i).dtype; }
+  const Shape& shape(int i) const { return input(i).shape; }
   int64_t count(int i) const { return element_count(shape(i)); }
-  DType output_dtype(int i) const { return outputs_[i]->dtype; }
-  const Shape& output_shape(int i) const { return outputs_[i]->shape; }
+  DType output_dtype(int i) const { return output(i).dtype; }
+  const Shape& output_shape(int i) const { return output(i).shape; }
   // The input's elements where they are known before the run; null otherwise. Null too for elements
   // that `pack` released.
   const Tensor* constant(int i) const { return has_input(i) ? constants_[i] : nullptr; }
@@ -187,10 +188,10 @@ class PrepareContext {
   }
   // Elements from one row to the next, of rows of `length` elements. More than `length` only where
   // the operator agreed to such rows (Op::reads_rows, Op::writes_rows).
-  int64_t step(int i, int64_t length) const { return step_of(*inputs_[i], length); }
-  int64_t output_step(int i, int64_t length) const { return step_of(*outputs_[i], length); }
-  const Rows& rows(int i) const { return inputs_[i]->rows; }
-  const Rows& output_rows() const { return outputs_[0]->rows; }
+  int64_t step(int i, int64_t length) const { return step_of(input(i), length); }
+  int64_t output_step(int i, int64_t length) const { return step_of(output(i), length); }
+  const Rows& rows(int i) const { return input(i).rows; }
+  const Rows& output_rows() const { return output(0).rows; }
   // Bytes the step will find at frame.scratch(); the largest request counts.
   void request_scratch(int64_t bytes) { scratch_ = std::max(scratch_, bytes); }
   int64_t scratch() const { return scratch_; }
@@ -204,6 +205,15 @@ class PrepareContext {
   Traffic bytes_without(int i) const;
 
  private:
+  const Layout& input(int i) const {
+    if (!has_input(i)) left_out("input", i);
+    return *inputs_[i];
+  }
+  const Layout& output(int i) const {
+    if (!wants_output(i)) left_out("output", i);
+    return *outputs_[i];
+  }
+  [[noreturn]] static void left_out(const char* what, int i);
   const void* packed_bytes(int slot) const;
   static int64_t step_of(const Layout& layout, int64_t length) {
     return layout.rows.apart() ? layout.rows.step : length;

@@ -33,8 +33,11 @@ void quantize_s8(const float* x, int8_t* y, std::size_t n, float scale, int32_t 
 template <class T>
 SDX_INLINE void dequantize(const T* x, float* y, std::size_t n, float scale, int32_t zero_point) {
   std::size_t i = 0;
-  for (; i + kF32 <= n; i += kF32) store(y + i, to_float(load_lanes(x + i) - zero_point) * scale);
-  if (i < n) store_head(y + i, to_float(load_lanes_head(x + i, n - i) - zero_point) * scale, n - i);
+  const auto number = [&](VecI v) {
+    return to_float(wrapping_subtract(v, splat(zero_point))) * scale;
+  };
+  for (; i + kF32 <= n; i += kF32) store(y + i, number(load_lanes(x + i)));
+  if (i < n) store_head(y + i, number(load_lanes_head(x + i, n - i)), n - i);
 }
 
 void dequantize_u8(const uint8_t* x, float* y, std::size_t n, float scale, int32_t zero_point) {
@@ -50,7 +53,8 @@ void dequantize_s32(const int32_t* x, float* y, std::size_t n, float scale, int3
 }
 
 template <class T>
-SDX_INLINE void quantized_add(const T* a, const T* b, T* y, std::size_t n, const QuantizedSum& sum) {
+SDX_INLINE void quantized_add(const T* a, const T* b, T* y, std::size_t n,
+                              const QuantizedSum& sum) {
   constexpr int32_t kLo = static_cast<T>(-1) < 0 ? -128 : 0, kHi = kLo + 255;
   const VecF lo = splat(static_cast<float>(kLo - sum.zero_point));
   const VecF hi = splat(static_cast<float>(kHi - sum.zero_point));
@@ -61,8 +65,7 @@ SDX_INLINE void quantized_add(const T* a, const T* b, T* y, std::size_t n, const
     return to_int_even(min(max(v, lo), hi)) + sum.zero_point;
   };
   std::size_t i = 0;
-  for (; i + kF32 <= n; i += kF32)
-    store_lanes(y + i, added(load_lanes(a + i), load_lanes(b + i)));
+  for (; i + kF32 <= n; i += kF32) store_lanes(y + i, added(load_lanes(a + i), load_lanes(b + i)));
   if (i < n)
     store_lanes_head(y + i, added(load_lanes_head(a + i, n - i), load_lanes_head(b + i, n - i)),
                      n - i);

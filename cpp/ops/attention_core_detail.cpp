@@ -445,8 +445,8 @@ void append_rows(const Frame& f, const AppendedRows& a, const float* past, const
 int64_t shared_room(const Frame& f, int past, int output) {
   const float* to = f.out<float>(output);
   if (!to || f.in<float>(past) != to) return 0;
-  const Shape& buffer = f.input_tensor(past).shape();
-  return buffer[buffer.size() - 2];
+  const Tensor buffer = f.input_tensor(past);
+  return buffer.shape()[buffer.shape().size() - 2];
 }
 
 }  // namespace sdx::ops

@@ -99,7 +99,8 @@ class Model:
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
     ) -> Run:
         """The same in the background: a concurrent.futures.Future whose `cancel` ends the run."""
-        return start(lambda token: self.run(outputs, feeds, cancel=token, **options))
+        model = Model(self._session)  # which stays as it is when this one is closed
+        return start(lambda token: model.run(outputs, feeds, cancel=token, **options))
 
     async def run_async(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any

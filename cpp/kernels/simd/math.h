@@ -54,8 +54,8 @@ SDX_INLINE VecF log(VecF x) {
   const VecI tiny = x < 1.17549435e-38f;
   const VecF scaled = tiny ? x * 8388608.0f : x;
   // The mantissa is taken from [sqrt(1/2), sqrt(2)).
-  const VecI exponent = (as_int(scaled) - 0x3f3504f3) >> 23;
-  const VecF f = as_float(as_int(scaled) - (exponent << 23)) - 1.0f;
+  const VecI exponent = wrapping_subtract(as_int(scaled), splat(0x3f3504f3)) >> 23;
+  const VecF f = as_float(wrapping_subtract(as_int(scaled), exponent << 23)) - 1.0f;
   const VecF e = __builtin_convertvector(exponent, VecF) + (tiny ? splat(-23.0f) : splat(0.0f));
   VecF q = f * -0.07634492963552475f + 0.12761574983596802f;
   q = q * f - 0.13160182535648346f;

@@ -34,8 +34,10 @@ inline constexpr std::size_t kF32 = kVecBytes / 4;  // floats in a vector
 
 typedef float VecF __attribute__((vector_size(kVecBytes)));
 typedef int32_t VecI __attribute__((vector_size(kVecBytes)));
+typedef uint32_t VecW __attribute__((vector_size(kVecBytes)));
 typedef float VecFu __attribute__((vector_size(kVecBytes), aligned(4), may_alias));
-typedef int32_t VecIu __attribute__((vector_size(kVecBytes), aligned(4), may_alias));
+// Integers are read out of rows of bytes, too, at any address.
+typedef int32_t VecIu __attribute__((vector_size(kVecBytes), aligned(1), may_alias));
 
 SDX_INLINE VecF load(const float* p) { return *reinterpret_cast<const VecFu*>(p); }
 SDX_INLINE void store(float* p, VecF v) { *reinterpret_cast<VecFu*>(p) = v; }
@@ -45,6 +47,11 @@ SDX_INLINE VecF splat(float x) { return x - VecF{}; }
 SDX_INLINE VecI splat(int32_t x) { return x - VecI{}; }
 SDX_INLINE VecI as_int(VecF v) { return reinterpret_cast<VecI>(v); }
 SDX_INLINE VecF as_float(VecI v) { return reinterpret_cast<VecF>(v); }
+
+// a - b, which may wrap around.
+SDX_INLINE VecI wrapping_subtract(VecI a, VecI b) {
+  return reinterpret_cast<VecI>(reinterpret_cast<VecW>(a) - reinterpret_cast<VecW>(b));
+}
 
 // Lane-wise minimum and maximum; where either lane is NaN the second operand is the answer on x86,
 // NaN on ARM, so callers order operands for the NaN they want or mend it afterwards.
@@ -116,13 +123,16 @@ SDX_INLINE float fold(VecF v, F f) {
 }
 
 SDX_INLINE float reduce_add(VecF v) {
-  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return a + b; });
+  return fold(
+      v, [](VecF a, VecF b) __attribute__((always_inline)) { return a + b; });
 }
 SDX_INLINE float reduce_max(VecF v) {
-  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return max(a, b); });
+  return fold(
+      v, [](VecF a, VecF b) __attribute__((always_inline)) { return max(a, b); });
 }
 SDX_INLINE float reduce_min(VecF v) {
-  return fold(v, [](VecF a, VecF b) __attribute__((always_inline)) { return min(a, b); });
+  return fold(
+      v, [](VecF a, VecF b) __attribute__((always_inline)) { return min(a, b); });
 }
 
 // Whether load_head and store_head are single instructions.
