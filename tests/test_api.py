@@ -343,3 +343,18 @@ def test_errors_have_their_python_kinds() -> None:
         error = getattr(sardonyx, name)
         assert issubclass(error, sardonyx.Error)
         assert error.__module__ == "sardonyx"
+
+
+def test_bound_calls_hand_out_the_arrays_they_wrote() -> None:
+    model = sardonyx.load(sardonyx.demo_model())
+    image, scores = np.zeros((2, 1, 8, 8), np.float32), np.empty((2, 10), np.float32)
+    call = model.bind({"image": image}, {"probabilities": scores})
+    first = call()
+    assert first["probabilities"] is scores
+    np.testing.assert_array_equal(scores, model(image))
+    image[:] = 1
+    first.clear()
+    assert call()["probabilities"] is scores
+    np.testing.assert_array_equal(scores, model(image))
+    with pytest.raises(sardonyx.InvalidArgument, match="an array for each output"):
+        model.bind({"image": image}, {"probabilities": None})

@@ -91,9 +91,8 @@ class Model:
         One whose values would take more than `memory_limit` bytes raises MemoryError.
         """
         feeds = feeds if isinstance(feeds, dict) else dict(feeds)
-        return self._session.run(
-            outputs, feeds, out, timeout=timeout, cancel=cancel, memory_limit=memory_limit or 0
-        )
+        # By position: keywords would take longer than a small model's run.
+        return self._session.run(outputs, feeds, out, False, timeout, cancel, memory_limit or 0)
 
     def submit(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
@@ -118,11 +117,14 @@ class Model:
         It returns the outputs named in `out`, and refuses arrays it would have to write to by a
         copy: ones that are fed too, but for `caches`, and ones that are not contiguous.
         """
-        given, names, arrays = dict(feeds), list(out), list(out.values())
+        given, written = dict(feeds), dict(out)
+        names, arrays = list(written), list(written.values())
+        if any(array is None for array in arrays):
+            raise InvalidArgument("out: expected an array for each output")
 
         def run() -> dict[str, Any]:
-            results = self._session.run(names, given, arrays, in_place=True)
-            return dict(zip(names, results, strict=True))
+            self._session.run(names, given, arrays, True)
+            return written.copy()
 
         return run
 

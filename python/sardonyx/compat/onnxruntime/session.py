@@ -271,7 +271,7 @@ class InferenceSession:
         try:
             if self._trace is not None:
                 return self._trace.run(self._engine, output_names, feeds, out, cancel)
-            return self._engine.run(output_names, feeds, out, cancel=cancel)
+            return self._engine.run(output_names, feeds, out, False, None, cancel)
         except (sardonyx.Error, MemoryError) as error:
             if cancel is not None and cancel.is_set:
                 raise Fail.of("Exiting due to terminate flag being set to true.") from error
