@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from helpers import make_model, randn
+from helpers import in_threads, make_model, randn
 from onnx import TensorProto, helper
 
 import sardonyx
@@ -304,11 +303,7 @@ def test_many_threads_run_one_model(two: sardonyx.Model) -> None:
             if not (np.array_equal(total, a + b) and np.array_equal(product, a * b)):
                 failures.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not failures
 
 

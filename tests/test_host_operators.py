@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from helpers import randn
+from helpers import in_threads, randn
 from onnx import TensorProto, helper
 
 import sardonyx
@@ -151,11 +150,7 @@ def test_many_threads_and_models_inside_models() -> None:
             if not np.allclose(loaded(x), np.exp(x), rtol=1e-5):
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not wrong
 
 

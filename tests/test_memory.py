@@ -17,7 +17,6 @@ from helpers import make_model
 import sardonyx
 
 F = np.float32
-WIDE = 1 << 20
 
 
 def weighty(rows: int = 256, columns: int = 1024) -> onnx.ModelProto:
@@ -105,29 +104,30 @@ def test_results_do_not_count_once_they_are_handed_out() -> None:
 
 
 def test_runs_in_progress_share_the_limit() -> None:
-    # The inner model of one operator runs while the outer run holds its memory.
-    ones = np.ones((1, WIDE), F)
-    model = sardonyx.load(weighty(1, WIDE), memory_limit=24 << 20, threads=1)
-    refused, served = [], []
+    inside, go_on = threading.Event(), threading.Event()
 
-    def work(barrier: threading.Barrier) -> None:
-        barrier.wait()
-        for _ in range(20):
-            try:
-                served.append(model(np.ones((2, 1), F)).shape)
-            except MemoryError as error:
-                refused.append(str(error))
+    @sardonyx.op("test.memory", "Wait", infer=lambda x, **_: x)
+    def wait(x: np.ndarray) -> np.ndarray:
+        inside.set()
+        assert go_on.wait(60)
+        return x
 
-    barrier = threading.Barrier(4)
-    threads = [threading.Thread(target=work, args=(barrier,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(served) + len(refused) == 80
-    assert len(served) >= 20
-    assert all("the session's memory limit" in text for text in refused)
-    assert model(np.ones((1, 1), F)).shape == ones.shape
+    text = """<ir_version: 8, opset_import: ["" : 18, "test.memory" : 1]>
+        g (float[n] x) => (float[n] y) {
+            a = Exp(x)
+            b = test.memory.Wait(a)
+            y = Add(a, b)
+        }"""
+    x = np.zeros(1 << 20, F)  # 4 MiB, as each of the values
+    model = sardonyx.load(onnx.parser.parse_model(text), memory_limit=20 << 20)
+    first = model.submit(None, {"x": x})
+    assert inside.wait(60)
+    assert model.memory().running >= x.nbytes
+    with pytest.raises(MemoryError, match="the session's memory limit of 20971520"):
+        model(x)
+    go_on.set()
+    np.testing.assert_array_equal(first.result(60)[0], np.full(x.shape, 2, F))
+    np.testing.assert_array_equal(model(x), np.full(x.shape, 2, F))
 
 
 def test_a_closed_model_refuses_and_lets_runs_end() -> None:
@@ -184,6 +184,14 @@ def test_an_idle_model_trims_itself() -> None:
     assert kept.memory().plans == 1
     with pytest.raises(ValueError, match="trim_after"):
         sardonyx.load(weighty(), trim_after=-1)
+
+
+def test_a_run_that_fails_is_a_use_too() -> None:
+    model = sardonyx.load(weighty(), trim_after=0.3)
+    with pytest.raises(sardonyx.Timeout):
+        model.run(None, {"x": np.ones((20_000, 256), F)}, timeout=0.0)
+    model.profile({"x": np.ones((512, 256), F)})
+    assert wait_until_trimmed(model)
 
 
 def test_a_busy_model_does_not_trim_itself() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from helpers import randn
+from helpers import in_threads, randn
 from onnx import TensorProto, helper
 
 import sardonyx
@@ -274,11 +273,7 @@ def test_many_threads(libraries: Path) -> None:
             if not np.allclose(loaded(x), x.sum(1), atol=1e-4):
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not wrong
 
 

@@ -324,9 +324,9 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
   if (control.memory_limit > 0 || impl_->budget)
     budget = std::make_shared<MemoryBudget>(limit_of(control.memory_limit), "run", impl_->budget);
   const MemoryBudget::Scope scope(budget);
+  const runtime::IdleTrim::Use use(impl_->idle_trim);
   std::vector<Datum> results =
       impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
-  if (impl_->idle_trim) impl_->idle_trim->used();
   if (budget) budget->leave_whole();  // what is left are results, which are the caller's
   if (interrupt) interrupt->finish();
   return results;
@@ -386,6 +386,7 @@ std::string describe_shapes(const plan::Plan& plan, const plan::PlannedStep& ste
 }  // namespace
 
 std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
+  const runtime::IdleTrim::Use use(impl_->idle_trim);
   Engine& engine = impl_->engine_for(feeds);
   runtime::StepTimes times;
   const auto plan =

@@ -1,6 +1,9 @@
 # The extension module sardonyx._core.
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
-find_package(pybind11 2.13 CONFIG REQUIRED)
+# pip's pybind11 lies where only its interpreter knows.
+execute_process(COMMAND ${Python_EXECUTABLE} -m pybind11 --cmakedir OUTPUT_VARIABLE pip_pybind11
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+find_package(pybind11 2.13 CONFIG REQUIRED HINTS ${pip_pybind11})
 file(GLOB SDX_BINDING_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/bindings/*.cpp)
 if(SDX_BINDING_SOURCES)
   # No link-time optimisation: the bindings are thin, and it doubles what they cost to build.

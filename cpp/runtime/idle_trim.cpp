@@ -61,7 +61,8 @@ uint64_t process_number() { return uint64_t{fork_generation()} + 1; }
 
 class IdleTrim::Watch {
  public:
-  // This process's. Lives as long as the process: its thread may be asleep when that ends.
+  // This process's; may throw. Lives as long as the process: its thread may be asleep when that
+  // ends.
   static Watch& here() {
     static ForkMutex& mutex = *new ForkMutex;
     static Watch* watch = nullptr;
@@ -75,15 +76,16 @@ class IdleTrim::Watch {
     return *watch;
   }
 
+  // May throw, and has done nothing then.
   void add(std::shared_ptr<Entry> entry) {
     {
       const std::lock_guard lock(mutex_);
-      entries_.push_back(std::move(entry));
       if (!started_) {
         const SignalsBlocked blocked;
         std::thread([this] { work(); }).detach();
         started_ = true;
       }
+      entries_.push_back(std::move(entry));
     }
     changed_.notify_one();
   }
@@ -137,10 +139,15 @@ IdleTrim::~IdleTrim() {
   while (entry_->busy.load() == process_number()) std::this_thread::yield();
 }
 
-void IdleTrim::used() {
+void IdleTrim::used() noexcept {
   entry_->last_use.store(Clock::now().time_since_epoch().count());
   const uint64_t number = process_number();
-  if (entry_->watched.exchange(number) != number) Watch::here().add(entry_);
+  if (entry_->watched.exchange(number) == number) return;
+  try {
+    Watch::here().add(entry_);
+  } catch (const std::exception&) {  // no memory, or no thread
+    entry_->watched.store(0);
+  }
 }
 
 }  // namespace sdx::runtime

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace sdx::runtime {
 
@@ -17,8 +18,23 @@ class IdleTrim {
   IdleTrim(const IdleTrim&) = delete;
   IdleTrim& operator=(const IdleTrim&) = delete;
 
-  // Notes that it was used now. Safe to call from many threads.
-  void used();
+  // Notes that it was used now. Safe to call from many threads. Where no thread can be started,
+  // what was used stays as it is until the next use.
+  void used() noexcept;
+
+  // Notes a use when it ends, in whatever way.
+  class Use {
+   public:
+    explicit Use(std::optional<IdleTrim>& trim) : trim_(trim) {}
+    ~Use() {
+      if (trim_) trim_->used();
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    std::optional<IdleTrim>& trim_;
+  };
 
  private:
   struct Entry;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ def randint(low: int, high: int, *shape: int, dtype: Any = np.int64, seed: int =
     """Integers low <= value < high that depend only on the arguments."""
     rng = np.random.default_rng([seed, *shape])
     return np.asarray(rng.integers(low, high, shape)).astype(dtype)
+
+
+def in_threads(work: Callable[[int], None], count: int = 8) -> None:
+    """Calls `work` with 0, 1, ... in as many threads at once, and waits for all."""
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))  # raises what they raise
 
 
 def is_text(array: np.ndarray) -> bool:

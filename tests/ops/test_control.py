@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from helpers import compare, randn
+from helpers import compare, in_threads, randn
 
 import sardonyx
 
@@ -221,11 +220,7 @@ def test_loop_runs_from_many_threads() -> None:
         for _ in range(20):
             results[k] = loaded.run(None, {"m": np.array(6), "go": np.array(True), "x": x})
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(len(results))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, len(results))
     for result in results:
         compare(expected, result, "result")
 
