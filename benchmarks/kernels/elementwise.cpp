@@ -35,6 +35,15 @@ void binary(const Bench& bench,
   }
 }
 
+void multiply_and_add(const Bench& bench, std::size_t count) {
+  auto a = random_floats(count), b = random_floats(count), c = random_floats(count);
+  Buffer<float> y(count);
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernels::multiply_add.variants)
+    bench.time("multiply_add", isa, std::to_string(count), {2 * n, 16 * n},
+               [&, run = run] { run(a.data(), 1, b.data(), 1, c.data(), 1, y.data(), count); });
+}
+
 template <class From, class To>
 void truncate(
     const Bench& bench,
@@ -110,6 +119,7 @@ void bench_elementwise(const Bench& bench) {
     for (const auto* kernel : {&binary_add, &binary_sub, &binary_mul, &binary_div, &binary_max,
                                &binary_min, &binary_prelu, &binary_pow})
       binary(bench, *kernel, count);
+    multiply_and_add(bench, count);
     truncate(bench, truncate_f32_to_i32, count);
     truncate(bench, truncate_f32_to_i64, count);
     truncate(bench, truncate_f32_to_byte, count);

@@ -19,4 +19,10 @@ extern const Kernel<BinaryF32, kIsaCount> binary_min;    // NaN if either is
 extern const Kernel<BinaryF32, kIsaCount> binary_prelu;  // a < 0 ? a b : a
 extern const Kernel<BinaryF32, kIsaCount> binary_pow;    // as the C library has it
 
+// y[i] = a[i * a_step] * b[i * b_step] + c[i * c_step], as above.
+using MultiplyAddF32 = void(const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+                            const float* c, std::size_t c_step, float* y, std::size_t n);
+
+extern const Kernel<MultiplyAddF32, kIsaCount> multiply_add;
+
 }  // namespace sdx::kernels

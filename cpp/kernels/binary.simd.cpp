@@ -75,8 +75,49 @@ void binary_pow(const float* a, std::size_t a_step, const float* b, std::size_t 
   for (std::size_t i = 0; i < n; ++i) y[i] = __builtin_powf(a[i * a_step], b[i * b_step]);
 }
 
+namespace {
+
+// An operand that is a run of floats or one number.
+template <bool kRun>
+struct Factor {
+  const float* data;
+  VecF value;
+  explicit Factor(const float* p) : data(p), value(splat(*p)) {}
+  VecF at(std::size_t i) const { return kRun ? load(data + i) : value; }
+  VecF head(std::size_t i, std::size_t n) const { return kRun ? load_head(data + i, n) : value; }
+};
+
+template <bool kRunA, bool kRunB, bool kRunC>
+void multiply_add_runs(const float* a, const float* b, const float* c, float* y, std::size_t n) {
+  const Factor<kRunA> left(a);
+  const Factor<kRunB> right(b);
+  const Factor<kRunC> term(c);
+  std::size_t i = 0;
+  for (; i + kF32 <= n; i += kF32) store(y + i, left.at(i) * right.at(i) + term.at(i));
+  const std::size_t lanes = n - i;
+  if (lanes)
+    store_head(y + i, left.head(i, lanes) * right.head(i, lanes) + term.head(i, lanes), lanes);
+}
+
+}  // namespace
+
+void multiply_add(const float* a, std::size_t a_step, const float* b, std::size_t b_step,
+                  const float* c, std::size_t c_step, float* y, std::size_t n) {
+  if (n == 0) return;
+  if (!a_step && b_step) return multiply_add(b, b_step, a, a_step, c, c_step, y, n);
+  if (a_step && b_step)
+    return c_step ? multiply_add_runs<true, true, true>(a, b, c, y, n)
+                  : multiply_add_runs<true, true, false>(a, b, c, y, n);
+  if (a_step)
+    return c_step ? multiply_add_runs<true, false, true>(a, b, c, y, n)
+                  : multiply_add_runs<true, false, false>(a, b, c, y, n);
+  return c_step ? multiply_add_runs<false, false, true>(a, b, c, y, n)
+                : multiply_add_runs<false, false, false>(a, b, c, y, n);
+}
+
 }  // namespace SDX_ISA
 
 SDX_DEFINE_KERNEL(binary_pow, BinaryF32)
+SDX_DEFINE_KERNEL(multiply_add, MultiplyAddF32)
 
 }  // namespace sdx::kernels

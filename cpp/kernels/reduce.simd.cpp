@@ -206,19 +206,39 @@ SDX_INLINE void arg_rows(const float* x, int64_t* y, std::size_t rows, std::size
   }
 }
 
+// Lane r of the result: the sum over the lanes of v[r], in the order of reduce_add.
+SDX_INLINE VecF reduce_add_each(VecF (&v)[kF32]) {
+  transpose_square(v);
+#pragma GCC unroll 4
+  for (std::size_t half = kF32 / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < half; ++i) v[i] += v[i + half];
+  return v[0];
+}
+
+// Rows of one block are summed many at a time.
+template <class F>
+SDX_INLINE void sum_rows(const float* x, float* y, std::size_t rows, std::size_t cols, F f) {
+  std::size_t r = 0;
+  if (cols <= kSumBlock)
+    for (; r + kF32 <= rows; r += kF32) {
+      VecF sums[kF32];
+      for (std::size_t i = 0; i < kF32; ++i) sums[i] = sum_block(x + (r + i) * cols, cols, f);
+      store(y + r, reduce_add_each(sums));
+    }
+  for (; r < rows; ++r) y[r] = static_cast<float>(sum_of(x + r * cols, cols, f));
+}
+
 void reduce_sum_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r) y[r] = static_cast<float>(sum_of(x + r * cols, cols));
+  sum_rows(x, y, rows, cols, itself);
 }
 
 void reduce_sum_square_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r)
-    y[r] = static_cast<float>(squares_about(x + r * cols, cols, 0.0f));
+  sum_rows(x, y, rows, cols, square);
 }
 
 void reduce_l1_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r)
-    y[r] = static_cast<float>(sum_of(
-        x + r * cols, cols, [](VecF v) __attribute__((always_inline)) { return abs(v); }));
+  sum_rows(x, y, rows, cols, abs);
 }
 
 void reduce_prod_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {

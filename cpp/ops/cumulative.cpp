@@ -42,10 +42,13 @@ class Cumulative final : public Op {
  private:
   template <class T, bool kProduct>
   Step step(const AxisSplit& block) const {
-    const double cost = 1.2 * static_cast<double>(block.size) + 3;
+    // Columns that lie next to each other go down by vectors: many of them share a chunk.
+    const bool by_vectors = std::is_same_v<T, float> && !exclusive_ && block.inner > 1;
+    const double cost = (by_vectors ? 0.15 : 1.2) * static_cast<double>(block.size) + 3;
+    const int64_t grain = by_vectors ? 128 : 16;
     const auto combine = (kProduct ? kernels::binary_mul : kernels::binary_add).resolve();
     return [block, combine, exclusive = exclusive_, reverse = reverse_,
-            split = split_work(block.outer * block.inner, cost, 16)](Frame& f) {
+            split = split_work(block.outer * block.inner, cost, grain)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
         for (int64_t i = r.begin; i < r.end;) {
           // Columns next to each other in one outer block: rows are read in order.

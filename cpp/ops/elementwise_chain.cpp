@@ -19,9 +19,10 @@ constexpr int64_t kBufferItems = 8192;  // on the stack, for all that a tile nee
 
 // One operator. Operands count inputs first, then the results of earlier steps.
 struct Instruction {
-  kernels::UnaryF32* unary = nullptr;  // null: binary
+  kernels::UnaryF32* unary = nullptr;
   kernels::BinaryF32* binary = nullptr;
-  int a = 0, b = 0;
+  kernels::MultiplyAddF32* multiply_add = nullptr;  // a * b + c; without any: part of such a one
+  int a = 0, b = 0, c = 0;
   int buffer = -1;  // where the result goes; -1: the output
   float alpha = 0, beta = 0;
 };
@@ -99,6 +100,7 @@ class ElementwiseChain final : public Op {
       program_.back().alpha = parameters[2 * i];
       program_.back().beta = parameters[2 * i + 1];
     }
+    join_products();
     assign_buffers();
   }
 
@@ -190,12 +192,14 @@ class ElementwiseChain final : public Op {
     Operand* result = operands + inputs;
     for (const Instruction& step : program) {
       float* to = step.buffer < 0 ? out : memory + step.buffer * room;
-      const Operand &a = operands[step.a], &b = operands[step.b];
-      if (step.unary && a.step)
+      const Operand &a = operands[step.a], &b = operands[step.b], &c = operands[step.c];
+      if (step.multiply_add)
+        step.multiply_add(a.data, a.step, b.data, b.step, c.data, c.step, to, n);
+      else if (step.unary && a.step)
         step.unary(a.data, to, n, step.alpha, step.beta);
       else if (step.unary)
         fill(step, *a.data, to, n);
-      else
+      else if (step.binary)
         step.binary(a.data, a.step, b.data, b.step, to, n);
       *result++ = {to, 1};
     }
@@ -238,22 +242,53 @@ class ElementwiseChain final : public Op {
     return step;
   }
 
+  // A product that is part of a sum.
+  static bool is_joined(const Instruction& step) {
+    return !step.unary && !step.binary && !step.multiply_add;
+  }
+
+  template <class F>
+  static void for_each_operand(const Instruction& step, F&& f) {
+    if (!is_joined(step)) f(step.a);
+    if (step.binary || step.multiply_add) f(step.b);
+    if (step.multiply_add) f(step.c);
+  }
+
+  // A product that a sum alone reads becomes part of it.
+  void join_products() {
+    const auto multiply = kernels::binary_mul.resolve(), add = kernels::binary_add.resolve();
+    std::vector<int> uses(static_cast<std::size_t>(inputs_) + program_.size());
+    for (const Instruction& step : program_) for_each_operand(step, [&](int i) { ++uses[i]; });
+    for (Instruction& sum : program_) {
+      if (sum.binary != add) continue;
+      for (const auto& [product, term] : {std::pair{sum.a, sum.b}, std::pair{sum.b, sum.a}}) {
+        if (product < inputs_ || uses[product] != 1) continue;
+        Instruction& factors = program_[product - inputs_];
+        if (factors.binary != multiply) continue;
+        sum.multiply_add = kernels::multiply_add.resolve();
+        sum.binary = factors.binary = nullptr;
+        sum.a = factors.a;
+        sum.b = factors.b;
+        sum.c = term;
+        break;
+      }
+    }
+  }
+
   // A result takes the buffer of an operand that nothing reads later, or a new one.
   void assign_buffers() {
     const int steps = static_cast<int>(program_.size());
     std::vector<int> last_use(static_cast<std::size_t>(steps), -1);
-    const auto use = [&](int operand, int step) {
-      if (operand >= inputs_) last_use[static_cast<std::size_t>(operand - inputs_)] = step;
-    };
-    for (int i = 0; i < steps; ++i) {
-      use(program_[i].a, i);
-      if (program_[i].binary) use(program_[i].b, i);
-    }
+    for (int i = 0; i < steps; ++i)
+      for_each_operand(program_[i], [&](int operand) {
+        if (operand >= inputs_) last_use[static_cast<std::size_t>(operand - inputs_)] = i;
+      });
     std::vector<int> free;
     for (int i = 0; i < steps; ++i) {
       for (int k = 0; k < i; ++k)
         if (last_use[k] == i) free.push_back(program_[k].buffer);
       if (i + 1 == steps) return;
+      if (is_joined(program_[i])) continue;
       if (free.empty()) free.push_back(buffers_++);
       program_[i].buffer = free.back();
       free.pop_back();

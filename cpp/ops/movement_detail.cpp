@@ -97,6 +97,14 @@ void move_items(const T* from, int64_t from_stride, T* to, int64_t to_stride, in
     for (int64_t i = 0; i < count; ++i) to[i * to_stride] = from[i * from_stride];
 }
 
+// `count` copies of `run` one after the other, from what is written already in ever longer pieces.
+template <class T>
+void repeat_run(const T* run, int64_t length, T* to, int64_t count) {
+  copy_run(run, to, length);
+  for (int64_t done = 1; done < count; done += std::min(done, count - done))
+    copy_run(to, to + done * length, std::min(done, count - done) * length);
+}
+
 template <class T>
 void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void* to_bytes) {
   const T* from = static_cast<const T*>(from_bytes);
@@ -119,12 +127,21 @@ void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void*
   const int64_t from_row = last > 0 ? copy.from[last - 1] : 0;
   const int64_t to_row = last > 0 ? copy.to[last - 1] : 0;
   const double cost = move_cost<T>() + 6.0 / length + (from_stride == 1 ? 0.0 : 0.5);
+  constexpr int64_t kShortBytes = 256;
+  const bool repeats = from_stride == 1 && to_stride == 1 && from_row == 0 && to_row == length &&
+                       rows > 1 && length * static_cast<int64_t>(sizeof(T)) < kShortBytes;
   f.parallel_for(split_work(total, cost, 64), [&](Range r) {
     if (r.size() <= 0) return;
     int64_t row = r.begin / length, column = r.begin % length;
     Odometer at(copy, std::max(last - 1, 0), row / rows);
     row %= rows;
     for (int64_t left = r.size(); left > 0;) {
+      if (repeats && column == 0 && left >= length) {
+        const int64_t whole = std::min(rows - row, left / length);
+        repeat_run(from + at.from(), length, to + at.to() + row * to_row, whole);
+        left -= whole * length;
+        row += whole;
+      }
       for (; row < rows && left > 0; ++row) {
         const int64_t count = std::min(length - column, left);
         move_items(from + at.from() + row * from_row + column * from_stride, from_stride,

@@ -437,20 +437,23 @@ class MaxUnpool final : public Op {
                         return [from = Shape(*inner), to = row_major_strides(y),
                                 count = ctx.count(0), most = element_count(*inner),
                                 total = element_count(y), same = Shape(*inner) == y](Frame& f) {
-                          std::fill_n(f.out<T>(0), total, T{});
+                          const T* x = f.in<T>(0);
+                          const int64_t* indices = f.in<int64_t>(1);
+                          T* y = f.out<T>(0);
+                          std::fill_n(y, total, T{});
                           for (int64_t i = 0; i < count; ++i) {
-                            int64_t index = f.in<int64_t>(1)[i], at = 0;
+                            int64_t index = indices[i], at = 0;
                             check_argument(index >= 0 && index < most, "index ", index,
                                            " is outside [0, ", most, ")");
                             if (same) {
-                              f.out<T>(0)[index] = f.in<T>(0)[i];
+                              y[index] = x[i];
                               continue;
                             }
                             for (std::size_t axis = from.size(); axis-- > 0;) {
                               at += index % from[axis] * to[axis];
                               index /= from[axis];
                             }
-                            f.out<T>(0)[at] = f.in<T>(0)[i];
+                            y[at] = x[i];
                           }
                         };
                       }));

@@ -1,6 +1,9 @@
 // Unique. Its results are sized in the run.
 #include <algorithm>
+#include <bit>
 #include <complex>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "ops/axes.h"
@@ -30,6 +33,25 @@ int compare(const std::complex<R>& a, const std::complex<R>& b) {
   return c ? c : compare(a.imag(), b.imag());
 }
 
+// The same for all that compare as equal.
+template <class T>
+uint64_t hash(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return std::hash<std::string_view>{}(value);
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<uint64_t>(value);
+  } else {
+    const auto number = static_cast<double>(static_cast<ComputeType<T>>(value));
+    if (number != number) return ~uint64_t{0};
+    return number == 0 ? 0 : std::bit_cast<uint64_t>(number);
+  }
+}
+
+template <class R>
+uint64_t hash(const std::complex<R>& value) {
+  return hash(value.real()) ^ std::rotl(hash(value.imag()), 17);
+}
+
 // Slices along an axis, grouped by what they hold.
 struct Groups {
   std::vector<int64_t> first;    // of each group: its lowest slice
@@ -38,47 +60,95 @@ struct Groups {
 };
 
 template <class T>
-Groups group_slices(const T* x, const AxisSplit& split, bool sorted) {
-  const auto [outer, size, inner] = split;
-  Checkpoint checkpoint;
-  const auto order_of = [&](int64_t a, int64_t b) {
-    constexpr int64_t kCompareWork = 10;
-    checkpoint(kCompareWork);
-    for (int64_t o = 0; o < outer; ++o)
-      for (int64_t i = 0; i < inner; ++i)
-        if (const int c = compare(x[(o * size + a) * inner + i], x[(o * size + b) * inner + i]))
-          return c;
-    return 0;
-  };
-  std::vector<int64_t> slices(static_cast<std::size_t>(size));
-  for (int64_t i = 0; i < size; ++i) slices[i] = i;
-  std::stable_sort(slices.begin(), slices.end(),
-                   [&](int64_t a, int64_t b) { return order_of(a, b) < 0; });
-  Groups groups;
-  groups.inverse.resize(slices.size());
-  for (std::size_t i = 0; i < slices.size(); ++i) {
-    if (i == 0 || order_of(slices[i - 1], slices[i]) != 0) {
-      groups.first.push_back(slices[i]);
-      groups.count.push_back(0);
+class Slices {
+ public:
+  Slices(const T* x, const AxisSplit& split) : x_(x), split_(split) {}
+
+  // In the order of the values.
+  Groups sorted() {
+    Groups found = in_order_of_occurrence();
+    std::vector<int64_t> order(found.first.size()), place(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+    std::sort(order.begin(), order.end(),
+              [&](int64_t a, int64_t b) { return order_of(found.first[a], found.first[b]) < 0; });
+    Groups groups;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      groups.first.push_back(found.first[order[i]]);
+      groups.count.push_back(found.count[order[i]]);
+      place[order[i]] = static_cast<int64_t>(i);
     }
-    ++groups.count.back();
-    groups.inverse[slices[i]] = static_cast<int64_t>(groups.first.size()) - 1;
+    for (int64_t& group : found.inverse) group = place[group];
+    groups.inverse = std::move(found.inverse);
+    return groups;
   }
-  if (sorted) return groups;
-  // In order of first occurrence.
-  std::vector<int64_t> order(groups.first.size()), place(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
-  std::sort(order.begin(), order.end(),
-            [&](int64_t a, int64_t b) { return groups.first[a] < groups.first[b]; });
-  Groups ordered;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    ordered.first.push_back(groups.first[order[i]]);
-    ordered.count.push_back(groups.count[order[i]]);
-    place[order[i]] = static_cast<int64_t>(i);
+
+  Groups in_order_of_occurrence() {
+    Groups groups;
+    groups.inverse.reserve(static_cast<std::size_t>(split_.size));
+    slots_.assign(kLeastSlots, -1);
+    for (int64_t slice = 0; slice < split_.size; ++slice) {
+      const uint64_t code = code_of(slice);
+      std::size_t at = place_of(code);
+      while (slots_[at] >= 0 && order_of(slice, groups.first[slots_[at]]) != 0)
+        at = (at + 1) & (slots_.size() - 1);
+      if (slots_[at] < 0) {
+        slots_[at] = static_cast<int64_t>(groups.first.size());
+        groups.first.push_back(slice);
+        groups.count.push_back(0);
+        codes_.push_back(code);
+      }
+      const int64_t group = slots_[at];
+      ++groups.count[group];
+      groups.inverse.push_back(group);
+      if (2 * groups.first.size() > slots_.size()) double_slots();
+    }
+    return groups;
   }
-  for (const int64_t group : groups.inverse) ordered.inverse.push_back(place[group]);
-  return ordered;
-}
+
+ private:
+  static constexpr std::size_t kLeastSlots = 64;  // a power of two
+
+  int order_of(int64_t a, int64_t b) {
+    constexpr int64_t kCompareWork = 10;
+    checkpoint_(kCompareWork);
+    for (int64_t o = 0; o < split_.outer; ++o)
+      for (int64_t i = 0; i < split_.inner; ++i)
+        if (const int c = compare(at(o, a, i), at(o, b, i))) return c;
+    return 0;
+  }
+
+  uint64_t code_of(int64_t slice) {
+    constexpr int64_t kHashWork = 2;
+    checkpoint_(kHashWork * split_.outer * split_.inner);
+    uint64_t code = 0;
+    for (int64_t o = 0; o < split_.outer; ++o)
+      for (int64_t i = 0; i < split_.inner; ++i) {
+        code = (std::rotl(code, 23) ^ hash(at(o, slice, i))) * 0x9E3779B97F4A7C15u;
+        code ^= code >> 32;
+      }
+    return code;
+  }
+
+  const T& at(int64_t o, int64_t slice, int64_t i) const {
+    return x_[(o * split_.size + slice) * split_.inner + i];
+  }
+  std::size_t place_of(uint64_t code) const { return code & (slots_.size() - 1); }
+
+  void double_slots() {
+    slots_.assign(2 * slots_.size(), -1);
+    for (std::size_t group = 0; group < codes_.size(); ++group) {
+      std::size_t at = place_of(codes_[group]);
+      while (slots_[at] >= 0) at = (at + 1) & (slots_.size() - 1);
+      slots_[at] = static_cast<int64_t>(group);
+    }
+  }
+
+  const T* x_;
+  AxisSplit split_;
+  Checkpoint checkpoint_;
+  std::vector<int64_t> slots_;   // groups by the code of their value, -1 where there is none
+  std::vector<uint64_t> codes_;  // of each group
+};
 
 class Unique final : public Op {
  public:
@@ -107,7 +177,8 @@ class Unique final : public Op {
       return [=, sorted = sorted_](Frame& f) {
         const AxisSplit split = split_at(shape, axis);
         const T* x = f.in<T>(0);
-        const Groups groups = group_slices(x, split, sorted);
+        Slices<T> slices(x, split);
+        const Groups groups = sorted ? slices.sorted() : slices.in_order_of_occurrence();
         Shape result = shape;
         result[axis] = static_cast<int64_t>(groups.first.size());
         Tensor output = f.allocate_output(0, dtype, result);

@@ -9,6 +9,13 @@ namespace SDX_ISA {
 // Long sums are cut into blocks of this many floats; the blocks are added in double.
 inline constexpr std::size_t kSumBlock = 64 * kF32;
 
+// The first n lanes of v, zeros in the others.
+SDX_INLINE VecF first_lanes(VecF v, std::size_t n) {
+  static constexpr int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const VecI lane = load(kLanes);
+  return lane < splat(static_cast<int32_t>(n)) ? v : VecF{};
+}
+
 template <class F>
 SDX_INLINE VecF sum_block(const float* x, std::size_t n, F f) {
   VecF s0{}, s1{}, s2{}, s3{};
@@ -20,13 +27,8 @@ SDX_INLINE VecF sum_block(const float* x, std::size_t n, F f) {
     s3 += f(load(x + i + 3 * kF32));
   }
   for (; i + kF32 <= n; i += kF32) s0 += f(load(x + i));
-  if (i < n) {
-    // The lanes beyond the end hold 0, for which f need not be 0.
-    float lanes[kF32] = {};
-    VecF last = f(load_head(x + i, n - i));
-    store_head(lanes, last, n - i);
-    s1 += load(lanes);
-  }
+  // The lanes beyond the end hold 0, for which f need not be 0.
+  if (i < n) s1 += first_lanes(f(load_head(x + i, n - i)), n - i);
   return (s0 + s1) + (s2 + s3);
 }
 

@@ -52,6 +52,35 @@ TEST_CASE("binary kernels: vector with vector, with a number, in place or not") 
     });
 }
 
+TEST_CASE("products and sums: vectors and numbers, in place or not") {
+  for_each_variant(multiply_add, [&](MultiplyAddF32* run) {
+    for (std::size_t n = 0; n <= kLongest; ++n)
+      for (std::size_t steps = 0; steps < 8; ++steps) {
+        const std::size_t step[3] = {steps & 1, steps >> 1 & 1, steps >> 2};
+        Values values(static_cast<unsigned>(n));
+        Fenced<float> in[3] = {values.floats(step[0] ? n : 1, -5, 5),
+                               values.floats(step[1] ? n : 1, -5, 5),
+                               values.floats(step[2] ? n : 1, -5, 5)};
+        Fenced<float> y(n);
+        const auto into = [&](float* to) {
+          run(in[0].data(), step[0], in[1].data(), step[1], in[2].data(), step[2], to, n);
+        };
+        into(y.data());
+        for (std::size_t i = 0; i < n; ++i) {
+          const double a = in[0][i * step[0]], b = in[1][i * step[1]], c = in[2][i * step[2]];
+          CHECK(std::abs(y[i] - (a * b + c)) <= 4e-6);
+        }
+        for (std::size_t k = 0; k < 3; ++k) {
+          if (!step[k]) continue;
+          const Fenced<float> before(in[k]);
+          into(in[k].data());
+          for (std::size_t i = 0; i < n; ++i) CHECK(in[k][i] == y[i]);
+          for (std::size_t i = 0; i < n; ++i) in[k].data()[i] = before[i];
+        }
+      }
+  });
+}
+
 TEST_CASE("binary kernels at NaN, infinities and zeros") {
   const float edges[] = {0, -0.0f, 1, -1, kInf, -kInf, kNan, 0.5f, 2, 3, 1e-40f, 3e38f};
   for (const Case& c : kCases)
