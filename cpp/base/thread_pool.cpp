@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/fork.h"
@@ -54,8 +55,16 @@ constexpr uint64_t pack_share(uint64_t begin, uint64_t end) { return begin | end
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : shares_(static_cast<std::size_t>(std::max(threads, 1))) {
-  for (std::size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { work(i); });
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<std::size_t>(std::max(threads, 1))) {}
+
+// Without them the caller does all of the work.
+void ThreadPool::start_workers() {
+  started_ = true;
+  workers_.reserve(shares_.size() - 1);
+  try {
+    for (std::size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error&) {
+  }
 }
 
 std::shared_ptr<ThreadPool> ThreadPool::shared(int threads) {
@@ -146,7 +155,7 @@ void ThreadPool::run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, in
   const bool many = chunks >= kManyChunks && pieces == Pieces::halves;
   Interrupt* const interrupt = Interrupt::current();
   std::unique_lock busy(busy_, std::defer_lock);
-  if (chunks <= 1 || workers_.empty() || inside_pool || !busy.try_lock()) {
+  if (chunks <= 1 || shares_.size() == 1 || inside_pool || !busy.try_lock()) {
     if (many) return run_in_pieces(0, chunks, f);
     if (pieces == Pieces::halves && chunks > 0) return f(0, chunks);
     for (int64_t i = 0; i < chunks; ++i) {
@@ -156,6 +165,7 @@ void ThreadPool::run(int64_t chunks, Pieces pieces, FunctionRef<void(int64_t, in
     return;
   }
   SDX_ASSERT(chunks < 0xffffffff);
+  if (!started_) start_workers();
   inside_pool = true;
   const auto watched = [&](int64_t begin, int64_t end) {
     if (many) return run_in_pieces(begin, end, f);

@@ -18,7 +18,9 @@ int available_processors();
 
 class ThreadPool {
  public:
-  // `threads` counts the caller; 1 makes a pool without workers.
+  // `threads` counts the caller; 1 makes a pool without workers. They start with the first work
+  // that can be shared, so that a process of many small models has no threads that wait for
+  // nothing.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -27,7 +29,7 @@ class ThreadPool {
   // The pool of that size that other sessions already use, or a new one.
   static std::shared_ptr<ThreadPool> shared(int threads);
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return static_cast<int>(shares_.size()); }
 
   // How many neighbouring chunks a call of the task gets.
   enum class Pieces {
@@ -64,13 +66,15 @@ class ThreadPool {
     std::atomic<uint64_t> left{0};
   };
 
+  void start_workers();
   void work(std::size_t thread);
   void take_chunks(std::size_t thread);
   bool take_from(Share& share, bool own);
 
-  std::vector<std::thread> workers_;
   std::mutex busy_;
-  std::vector<Share> shares_;  // the caller's is the first
+  bool started_ = false;              // with workers_, of whoever holds busy_
+  std::vector<std::thread> workers_;  // fewer than asked for where the system has no more
+  std::vector<Share> shares_;         // the caller's is the first
   const FunctionRef<void(int64_t, int64_t)>* task_ = nullptr;
   Pieces pieces_ = Pieces::single;
   std::exception_ptr error_;

@@ -193,6 +193,16 @@ def test_takes_single_elements_for_scalars(ort: Any) -> None:
     np.testing.assert_array_equal(z, [3, 6])
 
 
+@pytest.mark.parametrize(("kind", "given"), [("bool", [1, 0, 2]), ("int8", [1, -2, 3.7])])
+def test_takes_lists_for_tensors(ort: Any, kind: str, given: list[float]) -> None:
+    # ONNX Runtime makes arrays of the declared type of them, whatever the items are.
+    session = ort.InferenceSession(
+        models.model(f"g ({kind}[n] x) => ({kind}[n] y) {{ y = Identity(x) }}")
+    )
+    (y,) = session.run(None, {"x": given})
+    np.testing.assert_array_equal(y, np.array(given, kind), strict=True)
+
+
 def test_has_the_session_below(ort: Any) -> None:
     session = ort.InferenceSession(models.TWO)
     below = session._sess

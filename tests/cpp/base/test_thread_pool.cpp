@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -29,6 +31,21 @@ TEST_CASE("every chunk runs once, whatever the number of threads") {
   }
 }
 
+TEST_CASE("workers start with the first work that can be shared") {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  const auto nothing = [](int64_t, int64_t) {};
+  const auto before = threads();
+  ThreadPool pool(3);
+  CHECK(pool.threads() == 3);
+  pool.run(1, kSingle, nothing);
+  CHECK(threads() == before);
+  pool.run(2, kSingle, nothing);
+  CHECK(threads() == before + 2);
+}
+
 TEST_CASE("the first exception reaches the caller and the pool stays usable") {
   ThreadPool pool(3);
   const auto fail_at_four = [](int64_t i, int64_t) {
@@ -43,9 +60,8 @@ TEST_CASE("the first exception reaches the caller and the pool stays usable") {
 TEST_CASE("nested and concurrent calls run") {
   ThreadPool pool(2);
   std::atomic<int> count{0};
-  pool.run(4, kSingle, [&](int64_t, int64_t) {
-    pool.run(3, kSingle, [&](int64_t, int64_t) { ++count; });
-  });
+  pool.run(4, kSingle,
+           [&](int64_t, int64_t) { pool.run(3, kSingle, [&](int64_t, int64_t) { ++count; }); });
   CHECK(count == 12);
   std::vector<std::thread> callers;
   for (int t = 0; t < 4; ++t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,33 @@ from sardonyx.compat.onnxruntime.errors import InvalidArgument
 if TYPE_CHECKING:
     from sardonyx.compat.onnxruntime.session import NodeArg
 
+_TEXT = "tensor(string)"
+
 
 def make_text(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
     """Turns objects that are fed for text into text, as ONNX Runtime does; whether any are."""
     changed = False
     for arg in arguments:
         value = feeds.get(arg.name)
-        if arg.type != "tensor(string)" or not isinstance(value, np.ndarray):
+        if arg.type != _TEXT or not isinstance(value, np.ndarray):
             continue
         if value.dtype == object and not all(isinstance(v, str | bytes) for v in value.flat):
             items = [v if isinstance(v, str | bytes) else str(v) for v in value.flat]
             feeds[arg.name] = np.array(items, object).reshape(value.shape)
             changed = True
+    return changed
+
+
+def make_arrays(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
+    """Makes arrays of the declared type of lists that are fed for tensors, as ONNX Runtime does."""
+    changed = False
+    for arg in arguments:
+        value = feeds.get(arg.name)
+        dtype = types.dtype_of_tensor(arg.type)
+        if isinstance(value, list) and dtype is not None:
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                feeds[arg.name] = np.array(value, dtype)
+                changed = True
     return changed
 
 

@@ -34,7 +34,13 @@ from sardonyx.compat.onnxruntime.errors import (
     raise_load_error,
     raise_run_error,
 )
-from sardonyx.compat.onnxruntime.feeds import check_feeds, check_names, make_scalars, make_text
+from sardonyx.compat.onnxruntime.feeds import (
+    check_feeds,
+    check_names,
+    make_arrays,
+    make_scalars,
+    make_text,
+)
 from sardonyx.compat.onnxruntime.native import NativeSession
 from sardonyx.compat.onnxruntime.options import RunOptions, SessionOptions
 from sardonyx.compat.onnxruntime.providers import normalize_providers
@@ -276,7 +282,11 @@ class InferenceSession:
             if cancel is not None and cancel.is_set:
                 raise Fail.of("Exiting due to terminate flag being set to true.") from error
             arguments = (*self._inputs_meta, *self._overridable)
-            if make_text(arguments, feeds) or make_scalars(self._scalars, feeds):
+            if (
+                make_text(arguments, feeds)
+                or make_arrays(arguments, feeds)
+                or make_scalars(self._scalars, feeds)
+            ):
                 return self._execute(output_names, feeds, run_options, out)
             check_names(arguments, self._outputs_meta, feeds, output_names)
             if not self._required <= feeds.keys():

@@ -63,6 +63,14 @@ def dtype_of_number(number: int) -> np.dtype[Any]:
     return dtype
 
 
+def dtype_of_tensor(spelled: str) -> np.dtype[Any] | None:
+    """The element type of 'tensor(float)'; None of what is no tensor."""
+    for number, (_, name) in _NAMES.items():
+        if spelled == f"tensor({name})":
+            return dtype_of_number(number)
+    return None
+
+
 def number_of_dtype(dtype: np.dtype[Any]) -> int:
     """The number in TensorProto.DataType of an array's type, 0 where it has none."""
     if dtype.kind in "OUST":
