@@ -50,6 +50,19 @@ void bench_rows(const Bench& bench) {
                         .c = sums.data(),
                         .ldc = shape.rows});
                  });
+    for (const auto* kernel : {&kernels::dot_columns, &kernels::square_distances})
+      for (const auto& [isa, run] : kernel->variants)
+        bench.time(kernel->name, isa, shape.text(), {2 * shape.count(), 4 * shape.count()},
+                   [&, run = run] {
+                     run({.m = 1,
+                          .n = shape.cols,
+                          .depth = shape.rows,
+                          .a = sums.data(),
+                          .b = x.data(),
+                          .ldb = shape.cols,
+                          .c = y.data(),
+                          .ldc = shape.cols});
+                   });
     kernels::NormRowsArgs args;
     args.x = x.data();
     args.scale = args.bias = scale.data();

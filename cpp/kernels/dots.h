@@ -1,4 +1,4 @@
-// Dot products of a few f32 rows with many, all of them contiguous: A * B^T without packing B.
+// Dot products and distances of a few f32 rows and many others.
 #pragma once
 
 #include "kernels/kernel.h"
@@ -18,6 +18,11 @@ struct DotRowsArgs {
 };
 using DotRows = void(const DotRowsArgs& args);
 
-extern const Kernel<DotRows, kIsaCount> dot_rows;
+extern const Kernel<DotRows, kIsaCount> dot_rows;  // A * B^T without packing B
+
+// The same where B is [depth][n], its rows lying ldb floats apart: c[i][j] is the dot product, or
+// the sum of squared differences, of row i of A and column j of B.
+extern const Kernel<DotRows, kIsaCount> dot_columns;
+extern const Kernel<DotRows, kIsaCount> square_distances;
 
 }  // namespace sdx::kernels

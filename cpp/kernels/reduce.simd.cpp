@@ -262,7 +262,19 @@ void reduce_min_rows(const float* x, float* y, std::size_t rows, std::size_t col
 }
 
 void reduce_log_sum_exp_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r, x += cols) {
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32, x += kF32 * cols) {
+    extreme_rows<Greatest>(x, y + r, kF32, cols);
+    const VecF peak = load(y + r);
+    VecF sum = {};
+    for_each_column(
+        x, cols, [&](std::size_t, VecF v) __attribute__((always_inline)) {
+          sum += exp_nonpositive(v - peak);
+        });
+    const VecI usual = abs(peak) < splat(kInfinity);
+    store(y + r, usual ? peak + log(sum) : peak);
+  }
+  for (std::size_t r = grouped; r < rows; ++r, x += cols) {
     const float peak = extreme_of<Greatest>(x, cols);
     if (!(__builtin_fabsf(peak) < kInfinity)) {
       y[r] = peak;  // the infinite and NaN are what the formula would give

@@ -78,6 +78,19 @@ void GraphBuilder::add_initializers(Scope& scope, const GraphMessage& message) {
   for (const TensorMessage& initializer : message.sparse_initializers) add(initializer, true);
 }
 
+namespace {
+
+// A dimension that the file leaves open is one number in a run: a symbol of its own says so.
+Type with_open_dims_named(Type type, std::size_t input) {
+  if (!type.is_tensor() || !type.shape) return type;
+  for (std::size_t axis = 0; axis < type.shape->size(); ++axis)
+    if (Dim& dim = (*type.shape)[axis]; dim.is_unknown())
+      dim = Dim::symbol("input_" + std::to_string(input) + "_dim_" + std::to_string(axis));
+  return type;
+}
+
+}  // namespace
+
 void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
   for (const ValueMessage& input : message.inputs) {
     const std::string name(input.name);
@@ -86,7 +99,8 @@ void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
     const auto initializer = scope.values.find(input.name);
     if (initializer == scope.values.end()) {
       check(type.is_known(), "input '", name, "' has no type");
-      bind(scope, input.name, scope.graph.add_input(name, type));
+      bind(scope, input.name,
+           scope.graph.add_input(name, with_open_dims_named(type, model_.inputs.size())));
       model_.inputs.push_back({name, std::move(type), false});
       continue;
     }

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "base/checked.h"
+#include "kernels/dots.h"
+#include "kernels/transpose.h"
+#include "kernels/unary.h"
 #include "ops/axes.h"
 #include "ops/checks.h"
 
@@ -34,12 +37,61 @@ class CDist final : public Op {
     ctx.set_output(0, dtype, {a[0], b[0]});
   }
 
+  // A constant second matrix is turned once.
+  void pack(PackContext& ctx) const override {
+    const Tensor* others = ctx.constant(1);
+    if (power_ != 2 || !others || others->dtype() != DType::float32 || others->count() == 0) return;
+    const auto bytes = static_cast<std::size_t>(others->count()) * sizeof(float);
+    turn(others->data<float>(), others->shape(), static_cast<float*>(ctx.allocate(0, bytes)));
+    ctx.release_input(1);
+  }
+
   Step prepare(PrepareContext& ctx) const override {
+    if (ctx.dtype(0) == DType::float32 && power_ == 2) return square_step(ctx);
     if (ctx.dtype(0) == DType::float32) return step<float>(ctx);
     return step<double>(ctx);
   }
 
  private:
+  static void turn(const float* from, const Shape& shape, float* to) {
+    const auto rows = static_cast<std::size_t>(shape[0]), cols = static_cast<std::size_t>(shape[1]);
+    kernels::transpose_32.resolve()(rows, cols, reinterpret_cast<const uint32_t*>(from), cols,
+                                    reinterpret_cast<uint32_t*>(to), rows);
+  }
+
+  Step square_step(PrepareContext& ctx) const {
+    constexpr int64_t kRowsAtOnce = 4;
+    const int64_t rows = ctx.shape(0)[0], columns = ctx.shape(0)[1], others = ctx.shape(1)[0];
+    const auto* turned = ctx.packed<float>(0);
+    if (!turned) ctx.request_scratch(checked_mul(ctx.count(1), sizeof(float)));
+    const double cost = 0.1 * static_cast<double>(others) * static_cast<double>(columns) + 10;
+    return [=, shape = ctx.shape(1), rooted = root_ != 1,
+            split = split_work(rows, cost, kRowsAtOnce)](Frame& f) {
+      const float* columns_of_others = turned;
+      if (!turned) {
+        turn(f.in<float>(1), shape, f.scratch<float>());
+        columns_of_others = f.scratch<float>();
+      }
+      f.parallel_for(split, [&](Range r) {
+        for (int64_t row = r.begin; row < r.end; row += kRowsAtOnce) {
+          const int64_t together = std::min(kRowsAtOnce, r.end - row);
+          float* y = f.out<float>(0) + row * others;
+          kernels::square_distances.resolve()({.m = static_cast<std::size_t>(together),
+                                               .n = static_cast<std::size_t>(others),
+                                               .depth = static_cast<std::size_t>(columns),
+                                               .a = f.in<float>(0) + row * columns,
+                                               .lda = static_cast<std::size_t>(columns),
+                                               .b = columns_of_others,
+                                               .ldb = static_cast<std::size_t>(others),
+                                               .c = y,
+                                               .ldc = static_cast<std::size_t>(others)});
+          if (rooted)
+            kernels::unary_sqrt.resolve()(y, y, static_cast<std::size_t>(together * others), 0, 0);
+        }
+      });
+    };
+  }
+
   // Differences are squared as they are: the sum of squares and a product would lose the digits of
   // rows that lie close together.
   template <class T>

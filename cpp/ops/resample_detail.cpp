@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "base/checked.h"
+#include "kernels/binary.h"
 #include "ops/resample.h"
 
 namespace sdx::ops {
@@ -34,7 +35,32 @@ struct Pass {
   C fill = 0;
 };
 
-// One output row of `inner` items, or of one where the axis is the last.
+// The kernels of a weighted sum, looked up once.
+struct Weighted {
+  kernels::BinaryF32* scale = kernels::binary_mul.resolve();
+  kernels::MultiplyAddF32* add = kernels::multiply_add.resolve();
+};
+
+// One output row of `inner` items.
+void sum_taps(const Weighted& weighted, const Pass<float>& pass, int64_t position, const float* x,
+              float* y) {
+  const auto inner = static_cast<std::size_t>(pass.inner);
+  const int64_t* from = pass.taps.from.data() + position * pass.taps.width;
+  const float* weight = pass.weight.data() + position * pass.taps.width;
+  bool first = true;
+  for (int64_t k = 0; k < pass.taps.width; ++k) {
+    if (weight[k] == 0) continue;
+    const float* row = x + from[k] * pass.inner;
+    if (first)
+      weighted.scale(row, 1, weight + k, 0, y, inner);
+    else
+      weighted.add(row, 1, weight + k, 0, y, 1, y, inner);
+    first = false;
+  }
+  if (first) std::fill_n(y, pass.inner, 0.0f);
+}
+
+// The same for other types.
 template <class In, class C, class Out>
 void sum_taps(const Pass<C>& pass, int64_t position, const In* x, Out* y) {
   constexpr int64_t kTile = 256;
@@ -58,6 +84,7 @@ template <class In, class C, class Out>
 void run_pass(const Frame& f, const Pass<C>& pass, const In* x, Out* y) {
   const AxisTaps& taps = pass.taps;
   const double cost = 2.0 + 0.6 * static_cast<double>(taps.width * pass.inner);
+  const Weighted weighted;
   f.parallel_for(split_work(pass.outer * taps.out_size, cost), [&](Range r) {
     for (int64_t i = r.begin; i < r.end; ++i) {
       const int64_t position = i % taps.out_size;
@@ -66,7 +93,10 @@ void run_pass(const Frame& f, const Pass<C>& pass, const In* x, Out* y) {
       if (!taps.filled.empty() && taps.filled[position]) {
         std::fill_n(to, pass.inner, store<Out>(pass.fill));
       } else if (pass.inner > 1) {
-        sum_taps(pass, position, from, to);
+        if constexpr (std::is_same_v<In, float> && std::is_same_v<Out, float>)
+          sum_taps(weighted, pass, position, from, to);
+        else
+          sum_taps(pass, position, from, to);
       } else {
         const int64_t first = position * taps.width;
         C sum = 0;
@@ -85,7 +115,8 @@ void run_bilinear(const Frame& f, const Pass<float>& rows, const Pass<float>& co
   const int64_t height = rows.taps.out_size, width = columns.taps.out_size;
   const int64_t in_height = rows.taps.in_size, in_width = columns.taps.in_size;
   const int64_t bands = (height + kRows - 1) / kRows;
-  const double cost = 1.5 * static_cast<double>(width * std::min(kRows, height));
+  const double cost = 0.8 * static_cast<double>(width * std::min(kRows, height));
+  const Weighted weighted;
   f.parallel_for(split_work(rows.outer * bands, cost), [&](Range r) {
     float resampled[2][kTile];
     for (int64_t item = r.begin; item < r.end; ++item) {
@@ -113,7 +144,8 @@ void run_bilinear(const Frame& f, const Pass<float>& rows, const Pass<float>& co
           const float* b = row(below, above);
           const float wa = rows.weight[2 * j], wb = rows.weight[2 * j + 1];
           float* to = y + (plane * height + j) * width + left;
-          for (int64_t i = 0; i < count; ++i) to[i] = wa * a[i] + wb * b[i];
+          weighted.scale(a, 1, &wa, 0, to, static_cast<std::size_t>(count));
+          weighted.add(b, 1, &wb, 0, to, 1, to, static_cast<std::size_t>(count));
         }
       }
     }

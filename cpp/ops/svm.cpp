@@ -4,11 +4,40 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/dots.h"
+#include "kernels/unary.h"
 #include "ops/classifier.h"
 #include "ops/feature_dot.h"
 
 namespace sdx::ops {
 namespace {
+
+constexpr int64_t kRowsAtOnce = 4;  // rows that are compared with the vectors together
+
+// The dot product of `count` items.
+template <class T>
+T weigh(const T* values, const float* weights, int64_t count) {
+  if constexpr (std::is_same_v<T, float>) {
+    float sum = 0;
+    const auto depth = static_cast<std::size_t>(count);
+    kernels::dot_rows.resolve()(
+        {.m = 1, .n = 1, .depth = depth, .a = values, .b = weights, .c = &sum});
+    return sum;
+  } else {
+    return feature_dot(values, weights, count);
+  }
+}
+
+// pow, by products where the exponent is a small whole number.
+template <class T>
+T power(T x, float exponent) {
+  constexpr float kMostFactors = 8;
+  if (!(exponent >= 1 && exponent <= kMostFactors && exponent == std::floor(exponent)))
+    return std::pow(x, static_cast<T>(exponent));
+  T product = x;
+  for (int i = 1; i < static_cast<int>(exponent); ++i) product *= x;
+  return product;
+}
 
 enum class SvmKernel : uint8_t { linear, poly, rbf, sigmoid };
 
@@ -17,7 +46,7 @@ enum class SvmKernel : uint8_t { linear, poly, rbf, sigmoid };
 struct SupportVectors {
   SvmKernel kernel = SvmKernel::linear;
   float gamma = 0, offset = 0, degree = 0;
-  std::vector<float> vectors;  // [count, columns]
+  std::vector<float> vectors;  // [columns, count]
   int64_t count = 0;
   int64_t columns = 0;
 
@@ -25,12 +54,15 @@ struct SupportVectors {
                  const std::vector<float>& coefficients) {
     check(vector_count >= 0, "there are ", vector_count, " support vectors");
     const bool is_linear = vector_count == 0;
-    vectors = is_linear ? coefficients : attrs.floats("support_vectors");
+    const std::vector<float> by_vector = is_linear ? coefficients : attrs.floats("support_vectors");
     count = is_linear ? linear_count : vector_count;
-    const auto items = static_cast<int64_t>(vectors.size());
+    const auto items = static_cast<int64_t>(by_vector.size());
     check(count > 0 && items > 0 && items % count == 0, "there are ", items, " numbers for ", count,
           " vectors");
     columns = items / count;
+    vectors.resize(by_vector.size());
+    for (int64_t v = 0; v < count; ++v)
+      for (int64_t k = 0; k < columns; ++k) vectors[k * count + v] = by_vector[v * columns + k];
     const std::string name = attrs.get("kernel_type", "LINEAR");
     if (name == "POLY") {
       kernel = SvmKernel::poly;
@@ -51,18 +83,47 @@ struct SupportVectors {
     degree = params[2];
   }
 
-  template <class T>
-  T compare(const T* x, int64_t vector) const {
-    const float* v = vectors.data() + vector * columns;
+  // values[row, vector] for some rows of features.
+  void compare(const float* x, int64_t rows, float* values) const {
+    const kernels::DotRowsArgs args{.m = static_cast<std::size_t>(rows),
+                                    .n = static_cast<std::size_t>(count),
+                                    .depth = static_cast<std::size_t>(columns),
+                                    .a = x,
+                                    .lda = static_cast<std::size_t>(columns),
+                                    .b = vectors.data(),
+                                    .ldb = static_cast<std::size_t>(count),
+                                    .c = values,
+                                    .ldc = static_cast<std::size_t>(count)};
+    (kernel == SvmKernel::rbf ? kernels::square_distances : kernels::dot_columns).resolve()(args);
+    const std::size_t items = args.m * args.n;
+    const auto scale_shift = kernels::unary_scale_shift.resolve();
     if (kernel == SvmKernel::rbf) {
-      T sum = 0;
-      for (int64_t i = 0; i < columns; ++i) sum += (x[i] - v[i]) * (x[i] - v[i]);
-      return std::exp(-gamma * sum);
+      scale_shift(values, values, items, -gamma, 0);
+      kernels::unary_exp.resolve()(values, values, items, 0, 0);
+    } else if (kernel != SvmKernel::linear) {
+      scale_shift(values, values, items, gamma, offset);
+      if (kernel == SvmKernel::sigmoid)
+        kernels::unary_tanh.resolve()(values, values, items, 0, 0);
+      else
+        for (std::size_t i = 0; i < items; ++i) values[i] = power(values[i], degree);
     }
-    const T dot = feature_dot(x, v, columns);
-    if (kernel == SvmKernel::linear) return dot;
-    const T scaled = gamma * dot + offset;
-    return kernel == SvmKernel::poly ? std::pow(scaled, static_cast<T>(degree)) : std::tanh(scaled);
+  }
+
+  void compare(const double* x, int64_t rows, double* values) const {
+    for (int64_t row = 0; row < rows; ++row, x += columns, values += count) {
+      std::fill_n(values, count, 0.0);
+      for (int64_t k = 0; k < columns; ++k)
+        for (int64_t v = 0; v < count; ++v) {
+          const double of_vector = vectors[k * count + v], difference = x[k] - of_vector;
+          values[v] += kernel == SvmKernel::rbf ? difference * difference : x[k] * of_vector;
+        }
+      for (int64_t v = 0; v < count; ++v) {
+        const double scaled = gamma * values[v] + offset;
+        if (kernel == SvmKernel::rbf) values[v] = std::exp(-gamma * values[v]);
+        if (kernel == SvmKernel::poly) values[v] = power(scaled, degree);
+        if (kernel == SvmKernel::sigmoid) values[v] = std::tanh(scaled);
+      }
+    }
   }
 
   Dim infer_rows(InferContext& ctx) const {
@@ -80,8 +141,11 @@ struct SupportVectors {
   Step compare_step(PrepareContext& ctx, int64_t spare_count, Finish finish) const {
     const RowShape shape = row_shape(ctx.shape(0));
     check_columns(shape.columns);
-    const Split split = split_work(shape.rows, static_cast<double>(count) * (5 + 0.4 * columns));
-    const int64_t own = checked_add(count, spare_count);
+    const double each = kernel == SvmKernel::linear ? 0.2 : 1;
+    const Split split = split_work(
+        shape.rows, static_cast<double>(count) * (each + 0.05 * static_cast<double>(columns)),
+        kRowsAtOnce);
+    const int64_t own = checked_add(checked_mul(count, kRowsAtOnce), spare_count);
     const Features<T> features(ctx, 0, checked_mul(split.chunks, own));
     return [this, features, split, own, finish](Frame& f) {
       f.parallel_for(Split{.items = split.chunks, .chunks = split.chunks}, [&](Range chunks) {
@@ -89,9 +153,12 @@ struct SupportVectors {
           const Range rows = split.chunk(chunk);
           const T* x = features.rows(f, rows, columns);
           T* values = f.scratch<T>() + chunk * own;
-          for (int64_t row = rows.begin; row < rows.end; ++row, x += columns) {
-            for (int64_t v = 0; v < count; ++v) values[v] = compare(x, v);
-            finish(f, row, values, values + count);
+          for (int64_t row = rows.begin; row < rows.end;) {
+            const int64_t together = std::min(kRowsAtOnce, rows.end - row);
+            compare(x, together, values);
+            x += together * columns;
+            for (int64_t i = 0; i < together; ++i)
+              finish(f, row++, values + i * count, values + kRowsAtOnce * count);
           }
         }
       });
@@ -123,7 +190,7 @@ class SVMRegressor final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const auto finish = [this](Frame& f, int64_t row, auto* values, auto*) {
-      auto score = feature_dot(values, coefficients_.data(), vectors_.count) + rho_;
+      auto score = weigh(values, coefficients_.data(), vectors_.count) + rho_;
       if (one_class_) {
         score = score > 0 ? 1 : -1;
       } else {
@@ -282,8 +349,8 @@ class SVMClassifier final : public Op {
         // The vectors of class i tell it from j, and those of j from i.
         const float* of_i = coefficients_.data() + (j - 1) * vectors_.count + start_i;
         const float* of_j = coefficients_.data() + i * vectors_.count + start_j;
-        scores[pair] = feature_dot(values + start_i, of_i, per_class_[i]) +
-                       feature_dot(values + start_j, of_j, per_class_[j]) + rho_[pair];
+        scores[pair] = weigh(values + start_i, of_i, per_class_[i]) +
+                       weigh(values + start_j, of_j, per_class_[j]) + rho_[pair];
         votes[scores[pair] > 0 ? i : j] += 1;
       }
     }

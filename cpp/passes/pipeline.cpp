@@ -17,6 +17,7 @@ constexpr Pass kPasses[] = {
     {"push_constants", push_constants, 1},
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
+    {"fuse_distance", fuse_distance, 2},
     {"fold_batch_norm", fold_batch_norm, 2},
     {"expand_batch_norm", expand_batch_norm, 2},
     {"fuse_gelu", fuse_gelu, 2},
