@@ -15,10 +15,15 @@ namespace sdx::kernels {
 // The window reads as that of the convolution this transposes: `output` counts pixels of the
 // columns (the operator's input), `input` pixels of y (the operator's output), and column pixel o
 // adds its tap t to y at o * stride + t * dilation - pad. input_step is not read.
+//
+// Where every channel has an image of its own, the terms are not made beforehand: `weights` are
+// [taps][outputs], and columns the operator's input, its pixels x_step floats apart.
 struct GatherArgs {
   Window window;
   std::size_t outputs;   // channels of y
-  const float* columns;  // [column pixels][taps][outputs], dense
+  const float* columns;  // [column pixels][taps][outputs], dense, unless there are weights
+  const float* weights = nullptr;
+  std::size_t x_step = 0;
   float* y;
   std::size_t y_step;      // floats between neighbouring pixels of y
   Epilogue epilogue = {};  // rows are pixels of y; accumulate and row_bias are not supported

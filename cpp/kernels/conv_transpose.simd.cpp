@@ -14,9 +14,11 @@ constexpr std::size_t kMaxTerms = 32;
 struct Terms {
   std::size_t count;
   const float* at[kMaxTerms];
+  const float* weight[kMaxTerms];
 };
 
 // Adds the terms to y, or starts it with them and the bias; the last round finishes it.
+template <bool kWeighted>
 SDX_INLINE void add_terms(const GatherArgs& args, std::size_t pixel, const Terms& terms, bool first,
                           bool last) {
   float* y = args.y + pixel * args.y_step;
@@ -24,7 +26,10 @@ SDX_INLINE void add_terms(const GatherArgs& args, std::size_t pixel, const Terms
       args.outputs, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
         using L = decltype(lanes);
         VecF sum = first ? bias_at(args.epilogue, c, lanes) : L::load_from(y + c, lanes);
-        for (std::size_t t = 0; t < terms.count; ++t) sum += L::load_from(terms.at[t] + c, lanes);
+        for (std::size_t t = 0; t < terms.count; ++t) {
+          const VecF term = L::load_from(terms.at[t] + c, lanes);
+          sum += kWeighted ? term * L::load_from(terms.weight[t] + c, lanes) : term;
+        }
         if (last)
           finish_vector(args.epilogue, pixel, c, y + c, sum, lanes);
         else
@@ -32,50 +37,103 @@ SDX_INLINE void add_terms(const GatherArgs& args, std::size_t pixel, const Terms
       });
 }
 
-// The column pixel whose tap t falls on pixel i of an axis, or none.
-SDX_INLINE bool find_column(const WindowAxis& axis, std::size_t i, std::size_t t,
-                            std::size_t& column) {
-  const std::ptrdiff_t at =
-      static_cast<std::ptrdiff_t>(i) + axis.pad - static_cast<std::ptrdiff_t>(t * axis.dilation);
-  if (at < 0 || static_cast<std::size_t>(at) % axis.stride != 0) return false;
-  column = static_cast<std::size_t>(at) / axis.stride;
-  return column < axis.output;
+// The taps of an axis that fall on one of its pixels: from `tap` on, tap_step apart, on columns
+// from `column` on, column_step apart, downwards.
+struct Falling {
+  std::size_t count, tap, tap_step, column, column_step;
+};
+
+SDX_INLINE Falling falling_on(const WindowAxis& axis, std::size_t i) {
+  const std::ptrdiff_t reach = static_cast<std::ptrdiff_t>(i) + axis.pad;
+  Falling found{0, 0, 1, 0, 0};
+  if (reach < 0) return found;
+  const std::size_t at = static_cast<std::size_t>(reach);
+  const auto falls = [&](std::size_t tap) {
+    const std::size_t shift = tap * axis.dilation;
+    return shift <= at && (at - shift) % axis.stride == 0;
+  };
+  // Among as many taps as the stride counts, one falls on the pixel or none ever does.
+  const std::size_t tries = axis.taps < axis.stride ? axis.taps : axis.stride;
+  std::size_t tap = axis.dilation == 1 ? at % axis.stride : 0;
+  while (tap < tries && !falls(tap)) ++tap;
+  if (tap >= tries) return found;
+  std::size_t period = axis.stride;
+  if (axis.dilation != 1)
+    for (period = 1; period * axis.dilation % axis.stride != 0;) ++period;
+  found.tap_step = period;
+  found.column_step = period * axis.dilation / axis.stride;
+  found.column = (at - tap * axis.dilation) / axis.stride;
+  // Taps of columns past the last fall outside.
+  while (tap < axis.taps && found.column >= axis.output) {
+    if (found.column < found.column_step) return found;
+    tap += period;
+    found.column -= found.column_step;
+  }
+  if (tap >= axis.taps) return found;
+  found.tap = tap;
+  const std::size_t by_taps = (axis.taps - 1 - tap) / period + 1;
+  const std::size_t by_columns = found.column / found.column_step + 1;
+  found.count = by_taps < by_columns ? by_taps : by_columns;
+  return found;
 }
 
-void gather_pixel(const GatherArgs& args, std::size_t pixel) {
+template <bool kWeighted>
+SDX_INLINE void gather_pixel(const GatherArgs& args, std::size_t pixel, const Falling& deep,
+                             const Falling& down) {
   const WindowAxis* axis = args.window.axis;
+  const Falling across = falling_on(axis[2], pixel % axis[2].input);
   const std::size_t taps = tap_count(args.window);
-  const std::size_t at[3] = {pixel / axis[2].input / axis[1].input,
-                             pixel / axis[2].input % axis[1].input, pixel % axis[2].input};
   Terms terms;
   terms.count = 0;
   bool first = true;
-  std::size_t d = 0, h = 0, w = 0;
-  for (std::size_t i = 0; i < axis[0].taps; ++i) {
-    if (!find_column(axis[0], at[0], i, d)) continue;
-    for (std::size_t j = 0; j < axis[1].taps; ++j) {
-      if (!find_column(axis[1], at[1], j, h)) continue;
-      for (std::size_t k = 0; k < axis[2].taps; ++k) {
-        if (!find_column(axis[2], at[2], k, w)) continue;
+  for (std::size_t i = 0; i < deep.count; ++i)
+    for (std::size_t j = 0; j < down.count; ++j) {
+      const std::size_t plane = deep.column - i * deep.column_step;
+      const std::size_t row = plane * axis[1].output + down.column - j * down.column_step;
+      const std::size_t tap_row =
+          (deep.tap + i * deep.tap_step) * axis[1].taps + down.tap + j * down.tap_step;
+      std::size_t column = row * axis[2].output + across.column;
+      std::size_t tap = tap_row * axis[2].taps + across.tap;
+      for (std::size_t k = 0; k < across.count; ++k) {
         if (terms.count == kMaxTerms) {
-          add_terms(args, pixel, terms, first, false);
+          add_terms<kWeighted>(args, pixel, terms, first, false);
           first = false;
           terms.count = 0;
         }
-        const std::size_t column = (d * axis[1].output + h) * axis[2].output + w;
-        const std::size_t tap = (i * axis[1].taps + j) * axis[2].taps + k;
-        terms.at[terms.count++] = args.columns + (column * taps + tap) * args.outputs;
+        if (kWeighted) {
+          terms.weight[terms.count] = args.weights + tap * args.outputs;
+          terms.at[terms.count++] = args.columns + column * args.x_step;
+        } else {
+          terms.at[terms.count++] = args.columns + (column * taps + tap) * args.outputs;
+        }
+        column -= across.column_step;
+        tap += across.tap_step;
       }
     }
-  }
-  add_terms(args, pixel, terms, first, true);
+  add_terms<kWeighted>(args, pixel, terms, first, true);
   finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
+}
+
+template <bool kWeighted>
+void gather_pixels(const GatherArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
+  const WindowAxis* axis = args.window.axis;
+  const std::size_t width = axis[2].input;
+  for (std::size_t pixel = pixel_begin; pixel < pixel_end;) {
+    const std::size_t row = pixel / width;
+    const Falling deep = falling_on(axis[0], row / axis[1].input);
+    const Falling down = falling_on(axis[1], row % axis[1].input);
+    const std::size_t end = (row + 1) * width < pixel_end ? (row + 1) * width : pixel_end;
+    for (; pixel < end; ++pixel) gather_pixel<kWeighted>(args, pixel, deep, down);
+  }
 }
 
 }  // namespace
 
 void conv_transpose_gather(const GatherArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
-  for (std::size_t pixel = pixel_begin; pixel < pixel_end; ++pixel) gather_pixel(args, pixel);
+  if (args.weights)
+    gather_pixels<true>(args, pixel_begin, pixel_end);
+  else
+    gather_pixels<false>(args, pixel_begin, pixel_end);
 }
 
 }  // namespace SDX_ISA

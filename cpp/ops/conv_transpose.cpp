@@ -33,6 +33,8 @@ struct Sizes {
 
   int64_t group_channels() const { return channels / groups; }
   int64_t group_outputs() const { return outputs / groups; }
+  // Every channel has an image of its own.
+  bool is_depthwise() const { return groups > 1 && channels == groups && outputs == groups; }
 };
 
 // Taps that one packed matrix covers: side by side, those along the width, whose results lie in one
@@ -48,9 +50,19 @@ int64_t packed_floats(const GemmKernels& gemm, const Sizes& s) {
   return checked_mul(s.taps / matrix_taps(s), matrix_floats(gemm, s));
 }
 
+// The floats of all groups: depthwise, [taps][channels].
+int64_t all_packed_floats(const GemmKernels& gemm, const Sizes& s) {
+  return checked_mul(s.groups, s.is_depthwise() ? s.taps : packed_floats(gemm, s));
+}
+
 // `turned` has room for the weights of one group.
 void pack_weights(const GemmKernels& gemm, const Sizes& s, const float* weights, float* turned,
                   float* packed) {
+  if (s.is_depthwise()) {
+    for (int64_t t = 0; t < s.taps; ++t)
+      for (int64_t g = 0; g < s.groups; ++g) packed[t * s.groups + g] = weights[g * s.taps + t];
+    return;
+  }
   const int64_t k = s.group_channels(), m = s.group_outputs(), n = m * s.taps;
   for (int64_t g = 0; g < s.groups; ++g) {
     for (int64_t c = 0; c < k; ++c)
@@ -91,11 +103,12 @@ struct TransposedConv {
     };
     x_at = reserve(!channels_last, checked_mul(s.channels, s.input_pixels));
     y_at = reserve(!channels_last, checked_mul(s.outputs, s.output_pixels));
-    columns_at = reserve(
-        true, s.side_by_side ? s.width_taps * s.group_outputs()
+    columns_at = reserve(!s.is_depthwise(),
+                         s.side_by_side
+                             ? s.width_taps * s.group_outputs()
                              : checked_mul(s.input_pixels, checked_mul(s.taps, s.group_outputs())));
     turned_at = reserve(!packed, checked_mul(s.group_channels() * s.group_outputs(), s.taps));
-    packed_at = reserve(!packed, checked_mul(s.groups, packed_floats(gemm, s)));
+    packed_at = reserve(!packed, all_packed_floats(gemm, s));
     ctx.request_scratch(checked_mul(end, sizeof(float)));
   }
 
@@ -115,8 +128,11 @@ struct TransposedConv {
         x = scratch + x_at;
       }
       float* result = channels_last ? y : scratch + y_at;
-      if (s.side_by_side) run_side_by_side(f, x, weights, result);
-      for (int64_t g = 0; g < s.groups && !s.side_by_side; ++g)
+      if (s.is_depthwise())
+        gather_weighted(f, x, weights, result);
+      else if (s.side_by_side)
+        run_side_by_side(f, x, weights, result);
+      for (int64_t g = 0; g < s.groups && !s.is_depthwise() && !s.side_by_side; ++g)
         run_group(f, g, x, weights + g * packed_floats(gemm, s), result);
       if (!channels_last) to_channels_first(f, 1, s.outputs, s.output_pixels, result, y);
     }
@@ -199,15 +215,33 @@ struct TransposedConv {
                 .b = weights,
                 .c = columns,
                 .ldc = size(n)});
-    kernels::GatherArgs args{.window = window,
-                             .outputs = size(m),
-                             .columns = columns,
-                             .y = y + group * m,
-                             .y_step = size(y_step)};
+    kernels::GatherArgs args{};
+    args.outputs = size(m);
+    args.columns = columns;
+    args.y = y + group * m;
+    gather_outputs(f, group * m, args);
+  }
+
+  void gather_weighted(const Frame& f, const float* x, const float* weights, float* y) const {
+    kernels::GatherArgs args{};
+    args.outputs = size(s.outputs);
+    args.columns = x;
+    args.weights = weights;
+    args.x_step = size(x_step);
+    args.y = y;
+    gather_outputs(f, 0, args);
+  }
+
+  // Outputs from `first` on.
+  void gather_outputs(const Frame& f, int64_t first, kernels::GatherArgs args) const {
+    args.window = window;
+    args.y_step = size(y_step);
     activation.set_in(args.epilogue);
     const float* bias = f.in<float>(2);
-    args.epilogue.column_bias = bias ? bias + group * m : nullptr;
-    const double cost = 0.05 * static_cast<double>(m * s.taps) + 5;
+    args.epilogue.column_bias = bias ? bias + first : nullptr;
+    const double terms = static_cast<double>(s.taps) * static_cast<double>(s.input_pixels) /
+                         static_cast<double>(s.output_pixels);
+    const double cost = 0.15 * terms * static_cast<double>(args.outputs) + 10;
     f.parallel_for(split_work(s.output_pixels, cost),
                    [&](Range r) { gather(args, size(r.begin), size(r.end)); });
   }
@@ -306,7 +340,7 @@ class ConvTranspose final : public Op {
     const Sizes s = weight_sizes(weights->shape());
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(
-        ctx.allocate(0, size(checked_mul(checked_mul(s.groups, packed_floats(gemm, s)), 4))));
+        ctx.allocate(0, size(checked_mul(all_packed_floats(gemm, s), sizeof(float)))));
     std::vector<float> wide, turned(size(s.group_channels() * s.group_outputs() * s.taps));
     pack_weights(gemm, s, as_floats(*weights, wide), turned.data(), packed);
     ctx.release_input(1);

@@ -12,11 +12,15 @@
 namespace sdx::kernels {
 namespace {
 
-void check_gather(std::size_t tier, Window window, std::size_t outputs, Epilogue epilogue) {
+void check_gather(std::size_t tier, Window window, std::size_t outputs, Epilogue epilogue,
+                  bool weighted = false) {
   test::complete_window(window, 1, 1);
   const std::size_t columns = test::output_pixels(window), taps = test::tap_count(window);
   const std::size_t pixels = test::input_pixels(window), y_step = outputs + 1;
-  const auto x = test::random_floats(columns * taps * outputs, 1);
+  const std::size_t x_step = outputs + 3;
+  const auto x = test::random_floats(
+      weighted ? (columns - 1) * x_step + outputs : columns * taps * outputs, 1);
+  const auto weights = test::random_floats(taps * outputs, 4);
   const auto bias = test::random_floats(outputs, 2);
   const auto residual = test::random_floats(pixels * outputs, 3);
   if (epilogue.column_bias) epilogue.column_bias = bias.data();
@@ -26,6 +30,8 @@ void check_gather(std::size_t tier, Window window, std::size_t outputs, Epilogue
   const GatherArgs args{.window = window,
                         .outputs = outputs,
                         .columns = x.data(),
+                        .weights = weighted ? weights.data() : nullptr,
+                        .x_step = x_step,
                         .y = y.data(),
                         .y_step = y_step,
                         .epilogue = epilogue};
@@ -35,7 +41,9 @@ void check_gather(std::size_t tier, Window window, std::size_t outputs, Epilogue
   for (std::size_t column = 0; column < columns; ++column)
     test::for_each_tap(window, column, [&](std::ptrdiff_t at, std::size_t tap) {
       for (std::size_t o = 0; o < outputs; ++o)
-        sums[static_cast<std::size_t>(at) * outputs + o] += x[(column * taps + tap) * outputs + o];
+        sums[static_cast<std::size_t>(at) * outputs + o] +=
+            weighted ? static_cast<double>(x[column * x_step + o]) * weights[tap * outputs + o]
+                     : x[(column * taps + tap) * outputs + o];
     });
   double worst = 0;
   for (std::size_t i = 0; i < pixels; ++i)
@@ -57,7 +65,7 @@ TEST_CASE("transposed convolutions gather what falls on each pixel") {
     if (conv_transpose_gather.variants[tier].isa > host_isa()) continue;
     for (const std::size_t taps : {1, 2, 3, 7})
       for (const std::size_t stride : {1, 2, 3})
-        for (const std::size_t dilation : {1, 2})
+        for (const std::size_t dilation : {1, 2, 4})
           for (const std::size_t outputs : {1, 4, 19, 32}) {
             const WindowAxis across{
                 .input = 17, .taps = taps, .stride = stride, .dilation = dilation, .pad = 1};
@@ -67,6 +75,7 @@ TEST_CASE("transposed convolutions gather what falls on each pixel") {
                                                         : Activation::none;
             check_gather(tier, {{{}, down, across}}, outputs,
                          {.column_bias = &given, .activation = activation});
+            check_gather(tier, {{{}, down, across}}, outputs, {.column_bias = &given}, true);
             check_gather(tier, {{{.input = 3, .taps = 2}, {}, across}}, outputs,
                          {.residual = &given, .activation = activation});
           }
