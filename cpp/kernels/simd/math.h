@@ -34,12 +34,7 @@ SDX_INLINE VecF exp(VecF x) {
 // it, and subnormal results cost a hundred times as much as others.
 SDX_INLINE VecF exp_nonpositive(VecF x) {
   const ExpParts e = exp_parts(max(splat(-87.3f), x));
-#if defined(__AVX512F__)
-  const VecF y = scale_by_power(e.rest + 1.0f, e.n);
-#else
-  const VecI power = __builtin_convertvector(e.n, VecI) << 23;
-  const VecF y = as_float(as_int(e.rest + 1.0f) + power);
-#endif
+  const VecF y = scale_normal(e.rest + 1.0f, e.n);
   return x < -87.3f ? splat(0.0f) : y;
 }
 
@@ -110,8 +105,9 @@ SDX_INLINE VecF erf(VecF x) {
 
 // 1 / (1 + exp(-x)), relatively accurate on the far negative side too.
 SDX_INLINE VecF sigmoid(VecF x) {
-  const VecF e = exp_nonpositive(-abs(x));
-  return quotient(x < 0.0f ? e : splat(1.0f), e + 1.0f);
+  const ExpParts e = exp_parts(-min(splat(87.3f), max(splat(-87.3f), x)));
+  const VecF y = reciprocal(scale_normal(e.rest + 1.0f, e.n) + 1.0f);
+  return x < -87.3f ? splat(0.0f) : y;
 }
 
 SDX_INLINE VecF gelu(VecF x) {

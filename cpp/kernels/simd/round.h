@@ -99,6 +99,25 @@ SDX_INLINE VecF scale_by_power(VecF p, VecF n) {
 #endif
 }
 
+// The same where p and the result are normal numbers.
+SDX_INLINE VecF scale_normal(VecF p, VecF n) {
+#if defined(__AVX512F__)
+  return scale_by_power(p, n);
+#else
+  return as_float(as_int(p) + (__builtin_convertvector(n, VecI) << 23));
+#endif
+}
+
+// 1 / q to about an ulp, for normal q whose reciprocal is normal.
+SDX_INLINE VecF reciprocal(VecF q) {
+#if defined(__AVX512F__)
+  const VecF r = reinterpret_cast<VecF>(_mm512_rcp14_ps(reinterpret_cast<__m512>(q)));
+  return r + r * (1.0f - q * r);
+#else
+  return 1.0f / q;
+#endif
+}
+
 // p / q to about an ulp, for q whose magnitude lies within [2^-100, 2^100].
 SDX_INLINE VecF quotient(VecF p, VecF q) {
 #if defined(__AVX512F__)
