@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kBlockFloats = 300'000;
 constexpr std::size_t kFewTiles = 24;
 constexpr std::size_t kManyTiles = 66;
+// So many blocks, or a multiple of them, share out evenly among a few threads.
+constexpr std::size_t kEvenBlocks = 4;
 
 constexpr std::size_t kLanes = 16;    // of the widest tier; planes of any tier are padded to it
 constexpr std::size_t kStagger = 16;  // keeps planes from falling onto the same cache sets
@@ -34,7 +36,9 @@ std::size_t winograd_block_tiles(const WinogradArgs& args) noexcept {
   std::size_t most = kBlockFloats / (planes * (args.channels + args.outputs));
   if (most < kFewTiles) most = kFewTiles;
   if (most > kManyTiles || weights > kBlockFloats) most = kManyTiles;
-  const std::size_t blocks = (tiles + most - 1) / most;
+  std::size_t blocks = (tiles + most - 1) / most;
+  const std::size_t even = round_up(blocks, kEvenBlocks);
+  if (weights <= kBlockFloats && tiles >= even * kFewTiles) blocks = even;
   return (tiles + blocks - 1) / blocks;
 }
 

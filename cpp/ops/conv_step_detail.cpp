@@ -18,8 +18,11 @@ using kernels::Window;
 constexpr int64_t kFarFloats = 1 << 19;    // are more than the second-level cache holds
 constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
 constexpr int64_t kWinogradChunks = 16;    // each has scratch while it is under way
-// Fewer blocks than this would leave threads idle, so their phases are split instead.
-constexpr int64_t kManyBlocks = 8;
+// Other numbers of blocks would leave threads idle, so their phases are split instead.
+constexpr bool share_out_evenly(int64_t blocks) { return blocks == 4 || blocks >= 8; }
+// Of a strip of a framed image: it stays in the second-level cache until it is convolved.
+constexpr int64_t kStripFloats = 32768;
+constexpr int64_t kStripLanes = 16;  // as many strips are under way at most
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
 constexpr int64_t kLaneChannels = 8;
 
@@ -33,6 +36,7 @@ struct ConvStep {
   GemmKernels gemm;
   kernels::Conv* conv = kernels::conv.resolve();
   kernels::Depthwise* depthwise = kernels::depthwise.resolve();
+  kernels::Transpose32* transpose = kernels::transpose_32.resolve();
   kernels::WinogradBlock* winograd_block = kernels::winograd_block.resolve();
   kernels::WinogradTransform* winograd_input = kernels::winograd_input.resolve();
   kernels::WinogradTransform* winograd_output = kernels::winograd_output.resolve();
@@ -43,6 +47,8 @@ struct ConvStep {
   bool pointwise = false, framed = false;
   bool turn_x = false, turn_y = false, turn_z = false;
   int64_t frame_width = 0;
+  int64_t strips = 0;  // of an image, along the first of two or three axes; 0: one frame holds all
+  int64_t strip_floats = 0;
   int64_t stack = 0;  // images worked on at once
   // Floats into the scratch, and floats of one image there.
   int64_t x_at = 0, y_at = 0, z_at = 0, weights_at = 0, work_at = 0;
@@ -51,7 +57,8 @@ struct ConvStep {
   int64_t x_step = 0, y_step = 0, z_step = 0;
   kernels::WinogradArgs winograd{};
   int64_t image_tiles = 0, block_tiles = 1;
-  int64_t lanes_at = 0;  // where transformed weights lie, floats into the work
+  bool by_blocks = false;  // each block on one thread, else each phase on all
+  int64_t lanes_at = 0;    // where transformed weights lie, floats into the work
 
   std::size_t side() const {
     return packed ? std::max(winograd_side(method), o.side_on_the_way) : 0;
@@ -81,8 +88,8 @@ struct ConvStep {
     y_image = checked_mul(y_step, s.output_pixels);
     z_image = checked_mul(z_step, s.output_pixels);
     if (framed) use_frame();
-    const int64_t turned =
-        (turn_x || framed ? x_image : 0) + (turn_y ? y_image : 0) * (turn_z ? 2 : 1);
+    const bool copy_x = strips == 0 && (turn_x || framed);
+    const int64_t turned = (copy_x ? x_image : 0) + (turn_y ? y_image : 0) * (turn_z ? 2 : 1);
     stack = turned ? std::clamp<int64_t>(kStackFloats / turned, 1, s.images) : s.images;
     int64_t end = 0;
     const auto reserve = [&](bool wanted, int64_t floats) {
@@ -90,12 +97,13 @@ struct ConvStep {
       if (wanted) end = round_up(checked_add(end, floats), 16);
       return at;
     };
-    x_at = reserve(turn_x || framed, checked_mul(stack, x_image));
+    x_at = reserve(copy_x, checked_mul(stack, x_image));
     y_at = reserve(turn_y, checked_mul(stack, y_image));
     z_at = reserve(turn_z, checked_mul(stack, z_image));
     weights_at = reserve(!packed, packed_conv_floats(method, s));
     work_at = end;
     if (side()) end = checked_add(end, plan_winograd());
+    if (strips) end = checked_add(end, checked_mul(strip_lanes(strip_split(stack)), strip_floats));
     ctx.request_scratch(checked_mul(end, sizeof(float)));
   }
 
@@ -109,7 +117,22 @@ struct ConvStep {
     window = kernel_window(axes, s.channels);
     window.axis[2].taps = 1;
     window.axis[2].pad = 0;
+    if (axes.size() < 2) return;
+    const AxisWindow& outer = s.axes.front();
+    const int64_t layer = std::max<int64_t>(x_image / std::max<int64_t>(outer.input, 1), 1);
+    const int64_t most = std::max<int64_t>(kStripFloats / layer / outer.stride, 1);
+    strips = std::min(round_up((outer.output + most - 1) / most, 4), outer.output);
+    const int64_t outputs = (outer.output + strips - 1) / strips;
+    const int64_t layers = (outputs - 1) * outer.stride + (outer.taps - 1) * outer.dilation + 1;
+    strip_floats = round_up(checked_mul(std::min(layers, outer.input), layer), 16);
   }
+
+  Split strip_split(int64_t images) const {
+    const int64_t items = images * strips;
+    const double cost = gemm_cost(images * s.output_pixels, s.outputs, s.channels * s.taps);
+    return split_work(items, cost / static_cast<double>(items));
+  }
+  static int64_t strip_lanes(const Split& split) { return std::min(split.chunks, kStripLanes); }
 
   int64_t plan_winograd() {
     const AxisWindow& height = s.axes[0];
@@ -138,32 +161,35 @@ struct ConvStep {
                          weight_lanes() * static_cast<int64_t>(kernels::kWinogradWeightFloats));
     }
     const int64_t blocks = winograd_blocks(stack);
-    return checked_mul(work_floats, blocks < kManyBlocks ? 1 : std::min(blocks, kWinogradChunks));
+    by_blocks = share_out_evenly(blocks);
+    return checked_mul(work_floats, by_blocks ? std::min(blocks, kWinogradChunks) : 1);
   }
 
-  // Copies images between rows of zeros, channels last.
-  void fill_frame(const Frame& f, int64_t images, const float* x, float* frame) const {
+  // Copies rows of an image between columns of zeros, channels last.
+  void fill_frame(Range rows, const float* x, float* frame) const {
     const AxisWindow& width = s.axes.back();
-    const int64_t rows = s.input_pixels / width.input;
     const int64_t left = std::min(width.pad_begin, frame_width);
     const int64_t count = std::clamp<int64_t>(frame_width - left, 0, width.input);
     const int64_t c = s.channels, row_floats = frame_width * c;
-    const auto transpose = kernels::transpose_32.resolve();
-    f.parallel_for(
-        split_work(images * rows, 0.4 * static_cast<double>(row_floats) + 5), [&](Range r) {
-          for (int64_t i = r.begin; i < r.end; ++i) {
-            float* to = frame + i * row_floats;
-            std::fill_n(to, left * c, 0.0f);
-            std::fill(to + (left + count) * c, to + row_floats, 0.0f);
-            if (turn_x) {
-              const float* from = x + i / rows * c * s.input_pixels + i % rows * width.input;
-              transpose(size(c), size(count), reinterpret_cast<const uint32_t*>(from),
-                        size(s.input_pixels), reinterpret_cast<uint32_t*>(to + left * c), size(c));
-            } else {
-              std::copy_n(x + i * width.input * c, count * c, to + left * c);
-            }
-          }
-        });
+    for (int64_t i = rows.begin; i < rows.end; ++i, frame += row_floats) {
+      std::fill_n(frame, left * c, 0.0f);
+      std::fill(frame + (left + count) * c, frame + row_floats, 0.0f);
+      if (turn_x) {
+        transpose(size(c), size(count), reinterpret_cast<const uint32_t*>(x + i * width.input),
+                  size(s.input_pixels), reinterpret_cast<uint32_t*>(frame + left * c), size(c));
+      } else {
+        std::copy_n(x + i * width.input * c, count * c, frame + left * c);
+      }
+    }
+  }
+
+  void fill_frames(const Frame& f, int64_t images, const float* x, float* frames) const {
+    const Range rows{0, s.input_pixels / s.axes.back().input};
+    const double cost = 0.4 * static_cast<double>(x_image) + 5;
+    f.parallel_for(split_work(images, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i)
+        fill_frame(rows, x + i * s.channels * s.input_pixels, frames + i * x_image);
+    });
   }
 
   void operator()(Frame& f) const {
@@ -185,10 +211,10 @@ struct ConvStep {
       float* y = f.out<float>(0) + first * y_image;
       const float* z = o.residual ? f.in<float>(3) + first * z_image : nullptr;
       float* result = turn_y ? scratch + y_at : y;
-      if (framed) {
-        fill_frame(f, images, x, scratch + x_at);
+      if (framed && strips == 0) {
+        fill_frames(f, images, x, scratch + x_at);
         x = scratch + x_at;
-      } else if (turn_x) {
+      } else if (turn_x && !framed) {
         to_channels_last(f, images, s.channels, s.input_pixels, x, scratch + x_at);
         x = scratch + x_at;
       }
@@ -208,6 +234,8 @@ struct ConvStep {
       run_winograd(f, images, x, y, epilogue);
     else if (pointwise)
       run_pointwise(f, images, x, weights, y, epilogue);
+    else if (strips)
+      run_strips(f, images, x, weights, y, epilogue);
     else if (method == ConvMethod::indirect)
       run_indirect(f, images, x, weights, y, epilogue);
     else
@@ -271,6 +299,44 @@ struct ConvStep {
     });
   }
 
+  void run_strips(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                  const kernels::Epilogue& epilogue) const {
+    const AxisWindow& outer = s.axes.front();
+    const int64_t pixels = s.output_pixels / outer.output;
+    const int64_t rows = s.input_pixels / s.axes.back().input / std::max<int64_t>(outer.input, 1);
+    const Split split = strip_split(images);
+    ScratchLanes lanes(strip_lanes(split));
+    f.parallel_for(split, [&](Range r) {
+      const ScratchLanes::Lane lane(lanes);
+      float* frame = f.scratch<float>() + work_at + lane.index() * strip_floats;
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t image = i / strips, strip = i % strips;
+        const int64_t first = outer.output * strip / strips;
+        const int64_t last = outer.output * (strip + 1) / strips - 1;
+        const int64_t top = first * outer.stride - outer.pad_begin;
+        const int64_t bottom =
+            last * outer.stride - outer.pad_begin + (outer.taps - 1) * outer.dilation + 1;
+        const int64_t begin = std::clamp<int64_t>(top, 0, outer.input);
+        const int64_t end = std::clamp(bottom, begin, outer.input);
+        fill_frame({begin * rows, end * rows}, x + image * s.channels * s.input_pixels, frame);
+        kernels::ConvArgs args{.window = window,
+                               .channels = size(s.channels * s.axes.back().taps),
+                               .outputs = size(s.outputs),
+                               .x = frame,
+                               .packed = weights,
+                               .y = y + image * y_image + first * pixels * y_step,
+                               .y_step = size(y_step),
+                               .epilogue = epilogue};
+        kernels::WindowAxis& axis = args.window.axis[3 - s.axes.size()];
+        axis.input = size(end - begin);
+        axis.output = size(last + 1 - first);
+        axis.pad = begin - top;
+        move(args.epilogue, 0, image * z_image + first * pixels * z_step);
+        conv(args, {0, size((last + 1 - first) * pixels), 0, size(gemm.panels(s.outputs))});
+      }
+    });
+  }
+
   void run_depthwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
                      const kernels::Epilogue& epilogue) const {
     const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
@@ -307,7 +373,7 @@ struct ConvStep {
       return kernels::WinogradBlockRange{size(tiles * block / blocks),
                                          size(tiles * (block + 1) / blocks)};
     };
-    if (!o.side_on_the_way && blocks >= kManyBlocks) {
+    if (by_blocks) {
       const Split split{blocks, std::min(blocks, kWinogradChunks)};
       ScratchLanes lanes(split.chunks);
       f.parallel_for({split.chunks, split.chunks}, [&](Range chunk) {
