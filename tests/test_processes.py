@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -227,3 +228,24 @@ def test_subinterpreters_are_refused() -> None:
     """
     expected = "sardonyx runs in the main interpreter only, not in subinterpreters\n"
     assert run_script(script) == expected
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python is built with a GIL"
+)
+def test_free_threaded_python_stays_free_threaded() -> None:
+    script = """
+    import sys
+    import numpy as np
+    import sardonyx
+    from helpers import in_threads, make_model
+    x = np.float32([1, -2, 3])
+    model = sardonyx.load(make_model("Relu", [x]))
+    def work(_):
+        for _ in range(200):
+            np.testing.assert_array_equal(model(x), [1, 0, 3])
+            np.testing.assert_array_equal(model.run(None, {"x0": x})[0], [1, 0, 3])
+    in_threads(work, 8)
+    print(sys._is_gil_enabled())
+    """
+    assert run_script(script) == "False\n"

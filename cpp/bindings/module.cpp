@@ -366,7 +366,8 @@ void bind_session(py::module_& module) {
 }  // namespace
 }  // namespace sdx::bindings
 
-PYBIND11_MODULE(_core, module) {
+// Sessions do not change once they are made, and what else is shared guards itself.
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   using namespace sdx::bindings;
   module.doc() = "The runtime behind the package sardonyx.";
   const Errors& types = errors.call_once_and_store_result(make_errors).get_stored();
