@@ -49,12 +49,41 @@ SDX_INLINE void fold_taps(float* y, std::size_t channels, const Taps& taps, bool
       });
 }
 
+// Where the taps of a window lie, from its first one on; none for windows of many.
+struct TapOffsets {
+  std::size_t count = 0;
+  std::ptrdiff_t at[kMaxTaps];
+
+  explicit TapOffsets(const Window& window) {
+    const WindowAxis* axis = window.axis;
+    if (tap_count(window) > kMaxTaps) return;
+    for (std::size_t i = 0; i < axis[0].taps; ++i)
+      for (std::size_t j = 0; j < axis[1].taps; ++j)
+        for (std::size_t k = 0; k < axis[2].taps; ++k)
+          at[count++] = static_cast<std::ptrdiff_t>(i * axis[0].dilation * axis[0].input_step +
+                                                    j * axis[1].dilation * axis[1].input_step +
+                                                    k * axis[2].dilation * axis[2].input_step);
+  }
+};
+
 template <template <class> class Fold>
 SDX_INLINE void pool(const PoolArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
   const WindowAxis* axis = args.window.axis;
+  const TapOffsets offsets(args.window);
   Pixel pixel = pixel_at(args.window, pixel_begin);
   for (std::size_t p = pixel_begin; p < pixel_end; ++p, next_pixel(args.window, pixel)) {
     float* y = args.y + p * args.y_step;
+    if (offsets.count && meets_no_padding(axis[0], pixel.at[0]) &&
+        meets_no_padding(axis[1], pixel.at[1]) && meets_no_padding(axis[2], pixel.at[2])) {
+      const float* x = args.x;
+      for (std::size_t d = 0; d < 3; ++d)
+        x += static_cast<std::size_t>(first_input(axis[d], pixel.at[d])) * axis[d].input_step;
+      Taps taps;
+      taps.count = offsets.count;
+      for (std::size_t t = 0; t < offsets.count; ++t) taps.at[t] = x + offsets.at[t];
+      fold_taps<Fold>(y, args.channels, taps, true, static_cast<float>(offsets.count));
+      continue;
+    }
     TapRange range[3];
     std::ptrdiff_t from = 0;
     for (std::size_t d = 0; d < 3; ++d) {

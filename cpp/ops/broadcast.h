@@ -117,10 +117,24 @@ void Broadcast::gather(int k, const T* from, int64_t first_row, int64_t row_coun
     first_row /= rows[d];
     offset += index[d] * stride[d];
   }
-  const auto along = static_cast<int64_t>(step[k]);
-  for (int64_t row = 0; row < row_count; ++row) {
-    for (int64_t i = 0; i < run; ++i) *to++ = from[offset + i * along];
-    for (std::size_t d = axes; d-- > 0;) {
+  const int64_t pitch = axes ? stride.back() : 0;
+  while (row_count > 0) {
+    // As many runs as the innermost of the outer axes still has.
+    const int64_t some = axes ? std::min(row_count, rows.back() - index.back()) : row_count;
+    const T* source = from + offset;
+    for (int64_t row = 0; row < some; ++row, source += pitch, to += run) {
+      if (step[k]) {
+        for (int64_t i = 0; i < run; ++i) to[i] = source[i];
+      } else {
+        const T value = *source;
+        for (int64_t i = 0; i < run; ++i) to[i] = value;
+      }
+    }
+    row_count -= some;
+    if (row_count == 0) return;
+    offset -= index.back() * pitch;
+    index.back() = 0;
+    for (std::size_t d = axes - 1; d-- > 0;) {
       offset += stride[d];
       if (++index[d] < rows[d]) break;
       offset -= rows[d] * stride[d];

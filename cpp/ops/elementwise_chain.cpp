@@ -66,14 +66,7 @@ class RepeatedTile {
     const int64_t extent = first / repeated.extent, phase = first % repeated.period;
     const bool inside = first % repeated.extent + n <= repeated.extent;
     if (!inside || extent != extent_ || phase != phase_ || n > held_) {
-      walk.for_each_run(
-          {first, first + n}, [&](int64_t at, int64_t count, const Broadcast::Offsets& offsets) {
-            float* to = buffer + (at - first);
-            if (step)
-              std::memcpy(to, from + offsets[0], static_cast<std::size_t>(count) * sizeof(float));
-            else
-              std::fill_n(to, count, from[offsets[0]]);
-          });
+      copy(walk, from, first, n, buffer);
       extent_ = extent;
       phase_ = phase;
       held_ = inside ? n : 0;
@@ -82,6 +75,20 @@ class RepeatedTile {
   }
 
  private:
+  static void copy(const Broadcast& walk, const float* from, int64_t first, int64_t n,
+                   float* buffer) {
+    if (first % walk.run == 0 && n % walk.run == 0)
+      return walk.gather(0, from, first / walk.run, n / walk.run, buffer);
+    walk.for_each_run(
+        {first, first + n}, [&](int64_t at, int64_t count, const Broadcast::Offsets& offsets) {
+          float* to = buffer + (at - first);
+          if (walk.step[0])
+            std::memcpy(to, from + offsets[0], static_cast<std::size_t>(count) * sizeof(float));
+          else
+            std::fill_n(to, count, from[offsets[0]]);
+        });
+  }
+
   int64_t extent_ = -1, phase_ = 0, held_ = 0;
 };
 

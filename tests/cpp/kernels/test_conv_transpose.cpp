@@ -65,7 +65,7 @@ TEST_CASE("transposed convolutions gather what falls on each pixel") {
     if (conv_transpose_gather.variants[tier].isa > host_isa()) continue;
     for (const std::size_t taps : {1, 2, 3, 7})
       for (const std::size_t stride : {1, 2, 3})
-        for (const std::size_t dilation : {1, 2, 4})
+        for (const std::size_t dilation : {1, 2})
           for (const std::size_t outputs : {1, 4, 19, 32}) {
             const WindowAxis across{
                 .input = 17, .taps = taps, .stride = stride, .dilation = dilation, .pad = 1};
