@@ -231,6 +231,23 @@ def test_stale_dimensions_inside_the_graph_do_no_harm() -> None:
     assert sardonyx.load(made)(np.array([1, 0, 1], np.float32)).tolist() == [1, 2]
 
 
+def test_open_dimensions_of_inputs_are_one_number_each() -> None:
+    nodes = [
+        helper.make_node("Mul", ["a", "s"], ["p"]),
+        helper.make_node("Add", ["p", "s"], ["q"]),
+        helper.make_node("Sub", ["q", "b"], ["y"]),
+    ]
+    scale = numpy_helper.from_array(np.float32(2), "s")
+    inputs = [value("a", shape=(None, 3)), value("b", shape=(None, 3))]
+    loaded = sardonyx.load(model(nodes, inputs, ["y"], [scale]))
+    assert [tuple(entry.shape) for entry in loaded.inputs] == [(None, 3), (None, 3)]
+    a, b = randn(4, 3), randn(4, 3)
+    np.testing.assert_allclose(loaded(a, b), 2 * a + 2 - b, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(loaded(a, b[:1]), 2 * a + 2 - b[:1], rtol=1e-6, atol=1e-6)
+    steps = loaded.profile({"a": a, "b": b}).steps
+    assert [step.op for step in steps] == ["sardonyx::Elementwise", "Sub"]
+
+
 @pytest.mark.parametrize("ir_version", [*range(1, 15), 99])
 def test_every_ir_version_loads(ir_version: int) -> None:
     made = model([helper.make_node("Relu", ["x"], ["y"])], [value("x")], ["y"], opset=7)
