@@ -148,7 +148,7 @@ HostOperators host_operators(const py::list& described) {
   HostOperators operators;
   for (const py::handle item : described) {
     if (PyCapsule_IsValid(item.ptr(), kCapsule)) {
-      operators.push_back(*py::capsule(item, true).get_pointer<SharedOperator>());
+      operators.push_back(*py::reinterpret_borrow<py::capsule>(item).get_pointer<SharedOperator>());
       continue;
     }
     const auto tuple = py::cast<py::tuple>(item);
