@@ -2,6 +2,7 @@
 #
 # sdx_add_isa(NAME [DOT] FLAGS...) adds a tier. Every cpp/kernels/*.simd.cpp is built for the plain
 # tiers; a *.dot.simd.cpp is built for those and for the DOT tiers (integer dot products).
+# SDX_TIERS leaves tiers out, where a build shall take less time.
 
 file(GLOB SDX_SIMD_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/kernels/*.simd.cpp)
 set(SDX_DOT_SOURCES ${SDX_SIMD_SOURCES})
@@ -14,7 +15,7 @@ set(SDX_ISA_LIST "")
 set(SDX_DOT_ISA_LIST "")
 set(SDX_KERNEL_OBJECTS "")
 
-macro(sdx_add_isa isa)
+macro(sdx_build_isa isa)
   cmake_parse_arguments(TIER "DOT" "" "" ${ARGN})
   string(APPEND SDX_ISA_ENUM " X(${isa}, __VA_ARGS__)")
   string(APPEND SDX_DOT_ISA_LIST " X(${isa}, __VA_ARGS__)")
@@ -33,6 +34,12 @@ macro(sdx_add_isa isa)
       sdx_kernels_${isa} PRIVATE ${SDX_WARNINGS} -O3 -ffp-contract=fast -fno-math-errno
                                  -fno-trapping-math ${TIER_UNPARSED_ARGUMENTS})
     list(APPEND SDX_KERNEL_OBJECTS $<TARGET_OBJECTS:sdx_kernels_${isa}>)
+  endif()
+endmacro()
+
+macro(sdx_add_isa isa)
+  if("${isa}" STREQUAL "baseline" OR NOT SDX_TIERS OR "${isa}" IN_LIST SDX_TIERS)
+    sdx_build_isa(${isa} ${ARGN})
   endif()
 endmacro()
 

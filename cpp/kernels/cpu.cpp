@@ -1,6 +1,7 @@
 // Probes the processor once; SDX_ISA in the environment can only lower the answer.
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "kernels/kernel.h"
 
@@ -15,22 +16,31 @@ namespace {
 constexpr const char* kIsaNames[] = {SDX_FOR_EACH_DOT_ISA(SDX_ISA_NAME)};
 #undef SDX_ISA_NAME
 
-Isa best_tier() noexcept {
+// Whether this machine runs a tier's instructions, those of the tiers before it included.
+bool runs([[maybe_unused]] const char* tier) noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
       !__builtin_cpu_supports("bmi2"))
-    return Isa::baseline;
+    return false;
+  if (!std::strcmp(tier, "avx2")) return true;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
-    return Isa::avx2;
-  return __builtin_cpu_supports("avx512vnni") ? Isa::avx512vnni : Isa::avx512;
+    return false;
+  return !std::strcmp(tier, "avx512") || __builtin_cpu_supports("avx512vnni");
 #elif defined(__aarch64__)
   constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
-  return (getauxval(AT_HWCAP) & kAsimdDp) ? Isa::dotprod : Isa::baseline;
+  return !std::strcmp(tier, "dotprod") && (getauxval(AT_HWCAP) & kAsimdDp);
 #else
-  return Isa::baseline;
+  return false;
 #endif
+}
+
+// Of those that were built (SDX_TIERS of the build).
+Isa best_tier() noexcept {
+  std::size_t best = 0;
+  while (best + 1 < std::size(kIsaNames) && runs(kIsaNames[best + 1])) ++best;
+  return static_cast<Isa>(best);
 }
 
 Isa probe() noexcept {
