@@ -34,7 +34,8 @@ SDX_INLINE VecI set_if_high(VecI set, VecF x, float threshold, uint32_t bits) {
 
 // Which bit of each lane is the lowest that is clear; some bit is.
 SDX_INLINE VecI lowest_clear(VecI set) {
-  const VecI bit = ~set & (set + 1);
+  const VecW ones = reinterpret_cast<VecW>(set);
+  const VecI bit = reinterpret_cast<VecI>(~ones & (ones + 1));
   // The exponent of a power of two is its position; the sign of the highest is masked away.
   return ((as_int(__builtin_convertvector(bit, VecF)) >> 23) & 0xff) - 127;
 }
