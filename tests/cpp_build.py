@@ -157,3 +157,13 @@ def build_tests() -> tuple[Path, Path]:
     _configure([cmake, "-S", str(source), "-B", str(folder), *options], folder)
     _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", _jobs())
     return folder / "sardonyx_tests", prebuilt or folder
+
+
+def build_sanitized(source: Path, library: Path) -> Path:
+    """The program of that project, over a folder with `libsardonyx.a`."""
+    folder = _folder() / "sanitized"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = [*_options(), f"-DSDX_PREBUILT={library}"]
+    _configure([find_tools(), "-S", str(source), "-B", str(folder), *options], folder)
+    _run(find_tools(), "--build", str(folder), "--parallel", _jobs())
+    return folder / "sanitized"

@@ -7,6 +7,8 @@
 namespace {
 
 constexpr int64_t kMostElements = 1 << 16;
+constexpr int64_t kMostBytes = 256 << 20;
+constexpr double kSeconds = 1;
 
 // Zeros for a tensor input; unknown dimensions are 2. Nothing for other inputs.
 sdx::Datum zeros_for(const sdx::ValueInfo& input) {
@@ -27,11 +29,12 @@ sdx::Datum zeros_for(const sdx::ValueInfo& input) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     sdx::Session session =
-        sdx::Session::load_bytes({reinterpret_cast<const std::byte*>(data), size}, {.threads = 1});
+        sdx::Session::load_bytes({reinterpret_cast<const std::byte*>(data), size},
+                                 {.threads = 1, .memory_limit = kMostBytes});
     std::vector<sdx::Feed> feeds;
     for (const sdx::ValueInfo& input : session.inputs())
       feeds.push_back({input.name, zeros_for(input)});
-    session.run(feeds);
+    session.run(feeds, {}, {}, {.timeout = kSeconds});
   } catch (const sdx::Error& error) {
     if (error.kind() == sdx::ErrorKind::internal) __builtin_trap();
   }
