@@ -1,5 +1,7 @@
 """MatMul, Gemm and their fused forms."""
 
+import math
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -123,6 +125,44 @@ def test_fused_products_add_and_activate():
     leaky = np.where(wide < 0, 0.25 * wide, wide)
     check_op(
         "FusedMatMul", x, w, ref=leaky, activation="LeakyRelu", activation_params=[0.25], **ours
+    )
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+ACTIVATIONS = {
+    "Relu": lambda x: np.maximum(x, 0),
+    "Clip": lambda x: np.clip(x, -0.5, 0.75),
+    "LeakyRelu": lambda x: np.where(x < 0, -0.5 * x, x),
+    "Sigmoid": sigmoid,
+    "Tanh": np.tanh,
+    "Gelu": lambda x: 0.5 * x * (1 + np.vectorize(math.erf)(x / np.sqrt(2))),
+    "FastGelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "Silu": lambda x: x * sigmoid(x),
+    "HardSwish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "HardSigmoid": lambda x: np.clip(-0.5 * x + 0.75, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_activation_behind_a_product(name, dtype):
+    x, w = randn(5, 7, dtype=dtype) * 2, randn(7, 6, dtype=dtype)
+    expected = ACTIVATIONS[name](x.astype(np.float64) @ w.astype(np.float64))
+    given = {"activation": name, "activation_params": [-0.5, 0.75]}
+    check_op("FusedMatMul", x, w, ref=expected, length=7, domain="com.microsoft", **given)
+
+
+def test_activations_that_are_not_known():
+    expect_error(
+        "FusedMatMul",
+        randn(5, 7),
+        randn(7, 6),
+        domain="com.microsoft",
+        activation="Mish",
+        match="activation 'Mish' cannot be fused",
     )
 
 
