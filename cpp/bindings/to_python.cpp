@@ -12,16 +12,29 @@ py::object text(const std::string& utf8) {
   return py::reinterpret_steal<py::object>(str);
 }
 
+[[noreturn]] void refuse(const Shape& shape) {
+  fail(ErrorKind::unsupported, "NumPy has no arrays of shape ", shape);
+}
+
+// In bytes. pybind11 would not see what overflows: the sizes of a tensor without elements.
+py::array::StridesContainer strides_of(const Shape& shape, py::ssize_t item) {
+  py::array::StridesContainer strides(std::vector<py::ssize_t>(shape.size(), item));
+  for (std::size_t i = shape.size(); i-- > 1;)
+    if (__builtin_mul_overflow((*strides)[i], shape[i], &(*strides)[i - 1])) refuse(shape);
+  return strides;
+}
+
 // Of the tensor's memory, which `base` owns, or new. NumPy bounds ranks, and what the sizes of a
 // tensor without elements may be.
 py::array new_array(const Tensor& tensor, const void* data = nullptr, py::handle base = {}) {
   const Shape& shape = tensor.shape();
+  const py::dtype dtype = numpy_dtype(tensor.dtype());
   try {
-    return py::array(numpy_dtype(tensor.dtype()),
-                     py::array::ShapeContainer(shape.begin(), shape.end()), data, base);
+    return py::array(dtype, py::array::ShapeContainer(shape.begin(), shape.end()),
+                     strides_of(shape, dtype.itemsize()), data, base);
   } catch (const py::error_already_set& error) {
     if (!error.matches(PyExc_ValueError)) throw;
-    fail(ErrorKind::unsupported, "NumPy has no arrays of shape ", shape);
+    refuse(shape);
   }
 }
 
