@@ -181,6 +181,7 @@ AttributeMessage Parser::attribute(std::string_view bytes, int depth) {
         attribute.reference = c.text();
         break;
       default:
+        c.run_on([](uint64_t) {});
         break;
     }
   }

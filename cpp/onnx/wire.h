@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "base/error.h"
@@ -38,6 +39,11 @@ class Cursor {
   // The same, checked to be UTF-8: for names.
   std::string_view text() const;
 
+  // Calls f with the bits of the numbers that follow under this one's tag, or of some of them, and
+  // moves behind them: lists of thousands are written so.
+  template <class F>
+  void run_on(F&& f);
+
  private:
   [[noreturn]] void wrong_type() const;
 
@@ -48,6 +54,33 @@ class Cursor {
   std::string_view bytes_;  // of length-delimited fields
 };
 
+template <class F>
+void Cursor::run_on(F&& f) {
+  if (field_ >= 16) return;
+  const char tag = static_cast<char>(field_ << 3 | static_cast<uint32_t>(type_));
+  const char* at = rest_.data();
+  const char* const end = at + rest_.size();
+  if (type_ == WireType::fixed32) {
+    for (uint32_t bits; end - at > 4 && *at == tag; at += 5) {
+      std::memcpy(&bits, at + 1, 4);
+      f(uint64_t{bits});
+    }
+  } else if (type_ == WireType::varint) {
+    constexpr int kBits = 7, kMostBits = 28;  // longer numbers are left to `next`
+    while (end - at > 1 && *at == tag) {
+      const char* byte = at + 1;
+      uint64_t value = *byte & 0x7f;
+      int shift = kBits;
+      for (; (*byte & 0x80) != 0 && shift <= kMostBits && byte + 1 < end; shift += kBits)
+        value |= static_cast<uint64_t>(*++byte & 0x7f) << shift;
+      if ((*byte & 0x80) != 0) break;
+      at = byte + 1;
+      f(value);
+    }
+  }
+  rest_.remove_prefix(static_cast<std::size_t>(at - rest_.data()));
+}
+
 // Reads one number off the front of `bytes`, as the bits it is stored as.
 uint64_t take_number(std::string_view& bytes, WireType type);
 
@@ -56,10 +89,12 @@ template <class F>
 void for_each_number(std::string_view message, uint32_t field, WireType type, F&& f) {
   for (Cursor c(message); c.next();) {
     if (c.field() != field) continue;
-    if (c.type() == WireType::bytes)
+    if (c.type() == WireType::bytes) {
       for (std::string_view packed = c.bytes(); !packed.empty();) f(take_number(packed, type));
-    else
+    } else {
       f(c.number(type));
+      c.run_on(f);
+    }
   }
 }
 

@@ -67,6 +67,33 @@ TEST_CASE("lists of numbers are read packed and unpacked alike") {
   CHECK(numbers == std::vector<uint64_t>{5, 1, 300});
 }
 
+TEST_CASE("runs of numbers under one tag end where another field begins") {
+  const std::vector<uint64_t> wanted{0, 127, 128, 300, ~uint64_t{}, (1ull << 28), 1ull << 35, 2};
+  for (const uint32_t field : {7u, 16u}) {
+    Message message;
+    for (const uint64_t number : wanted) message.integer(field, static_cast<int64_t>(number));
+    message.integer(8, 9).integer(field, 3);
+    std::vector<uint64_t> numbers;
+    for_each_number(message.encoded(), field, WireType::varint,
+                    [&](uint64_t n) { numbers.push_back(n); });
+    std::vector<uint64_t> all = wanted;
+    all.push_back(3);
+    CHECK(numbers == all);
+  }
+  Message floats;
+  for (const uint64_t bits : {1, 2, 3}) floats.varint(7 << 3 | 5).fixed(bits, 4);
+  floats.integer(7, 4);
+  std::vector<uint64_t> bits;
+  const auto keep = [&](uint64_t n) { bits.push_back(n); };
+  CHECK_THROWS_AS(for_each_number(floats.encoded(), 7, WireType::fixed32, keep), Error);
+  CHECK(bits == std::vector<uint64_t>{1, 2, 3});
+  for (const char* cut : {"\x38\x01\x38", "\x38\x01\x38\x80", "\x38\x01\x38\xff\xff"})
+    CHECK_THROWS_AS(for_each_number(cut, 7, WireType::varint, keep), Error);
+  CHECK_THROWS_AS(
+      for_each_number(std::string_view("\x3d\1\1\1\1\x3d\1\1\1", 9), 7, WireType::fixed32, keep),
+      Error);
+}
+
 TEST_CASE("names are UTF-8") {
   CHECK(is_utf8("plain"));
   CHECK(is_utf8("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"));
