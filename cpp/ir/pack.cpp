@@ -7,11 +7,11 @@
 namespace sdx {
 namespace {
 
-bool has_large_constant(const Node* node) {
-  constexpr std::size_t kLarge = 16 << 20;
-  return std::any_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
-    return input && input->constant() && input->constant()->bytes() >= kLarge;
-  });
+std::size_t largest_constant(const Node* node) {
+  std::size_t most = 0;
+  for (const Value* input : node->inputs())
+    if (input && input->constant()) most = std::max(most, input->constant()->bytes());
+  return most;
 }
 
 // What packing may take. Many nodes may read one constant, and each packs its own: the last of too
@@ -19,16 +19,27 @@ bool has_large_constant(const Node* node) {
 struct Packing {
   WeightMemory memory;
   std::size_t left = 0;  // bytes
+  std::size_t all = 0;   // bytes of all constants
 };
+
+// Nodes are packed in order, because neighbours in memory are fetched one after the other. Only
+// the largest come first, while little else is packed: a constant and its packed form are held
+// together. Among the nodes with a share of all constants the larger ones come first.
+std::size_t precedence(const Node* node, std::size_t all_bytes) {
+  constexpr std::size_t kLarge = 16 << 20, kSmall = 1 << 20, kShare = 8;
+  const std::size_t bytes = largest_constant(node);
+  if (bytes >= kSmall && bytes >= all_bytes / kShare) return bytes;
+  return bytes >= kLarge;
+}
 
 constexpr std::size_t kMostBytes = std::size_t{512} << 20, kBytesPerByte = 8;
 
 void pack_graph(Graph& graph, Packing& packing) {
   std::map<const Value*, std::size_t> released_uses;
   std::vector<Node*> nodes = graph.nodes();
-  // The largest first, while little else is packed: a constant and its packed form are held
-  // together.
-  std::stable_partition(nodes.begin(), nodes.end(), has_large_constant);
+  std::stable_sort(nodes.begin(), nodes.end(), [&](const Node* a, const Node* b) {
+    return precedence(a, packing.all) > precedence(b, packing.all);
+  });
   for (Node* node : nodes) {
     for (const auto& [name, subgraph] : node->subgraphs()) pack_graph(*subgraph, packing);
     if (packing.left == 0) continue;
@@ -66,7 +77,8 @@ std::size_t constant_bytes(const Graph& graph) {
 
 void pack_graph(Graph& graph) {
   Packing packing;
-  packing.left = kMostBytes + kBytesPerByte * constant_bytes(graph);
+  packing.all = constant_bytes(graph);
+  packing.left = kMostBytes + kBytesPerByte * packing.all;
   pack_graph(graph, packing);
 }
 
