@@ -4,7 +4,6 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/dots.h"
-#include "kernels/softmax.h"
 #include "kernels/unary.h"
 #include "ops/classifier.h"
 #include "ops/feature_dot.h"
@@ -21,11 +20,6 @@ void transform_block(PostTransform transform, T* scores, int64_t rows, int64_t t
     if (transform == PostTransform::logistic) {
       kernels::unary_sigmoid.resolve()(scores, scores, static_cast<std::size_t>(rows * targets), 0,
                                        0);
-      return;
-    }
-    if (transform == PostTransform::softmax && targets > 1) {
-      kernels::softmax_rows.resolve()(scores, scores, static_cast<std::size_t>(rows),
-                                      static_cast<std::size_t>(targets));
       return;
     }
   }
