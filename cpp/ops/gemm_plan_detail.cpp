@@ -10,6 +10,8 @@ constexpr double kFlopsPerNs = 100;
 constexpr double kBlockNs = 10e3;
 // A few rows cost as much as reading B does.
 constexpr double kFreeRows = 5;
+// A column alone costs what a vector of them does.
+constexpr int64_t kLeastColumns = 16;
 constexpr int64_t kLeastTiles = 4, kLeastCopyTiles = 32;
 // Shares that keep a few threads evenly busy, and a B that stays in cache while all rows pass.
 constexpr int64_t kEnoughShares = 8, kCachedFloats = 65536;
@@ -51,8 +53,9 @@ GemmGrid with_split(GemmGrid grid, double cost, int64_t most) {
 }  // namespace
 
 double gemm_cost(int64_t m, int64_t n, int64_t k) {
-  return 2.0 * (static_cast<double>(m) + kFreeRows) * static_cast<double>(n) *
-             (static_cast<double>(k) + 1) / kFlopsPerNs +
+  return 2.0 * (static_cast<double>(m) + kFreeRows) *
+             static_cast<double>(std::max(n, kLeastColumns)) * (static_cast<double>(k) + 1) /
+             kFlopsPerNs +
          50;
 }
 
