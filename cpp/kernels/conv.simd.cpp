@@ -35,13 +35,19 @@ struct DepthBlock {
 };
 
 struct TapList {
-  std::size_t count;
+  // Where pixels lie dense, so many taps along the width read one run of floats.
+  std::size_t joined;
+  std::size_t count, depth;
   std::ptrdiff_t offset[kMaxTaps];  // floats from the first tap to this one, all inside
   TileTap taps[kMaxTaps];
 };
 
 SDX_INLINE void list_offsets(const ConvArgs& args, const DepthBlock& block, TapList& list) {
   const WindowAxis* axis = args.window.axis;
+  const bool dense = axis[2].dilation * axis[2].input_step == args.channels;
+  const bool whole = block.channel_end - block.channel_begin == args.channels &&
+                     block.tap_begin % axis[2].taps == 0 && block.tap_end % axis[2].taps == 0;
+  list.joined = dense && whole ? axis[2].taps : 1;
   for (std::size_t t = block.tap_begin; t < block.tap_end; ++t) {
     const std::size_t depth = t / (axis[1].taps * axis[2].taps);
     const std::size_t height = t / axis[2].taps % axis[1].taps;
@@ -53,10 +59,26 @@ SDX_INLINE void list_offsets(const ConvArgs& args, const DepthBlock& block, TapL
   }
 }
 
+// Lists taps that are all inside; row i reads its first one at first(i).
+template <class First>
+SDX_INLINE void list_inside(const ConvArgs& args, const DepthBlock& block, std::size_t rows,
+                            TapList& list, First first) {
+  list.count = (block.tap_end - block.tap_begin) / list.joined;
+  list.depth = (block.channel_end - block.channel_begin) * list.joined;
+  for (std::size_t t = 0; t < list.count; ++t) {
+    TileTap& entry = list.taps[t];
+    const std::size_t tap = t * list.joined;
+    entry.b_row = (block.tap_begin + tap) * args.channels + block.channel_begin;
+    for (std::size_t i = 0; i < rows; ++i) entry.rows[i] = first(i) + list.offset[tap];
+  }
+}
+
 // Taps that meet only padding are left out.
 void list_padded(const ConvArgs& args, const DepthBlock& block, const Pixel* pixels,
                  std::size_t rows, TapList& list) {
   const WindowAxis* axis = args.window.axis;
+  list.count = 0;
+  list.depth = block.channel_end - block.channel_begin;
   for (std::size_t t = block.tap_begin; t < block.tap_end; ++t) {
     const std::size_t tap[3] = {t / (axis[1].taps * axis[2].taps), t / axis[2].taps % axis[1].taps,
                                 t % axis[2].taps};
@@ -92,12 +114,9 @@ SDX_INLINE bool list_run(const ConvArgs& args, const DepthBlock& block, Pixel& p
   for (std::size_t d = 0; d < 3; ++d)
     first += first_input(axis[d], pixel.at[d]) * static_cast<std::ptrdiff_t>(axis[d].input_step);
   const std::size_t step = axis[2].stride * axis[2].input_step;
-  list.count = block.tap_end - block.tap_begin;
-  for (std::size_t t = 0; t < list.count; ++t) {
-    TileTap& entry = list.taps[t];
-    entry.b_row = (block.tap_begin + t) * args.channels + block.channel_begin;
-    for (std::size_t i = 0; i < rows; ++i) entry.rows[i] = first + list.offset[t] + i * step;
-  }
+  list_inside(
+      args, block, rows,
+      list, [=](std::size_t i) __attribute__((always_inline)) { return first + i * step; });
   pixel.at[2] = last;
   next_pixel(args.window, pixel);
   return true;
@@ -120,14 +139,10 @@ SDX_INLINE void list_taps(const ConvArgs& args, const DepthBlock& block, Pixel& 
     }
     if (!padded) first[i] = args.x + offset + block.channel_begin;
   }
-  list.count = 0;
   if (padded) return list_padded(args, block, pixels, rows, list);
-  list.count = block.tap_end - block.tap_begin;
-  for (std::size_t t = 0; t < list.count; ++t) {
-    TileTap& entry = list.taps[t];
-    entry.b_row = (block.tap_begin + t) * args.channels + block.channel_begin;
-    for (std::size_t i = 0; i < rows; ++i) entry.rows[i] = first[i] + list.offset[t];
-  }
+  list_inside(
+      args, block, rows,
+      list, [&](std::size_t i) __attribute__((always_inline)) { return first[i]; });
 }
 
 // Panels of the same width, one after the other.
@@ -152,11 +167,11 @@ void convolve_panels(const ConvArgs& args, const GemmRange& range, const Panels&
   const std::size_t rows = range.row_end - range.row_begin;
   const std::size_t tiles = divide_up(rows, tile_rows(args.outputs - panels.begin * kTileColumns));
   Pixel pixel = pixel_at(args.window, range.row_begin);
-  tile.depth = block.channel_end - block.channel_begin;
   tile.fetches_results = tile.epilogue && (args.epilogue.residual || far_results(args));
   // Packed weights lie in the order of their use: what follows this block is read next.
   set_panel(args, panels.end - 1, tile);
-  const std::size_t depth = (block.tap_end - block.tap_begin) * tile.depth;
+  const std::size_t depth =
+      (block.tap_end - block.tap_begin) * (block.channel_end - block.channel_begin);
   const char* next = reinterpret_cast<const char*>(
       tile.b + ((block.tap_end - 1) * args.channels + block.channel_end) * tile.ldb);
   constexpr auto panel_floats = static_cast<std::ptrdiff_t>(kTileColumns);
@@ -170,6 +185,7 @@ void convolve_panels(const ConvArgs& args, const GemmRange& range, const Panels&
     tile.rows = range.row_begin + (t + 1) * rows / tiles - tile.row;
     list_taps(args, block, pixel, tile.rows, list);
     tile.tap_count = list.count;
+    tile.depth = list.depth;
     for (std::size_t p = panels.begin; p < panels.end; ++p) {
       set_panel(args, p, tile);
       tile.c = args.y + tile.row * args.y_step + tile.column;

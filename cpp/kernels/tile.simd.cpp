@@ -62,12 +62,11 @@ SDX_INLINE void map_sums(Sums<kRows, kVectors>& sums, F f) {
 // Activations that need code rather than an instruction or two run on the stored tile, in cache.
 void activate_stored(const Tile& tile) {
   const Epilogue& e = *tile.epilogue;
-  for (std::size_t i = 0; i < tile.rows; ++i) {
-    float* c = tile.c + i * tile.ldc;
-    activate_row(c, tile.columns, e);
-    if (e.residual && e.residual_last)
-      add_row(c, e.residual + (tile.row + i) * e.residual_stride + tile.column, tile.columns);
-  }
+  activate_rows(tile.c, tile.ldc, tile.rows, tile.columns, e);
+  if (!e.residual || !e.residual_last) return;
+  for (std::size_t i = 0; i < tile.rows; ++i)
+    add_row(tile.c + i * tile.ldc, e.residual + (tile.row + i) * e.residual_stride + tile.column,
+            tile.columns);
 }
 
 template <int kRows, int kVectors>

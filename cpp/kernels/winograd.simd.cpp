@@ -218,11 +218,12 @@ void transform_outputs(const WinogradArgs& args, const WinogradBlockRange& block
         args.outputs, [&](std::size_t c, auto lanes) __attribute__((always_inline)) {
           transform_back<kOut>(args, planes, plane_step, pixels, top, left, c, lanes);
         });
-    for (std::size_t i = top; i < smaller(top + kOut, args.output_height); ++i)
-      for (std::size_t j = left; j < smaller(left + kOut, args.output_width); ++j) {
-        const std::size_t pixel = pixels + (i - top) * args.output_width + j - left;
-        finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
-      }
+    const std::size_t across = smaller(kOut, args.output_width - left);
+    for (std::size_t i = top; i < smaller(top + kOut, args.output_height); ++i) {
+      const std::size_t pixel = pixels + (i - top) * args.output_width;
+      finish_rows(args.epilogue, pixel, across, args.y + pixel * args.y_step, args.y_step,
+                  args.outputs);
+    }
   }
 }
 

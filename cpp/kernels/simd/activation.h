@@ -34,9 +34,12 @@ SDX_INLINE void map_row(float* p, std::size_t n, F f) {
   if (i < n) store_head(p + i, f(load_head(p + i, n - i)), n - i);
 }
 
-// Any activation, in place.
-SDX_INLINE void activate_row(float* p, std::size_t n, const Epilogue& e) {
-  const auto map = [=](auto f) __attribute__((always_inline)) { map_row(p, n, f); };
+// Any activation, in place, of rows of n floats that begin `step` floats apart.
+SDX_INLINE void activate_rows(float* p, std::size_t step, std::size_t rows, std::size_t n,
+                              const Epilogue& e) {
+  const auto map = [=](auto f) __attribute__((always_inline)) {
+    for (std::size_t i = 0; i < rows; ++i) map_row(p + i * step, n, f);
+  };
   switch (e.activation) {
     case Activation::sigmoid:
       return map([](VecF v) { return sigmoid(v); });
@@ -55,6 +58,10 @@ SDX_INLINE void activate_row(float* p, std::size_t n, const Epilogue& e) {
     default:
       return map([&](VecF v) { return activate_simple(v, e); });
   }
+}
+
+SDX_INLINE void activate_row(float* p, std::size_t n, const Epilogue& e) {
+  activate_rows(p, 0, 1, n, e);
 }
 
 SDX_INLINE void add_row(float* p, const float* q, std::size_t n) {

@@ -49,12 +49,21 @@ SDX_INLINE void finish_vector(const Epilogue& e, std::size_t row, std::size_t co
   L::store_to(y, v, lanes);
 }
 
-SDX_INLINE void finish_row(const Epilogue& e, std::size_t row, float* y, std::size_t columns) {
+// Rows [row, row + count), which lie y_step floats apart from y on.
+SDX_INLINE void finish_rows(const Epilogue& e, std::size_t row, std::size_t count, float* y,
+                            std::size_t y_step, std::size_t columns) {
   if (is_simple(e.activation)) return;
-  const float* residual = e.residual ? e.residual + row * e.residual_stride : nullptr;
-  if (residual && !e.residual_last) add_row(y, residual, columns);
-  activate_row(y, columns, e);
-  if (residual && e.residual_last) add_row(y, residual, columns);
+  const auto add_residual = [&]() __attribute__((always_inline)) {
+    for (std::size_t i = 0; i < count; ++i)
+      add_row(y + i * y_step, e.residual + (row + i) * e.residual_stride, columns);
+  };
+  if (e.residual && !e.residual_last) add_residual();
+  activate_rows(y, y_step, count, columns, e);
+  if (e.residual && e.residual_last) add_residual();
+}
+
+SDX_INLINE void finish_row(const Epilogue& e, std::size_t row, float* y, std::size_t columns) {
+  finish_rows(e, row, 1, y, 0, columns);
 }
 
 }  // namespace SDX_ISA
