@@ -292,10 +292,12 @@ struct OpEntry {
   std::function<std::unique_ptr<Op>(const OpInit&)> make;
 };
 
+// What fills it is cold: it lies together, apart from the code of the operators, which so stays
+// unread on disk until a model needs it.
 class OpRegistry {
  public:
   template <class T>
-  void add(std::string name, OpTraits traits, std::string domain = "") {
+  [[gnu::cold]] void add(std::string name, OpTraits traits, std::string domain = "") {
     insert({std::move(name), std::move(domain), traits,
             [](const OpInit& init) -> std::unique_ptr<Op> { return std::make_unique<T>(init); }});
   }

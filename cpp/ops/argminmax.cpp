@@ -113,7 +113,7 @@ class ArgExtreme final : public Op {
 
 }  // namespace
 
-void register_argminmax(OpRegistry& ops) {
+[[gnu::cold]] void register_argminmax(OpRegistry& ops) {
   ops.add<ArgExtreme>("ArgMax", {});
   ops.add<ArgExtreme>("ArgMin", {});
 }

@@ -346,6 +346,6 @@ Step Attention::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-void register_attention(OpRegistry& ops) { ops.add<Attention>("Attention", {.since = 23}); }
+[[gnu::cold]] void register_attention(OpRegistry& ops) { ops.add<Attention>("Attention", {.since = 23}); }
 
 }  // namespace sdx::ops

@@ -215,7 +215,7 @@ const BinaryFunction& binary_function(const OpInit& init) {
   return *found;
 }
 
-void register_binary(OpRegistry& ops) {
+[[gnu::cold]] void register_binary(OpRegistry& ops) {
   for (const BinaryFunction& function : kFunctions)
     ops.add<Binary>(function.name,
                     {.since = function.since, .in_place = 0b11, .elementwise = true});

@@ -58,7 +58,7 @@ class BitCast final : public Op {
 
 }  // namespace
 
-void register_bit_cast(OpRegistry& ops) {
+[[gnu::cold]] void register_bit_cast(OpRegistry& ops) {
   ops.add<BitCast>("BitCast", {.since = 26, .elementwise = true});
 }
 

@@ -91,7 +91,7 @@ class Cast final : public Op {
 
 }  // namespace
 
-void register_cast(OpRegistry& ops) {
+[[gnu::cold]] void register_cast(OpRegistry& ops) {
   ops.add<Cast>("Cast", {.elementwise = true});
   ops.add<Cast>("CastLike", {.since = 15, .elementwise = true});
 }

@@ -255,7 +255,7 @@ class OneHotEncoder final : public Op {
 
 }  // namespace
 
-void register_categories(OpRegistry& ops) {
+[[gnu::cold]] void register_categories(OpRegistry& ops) {
   ops.add<LabelEncoder>("LabelEncoder", {.since = 1}, "ai.onnx.ml");
   ops.add<CategoryMapper>("CategoryMapper", {.since = 1}, "ai.onnx.ml");
   ops.add<OneHotEncoder>("OneHotEncoder", {.since = 1}, "ai.onnx.ml");

@@ -119,7 +119,7 @@ class CausalConvWithState final : public Op {
 
 }  // namespace
 
-void register_causal_conv(OpRegistry& ops) {
+[[gnu::cold]] void register_causal_conv(OpRegistry& ops) {
   ops.add<CausalConvWithState>("CausalConvWithState", {.since = 27});
   ops.add<CausalConvWithState>("CausalConvWithState", {.since = 1}, "com.microsoft");
 }

@@ -77,7 +77,7 @@ class Classify final : public Op {
 
 }  // namespace
 
-void register_classify(OpRegistry& ops) {
+[[gnu::cold]] void register_classify(OpRegistry& ops) {
   ops.add<Classify<IsNaN>>("IsNaN", {.since = 9, .elementwise = true});
   ops.add<Classify<IsInf>>("IsInf", {.since = 10, .elementwise = true});
 }

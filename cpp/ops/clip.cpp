@@ -106,7 +106,7 @@ class Clip final : public Op {
 
 }  // namespace
 
-void register_clip(OpRegistry& ops) {
+[[gnu::cold]] void register_clip(OpRegistry& ops) {
   ops.add<Clip>("Clip", {.in_place = 0b1, .elementwise = true});
 }
 

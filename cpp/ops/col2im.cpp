@@ -120,6 +120,6 @@ class Col2Im final : public Op {
 
 }  // namespace
 
-void register_col2im(OpRegistry& ops) { ops.add<Col2Im>("Col2Im", {.since = 18}); }
+[[gnu::cold]] void register_col2im(OpRegistry& ops) { ops.add<Col2Im>("Col2Im", {.since = 18}); }
 
 }  // namespace sdx::ops

@@ -121,7 +121,7 @@ class Comparison final : public Op {
 
 }  // namespace
 
-void register_compare(OpRegistry& ops) {
+[[gnu::cold]] void register_compare(OpRegistry& ops) {
   constexpr OpTraits kEarly{.in_place = 0b11, .elementwise = true};
   constexpr OpTraits kLate{.since = 12, .in_place = 0b11, .elementwise = true};
   ops.add<Comparison<IsEqual>>("Equal", kEarly);

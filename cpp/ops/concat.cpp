@@ -138,6 +138,6 @@ class Concat final : public Op {
 
 }  // namespace
 
-void register_concat(OpRegistry& ops) { ops.add<Concat>("Concat", {.joins = true}); }
+[[gnu::cold]] void register_concat(OpRegistry& ops) { ops.add<Concat>("Concat", {.joins = true}); }
 
 }  // namespace sdx::ops

@@ -75,7 +75,7 @@ class ConstantOfShape final : public Op {
 
 }  // namespace
 
-void register_constant(OpRegistry& ops) {
+[[gnu::cold]] void register_constant(OpRegistry& ops) {
   ops.add<Constant>("Constant", {});
   ops.add<ConstantOfShape>("ConstantOfShape", {.since = 9});
 }

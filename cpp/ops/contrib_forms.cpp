@@ -182,7 +182,7 @@ class Biased final : public Composition {
 
 }  // namespace
 
-void register_contrib_forms(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_forms(OpRegistry& ops) {
   for (const char* name :
        {"TransposeMatMul", "SparseToDenseMatMul", "SampleOp", "GatherND", "GridSample", "Trilu"})
     ops.add<SameForm>(name, {.since = 1}, kContrib);

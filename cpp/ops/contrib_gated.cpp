@@ -113,7 +113,7 @@ class MatMulInteger16 final : public Composition {
 
 }  // namespace
 
-void register_contrib_gated(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_gated(OpRegistry& ops) {
   ops.add<GatedRmsNorm>("GatedRMSNorm", {.since = 1}, kContrib);
   ops.add<GatedAdd>("GatedAdd", {.since = 1}, kContrib);
   ops.add<ScaledSilu>("ScaledSiLU", {.since = 1}, kContrib);

@@ -36,7 +36,7 @@ class ContribActivation final : public Composition {
 
 }  // namespace
 
-void register_contrib_gelu(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_gelu(OpRegistry& ops) {
   for (const char* name : {"Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
     ops.add<ContribActivation>(name, {.elementwise = true}, "com.microsoft");
 }

@@ -96,7 +96,7 @@ class MRotaryEmbedding final : public Composition {
 
 }  // namespace
 
-void register_contrib_linear(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_linear(OpRegistry& ops) {
   ops.add<LinearAttentionGate>("LinearAttentionGate", {.since = 1}, "com.microsoft");
   ops.add<MRotaryEmbedding>("MRotaryEmbedding", {.since = 1}, "com.microsoft");
 }

@@ -41,7 +41,7 @@ class NhwcWindow final : public Composition {
 
 }  // namespace
 
-void register_contrib_nhwc(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_nhwc(OpRegistry& ops) {
   for (const char* name : {"NhwcConv", "NhwcFusedConv", "NhwcMaxPool"})
     ops.add<NhwcWindow>(name, {.since = 1}, "com.microsoft");
 }

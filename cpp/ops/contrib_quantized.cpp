@@ -169,7 +169,7 @@ class DynamicQuantizeLstm final : public Composition {
 
 }  // namespace
 
-void register_contrib_quantized(OpRegistry& ops) {
+[[gnu::cold]] void register_contrib_quantized(OpRegistry& ops) {
   ops.add<QAttention>("QAttention", {.since = 1}, kContrib);
   ops.add<QEmbedNorm>("QEmbedLayerNormalization", {.since = 1}, kContrib);
   ops.add<DynamicQuantizeLstm>("DynamicQuantizeLSTM", {.since = 1}, kContrib);

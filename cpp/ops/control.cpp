@@ -162,7 +162,7 @@ class Loop final : public Op {
 
 }  // namespace
 
-void register_control(OpRegistry& ops) {
+[[gnu::cold]] void register_control(OpRegistry& ops) {
   ops.add<If>("If", {.since = 1});
   ops.add<Loop>("Loop", {.since = 1});
 }

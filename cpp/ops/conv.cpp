@@ -268,7 +268,7 @@ Step Conv::prepare_double(const ConvSizes& sizes, const ConvOptions& options) co
 
 }  // namespace
 
-void register_conv(OpRegistry& ops) {
+[[gnu::cold]] void register_conv(OpRegistry& ops) {
   ops.add<Conv>("Conv", {.since = 1});
   ops.add<Conv>("FusedConv", {.since = 1}, "com.microsoft");
   // Made by passes: (X, W, bias?, residual?), attributes `layout`, `turns_input`, by which X alone

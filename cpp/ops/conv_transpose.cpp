@@ -470,7 +470,7 @@ class ConvTranspose final : public Op {
 
 }  // namespace
 
-void register_conv_transpose(OpRegistry& ops) {
+[[gnu::cold]] void register_conv_transpose(OpRegistry& ops) {
   ops.add<ConvTranspose>("ConvTranspose", {.since = 1});
   // Made by passes, with `layout` and `activation`.
   ops.add<ConvTranspose>("FusedConvTranspose", {.since = 1}, "sardonyx");

@@ -99,7 +99,7 @@ class CropAndResize final : public Op {
 
 }  // namespace
 
-void register_crop_and_resize(OpRegistry& ops) {
+[[gnu::cold]] void register_crop_and_resize(OpRegistry& ops) {
   ops.add<CropAndResize>("CropAndResize", {.since = 1}, "com.microsoft");
 }
 

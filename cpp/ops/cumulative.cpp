@@ -128,7 +128,7 @@ class Cumulative final : public Op {
 
 }  // namespace
 
-void register_cumulative(OpRegistry& ops) {
+[[gnu::cold]] void register_cumulative(OpRegistry& ops) {
   ops.add<Cumulative>("CumSum", {.since = 11, .in_place = 0b1});
   ops.add<Cumulative>("CumProd", {.since = 26, .in_place = 0b1});
 }

@@ -176,7 +176,7 @@ class DynamicTimeWarping final : public Op {
 
 }  // namespace
 
-void register_decoding(OpRegistry& ops) {
+[[gnu::cold]] void register_decoding(OpRegistry& ops) {
   ops.add<NGramRepeatBlock>("NGramRepeatBlock", {.since = 1}, kContrib);
   ops.add<BifurcationDetector>("BifurcationDetector", {.since = 1}, kContrib);
   ops.add<DynamicTimeWarping>("DynamicTimeWarping", {.since = 1}, kContrib);

@@ -248,6 +248,6 @@ class DeformConv final : public Op {
 
 }  // namespace
 
-void register_deform_conv(OpRegistry& ops) { ops.add<DeformConv>("DeformConv", {.since = 19}); }
+[[gnu::cold]] void register_deform_conv(OpRegistry& ops) { ops.add<DeformConv>("DeformConv", {.since = 19}); }
 
 }  // namespace sdx::ops

@@ -97,7 +97,7 @@ class SpaceToDepth final : public Op {
 
 }  // namespace
 
-void register_depth_space(OpRegistry& ops) {
+[[gnu::cold]] void register_depth_space(OpRegistry& ops) {
   ops.add<DepthToSpace>("DepthToSpace", {});
   ops.add<SpaceToDepth>("SpaceToDepth", {});
 }

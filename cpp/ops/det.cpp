@@ -127,7 +127,7 @@ class Det final : public Op {
 
 }  // namespace
 
-void register_det(OpRegistry& ops) {
+[[gnu::cold]] void register_det(OpRegistry& ops) {
   ops.add<Det>("Det", {.since = 11});
   ops.add<Inverse>("Inverse", {.since = 1}, "com.microsoft");
 }

@@ -284,7 +284,7 @@ class RoiAlign final : public Op {
 
 }  // namespace
 
-void register_detection(OpRegistry& ops) {
+[[gnu::cold]] void register_detection(OpRegistry& ops) {
   ops.add<NonMaxSuppression>("NonMaxSuppression", {.since = 10});
   ops.add<RoiAlign>("RoiAlign", {.since = 10});
 }

@@ -125,6 +125,6 @@ class CDist final : public Op {
 
 }  // namespace
 
-void register_distance(OpRegistry& ops) { ops.add<CDist>("CDist", {.since = 1}, "com.microsoft"); }
+[[gnu::cold]] void register_distance(OpRegistry& ops) { ops.add<CDist>("CDist", {.since = 1}, "com.microsoft"); }
 
 }  // namespace sdx::ops

@@ -117,7 +117,7 @@ class Dropout final : public Op {
 
 }  // namespace
 
-void register_dropout(OpRegistry& ops) {
+[[gnu::cold]] void register_dropout(OpRegistry& ops) {
   ops.add<Dropout>("Dropout", {.elementwise = true, .pure = false});
 }
 

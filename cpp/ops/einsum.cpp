@@ -357,6 +357,6 @@ Step Einsum::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-void register_einsum(OpRegistry& ops) { ops.add<Einsum>("Einsum", {.since = 12}); }
+[[gnu::cold]] void register_einsum(OpRegistry& ops) { ops.add<Einsum>("Einsum", {.since = 12}); }
 
 }  // namespace sdx::ops

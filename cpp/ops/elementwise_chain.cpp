@@ -312,7 +312,7 @@ class ElementwiseChain final : public Op {
 
 }  // namespace
 
-void register_elementwise_chain(OpRegistry& ops) {
+[[gnu::cold]] void register_elementwise_chain(OpRegistry& ops) {
   ops.add<ElementwiseChain>("Elementwise", {.in_place = (1 << kMaxInputs) - 1, .elementwise = true},
                             "sardonyx");
 }

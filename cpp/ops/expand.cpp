@@ -111,7 +111,7 @@ class Tile final : public Op {
 
 }  // namespace
 
-void register_expand(OpRegistry& ops) {
+[[gnu::cold]] void register_expand(OpRegistry& ops) {
   ops.add<Expand>("Expand", {.since = 8});
   ops.add<Tile>("Tile", {});
 }

@@ -233,7 +233,7 @@ class ExpandDepthwise final : public Op {
 
 }  // namespace
 
-void register_expand_depthwise(OpRegistry& ops) {
+[[gnu::cold]] void register_expand_depthwise(OpRegistry& ops) {
   // Made by a pass: (X, W, bias?, filters, bias?), channels last, attributes of the depthwise
   // convolution and, with `expand_` in front, the activation of the other one.
   ops.add<ExpandDepthwise>("ExpandDepthwise", {.since = 1}, "sardonyx");

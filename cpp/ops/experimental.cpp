@@ -152,7 +152,7 @@ class GivenTensorFill final : public Composition {
 
 }  // namespace
 
-void register_experimental(OpRegistry& ops) {
+[[gnu::cold]] void register_experimental(OpRegistry& ops) {
   for (const char* name : {"Affine", "ScaledTanh", "ParametricSoftplus", "Scale"})
     ops.add<ScaledFunction>(name, {});
   ops.add<ImageScaler>("ImageScaler", {});

@@ -302,7 +302,7 @@ class FeatureVectorizer final : public Op {
 
 }  // namespace
 
-void register_features(OpRegistry& ops) {
+[[gnu::cold]] void register_features(OpRegistry& ops) {
   ops.add<Scaler>("Scaler", {.since = 1}, "ai.onnx.ml");
   ops.add<Normalizer>("Normalizer", {.since = 1}, "ai.onnx.ml");
   ops.add<Imputer>("Imputer", {.since = 1}, "ai.onnx.ml");

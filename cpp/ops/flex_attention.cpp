@@ -162,7 +162,7 @@ class FlexAttention final : public Composition {
 
 }  // namespace
 
-void register_flex_attention(OpRegistry& ops) {
+[[gnu::cold]] void register_flex_attention(OpRegistry& ops) {
   ops.add<FlexAttention>("FlexAttention", {.since = 1}, "ai.onnx.preview");
 }
 

@@ -336,7 +336,7 @@ class ShortTimeFourierTransform final : public Op {
 
 }  // namespace
 
-void register_fourier(OpRegistry& ops) {
+[[gnu::cold]] void register_fourier(OpRegistry& ops) {
   ops.add<DiscreteFourierTransform>("DFT", {.since = 17});
   ops.add<ShortTimeFourierTransform>("STFT", {.since = 17});
 }

@@ -208,7 +208,7 @@ class GatherND final : public Op {
 
 }  // namespace
 
-void register_gather(OpRegistry& ops) {
+[[gnu::cold]] void register_gather(OpRegistry& ops) {
   ops.add<Gather>("Gather", {});
   ops.add<GatherElements>("GatherElements", {.since = 11});
   ops.add<GatherND>("GatherND", {.since = 11});

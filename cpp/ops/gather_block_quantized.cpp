@@ -197,7 +197,7 @@ class GatherBlockQuantized final : public Op {
 
 }  // namespace
 
-void register_gather_block_quantized(OpRegistry& ops) {
+[[gnu::cold]] void register_gather_block_quantized(OpRegistry& ops) {
   ops.add<GatherBlockQuantized>("GatherBlockQuantized", {.since = 1}, "com.microsoft");
 }
 

@@ -215,7 +215,7 @@ class SumToShape final : public Op {
 
 }  // namespace
 
-void register_gradient(OpRegistry& ops) {
+[[gnu::cold]] void register_gradient(OpRegistry& ops) {
   ops.add<Gradient>("Gradient", {}, "ai.onnx.preview.training");
   ops.add<SumToShape>("SumToShape", {}, "sardonyx");
 }

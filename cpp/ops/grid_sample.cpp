@@ -356,7 +356,7 @@ class AffineGrid final : public Op {
 
 }  // namespace
 
-void register_grid_sample(OpRegistry& ops) {
+[[gnu::cold]] void register_grid_sample(OpRegistry& ops) {
   ops.add<GridSample>("GridSample", {.since = 16});
   ops.add<AffineGrid>("AffineGrid", {.since = 20});
 }

@@ -418,7 +418,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-void register_group_query_attention(OpRegistry& ops) {
+[[gnu::cold]] void register_group_query_attention(OpRegistry& ops) {
   ops.add<GroupQueryAttention>("GroupQueryAttention", {.since = 1}, "com.microsoft");
 }
 

@@ -73,7 +73,7 @@ class MurmurHash3 final : public Op {
 
 }  // namespace
 
-void register_hash(OpRegistry& ops) {
+[[gnu::cold]] void register_hash(OpRegistry& ops) {
   ops.add<MurmurHash3>("MurmurHash3", {.since = 1}, "com.microsoft");
 }
 

@@ -24,7 +24,7 @@ class Identity final : public Op {
 
 }  // namespace
 
-void register_identity(OpRegistry& ops) {
+[[gnu::cold]] void register_identity(OpRegistry& ops) {
   ops.add<Identity>("Identity", {.in_place = 0b1, .view = true});
 }
 

@@ -59,7 +59,7 @@ void set_image_codec(const Graph& graph, const ImageCodec& codec) {
   }
 }
 
-void register_image_decoder(OpRegistry& ops) {
+[[gnu::cold]] void register_image_decoder(OpRegistry& ops) {
   ops.add<ImageDecoder>("ImageDecoder", {.since = 20, .pure = false});
 }
 

@@ -415,7 +415,7 @@ class EmbedNorm final : public Op {
 
 }  // namespace
 
-void register_layer_norm(OpRegistry& ops) {
+[[gnu::cold]] void register_layer_norm(OpRegistry& ops) {
   // Exporters wrote it before the standard had it, in 17.
   ops.add<AxisNorm>("LayerNormalization", {.since = 1});
   ops.add<AxisNorm>("RMSNormalization", {.since = 23});

@@ -182,7 +182,7 @@ class LinearAttention final : public Op {
 
 }  // namespace
 
-void register_linear_attention(OpRegistry& ops) {
+[[gnu::cold]] void register_linear_attention(OpRegistry& ops) {
   ops.add<LinearAttention>("LinearAttention", {.since = 27});
   ops.add<LinearAttention>("LinearAttention", {.since = 1}, "com.microsoft");
 }

@@ -207,7 +207,7 @@ class LinearClassifier final : public Op {
 
 }  // namespace
 
-void register_linear_model(OpRegistry& ops) {
+[[gnu::cold]] void register_linear_model(OpRegistry& ops) {
   ops.add<LinearRegressor>("LinearRegressor", {.since = 1}, "ai.onnx.ml");
   ops.add<LinearClassifier>("LinearClassifier", {.since = 1}, "ai.onnx.ml");
 }

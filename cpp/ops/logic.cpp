@@ -152,7 +152,7 @@ class Not final : public Op {
 
 }  // namespace
 
-void register_logic(OpRegistry& ops) {
+[[gnu::cold]] void register_logic(OpRegistry& ops) {
   constexpr OpTraits kPair{.in_place = 0b11, .elementwise = true};
   ops.add<BooleanPair<And>>("And", kPair);
   ops.add<BooleanPair<Or>>("Or", kPair);

@@ -142,7 +142,7 @@ class Loss final : public Op {
 
 }  // namespace
 
-void register_loss(OpRegistry& ops) {
+[[gnu::cold]] void register_loss(OpRegistry& ops) {
   for (const char* name : {"NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"})
     ops.add<Loss>(name, {.since = 12});
 }

@@ -76,7 +76,7 @@ class LpNormalization final : public Op {
 
 }  // namespace
 
-void register_lp_normalization(OpRegistry& ops) {
+[[gnu::cold]] void register_lp_normalization(OpRegistry& ops) {
   ops.add<LpNormalization>("LpNormalization", {.in_place = 0b1});
 }
 

@@ -203,7 +203,7 @@ class CastMap final : public Op {
 
 }  // namespace
 
-void register_maps(OpRegistry& ops) {
+[[gnu::cold]] void register_maps(OpRegistry& ops) {
   ops.add<ZipMap>("ZipMap", {.since = 1}, "ai.onnx.ml");
   ops.add<DictVectorizer>("DictVectorizer", {.since = 1}, "ai.onnx.ml");
   ops.add<CastMap>("CastMap", {.since = 1}, "ai.onnx.ml");

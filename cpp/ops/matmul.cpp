@@ -526,7 +526,7 @@ Step MatMul::prepare_generic(PrepareContext&, const Plan& plan) {
 
 }  // namespace
 
-void register_matmul(OpRegistry& ops) {
+[[gnu::cold]] void register_matmul(OpRegistry& ops) {
   ops.add<MatMul>("MatMul", {.since = 1});
   ops.add<MatMul>("Gemm", {.since = 1});
   ops.add<MatMul>("FusedMatMul", {.since = 1}, "com.microsoft");

@@ -186,7 +186,7 @@ class MatMulFpQ4 final : public Op {
 
 }  // namespace
 
-void register_matmul_4bit(OpRegistry& ops) {
+[[gnu::cold]] void register_matmul_4bit(OpRegistry& ops) {
   ops.add<MatMulBnb4>("MatMulBnb4", {.since = 1}, "com.microsoft");
   ops.add<MatMulFpQ4>("MatMulFpQ4", {.since = 1}, "com.microsoft");
 }

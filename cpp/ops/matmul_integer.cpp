@@ -362,7 +362,7 @@ class Int8MatMul final : public Op {
 
 }  // namespace
 
-void register_matmul_integer(OpRegistry& ops) {
+[[gnu::cold]] void register_matmul_integer(OpRegistry& ops) {
   ops.add<Int8MatMul>("MatMulInteger", {.since = 10});
   ops.add<Int8MatMul>("QLinearMatMul", {.since = 10});
   ops.add<Int8MatMul>("MatMulIntegerToFloat", {.since = 1}, "com.microsoft");

@@ -305,7 +305,7 @@ class MatMulNBits final : public Op {
 
 }  // namespace
 
-void register_matmul_nbits(OpRegistry& ops) {
+[[gnu::cold]] void register_matmul_nbits(OpRegistry& ops) {
   ops.add<MatMulNBits>("MatMulNBits", {.since = 1}, "com.microsoft");
 }
 

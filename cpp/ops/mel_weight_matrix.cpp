@@ -91,7 +91,7 @@ class MelWeightMatrix final : public Op {
 
 }  // namespace
 
-void register_mel_weight_matrix(OpRegistry& ops) {
+[[gnu::cold]] void register_mel_weight_matrix(OpRegistry& ops) {
   ops.add<MelWeightMatrix>("MelWeightMatrix", {.since = 17});
 }
 

@@ -269,7 +269,7 @@ Step MixtureOfExperts::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-void register_moe(OpRegistry& ops) {
+[[gnu::cold]] void register_moe(OpRegistry& ops) {
   for (const char* name : {"MoE", "QMoE"})
     ops.add<MixtureOfExperts>(name, {.since = 1}, "com.microsoft");
 }

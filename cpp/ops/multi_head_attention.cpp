@@ -398,7 +398,7 @@ Step ProjectedAttention::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-void register_multi_head_attention(OpRegistry& ops) {
+[[gnu::cold]] void register_multi_head_attention(OpRegistry& ops) {
   ops.add<MultiHeadAttention>("MultiHeadAttention", {.since = 1}, "com.microsoft");
   ops.add<ProjectedAttention>("Attention", {.since = 1}, "com.microsoft");
 }

@@ -129,7 +129,7 @@ class Compress final : public Op {
 
 }  // namespace
 
-void register_nonzero(OpRegistry& ops) {
+[[gnu::cold]] void register_nonzero(OpRegistry& ops) {
   ops.add<NonZero>("NonZero", {.since = 9});
   ops.add<Compress>("Compress", {.since = 9});
 }

@@ -425,7 +425,7 @@ class MeanVarianceNorm final : public Op {
 
 }  // namespace
 
-void register_norm(OpRegistry& ops) {
+[[gnu::cold]] void register_norm(OpRegistry& ops) {
   ops.add<BatchNorm>("BatchNormalization", {.since = 1});
   ops.add<GroupNorm>("InstanceNormalization", {.since = 1});
   ops.add<GroupNorm>("GroupNormalization", {.since = 18});

@@ -141,6 +141,6 @@ class NormFactors final : public Op {
 
 }  // namespace
 
-void register_norm_factors(OpRegistry& ops) { ops.add<NormFactors>("NormFactors", {}, "sardonyx"); }
+[[gnu::cold]] void register_norm_factors(OpRegistry& ops) { ops.add<NormFactors>("NormFactors", {}, "sardonyx"); }
 
 }  // namespace sdx::ops

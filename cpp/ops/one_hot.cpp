@@ -83,6 +83,6 @@ class OneHot final : public Op {
 
 }  // namespace
 
-void register_one_hot(OpRegistry& ops) { ops.add<OneHot>("OneHot", {.since = 9}); }
+[[gnu::cold]] void register_one_hot(OpRegistry& ops) { ops.add<OneHot>("OneHot", {.since = 9}); }
 
 }  // namespace sdx::ops

@@ -172,7 +172,7 @@ class Optimizer final : public Op {
 
 }  // namespace
 
-void register_optimizer(OpRegistry& ops) {
+[[gnu::cold]] void register_optimizer(OpRegistry& ops) {
   for (const char* name : {"Adagrad", "Adam", "Momentum"})
     ops.add<Optimizer>(name, {}, "ai.onnx.preview.training");
 }

@@ -57,7 +57,7 @@ class OptionalGetElement final : public Op {
 
 }  // namespace
 
-void register_optional(OpRegistry& ops) {
+[[gnu::cold]] void register_optional(OpRegistry& ops) {
   ops.add<Optional>("Optional", {.since = 15});
   ops.add<OptionalHasElement>("OptionalHasElement", {.since = 15});
   ops.add<OptionalGetElement>("OptionalGetElement", {.since = 15});

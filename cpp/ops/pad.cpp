@@ -111,6 +111,6 @@ class Pad final : public Op {
 
 }  // namespace
 
-void register_pad(OpRegistry& ops) { ops.add<Pad>("Pad", {}); }
+[[gnu::cold]] void register_pad(OpRegistry& ops) { ops.add<Pad>("Pad", {}); }
 
 }  // namespace sdx::ops

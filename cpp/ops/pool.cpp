@@ -473,7 +473,7 @@ class MaxUnpool final : public Op {
 
 }  // namespace
 
-void register_pool(OpRegistry& ops) {
+[[gnu::cold]] void register_pool(OpRegistry& ops) {
   for (const char* name : {"MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"}) {
     ops.add<Pool>(name, {.since = 1});
     // The same, which a pass may give `layout` "NHWC".

@@ -183,7 +183,7 @@ class QGemm final : public QLinearComposition {
 
 }  // namespace
 
-void register_qlinear_compositions(OpRegistry& ops) {
+[[gnu::cold]] void register_qlinear_compositions(OpRegistry& ops) {
   const std::string domain = "com.microsoft";
   for (const char* name : {"QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool",
                            "QLinearGlobalAveragePool", "QLinearSoftmax", "QLinearReduceMean"})

@@ -485,7 +485,7 @@ class Int8Conv final : public Op {
 
 }  // namespace
 
-void register_qlinear_conv(OpRegistry& ops) {
+[[gnu::cold]] void register_qlinear_conv(OpRegistry& ops) {
   ops.add<Int8Conv>("ConvInteger", {.since = 10});
   ops.add<Int8Conv>("QLinearConv", {.since = 10});
   ops.add<Int8Conv>("QLinearConv", {.since = 1}, "com.microsoft");

@@ -76,7 +76,7 @@ class QLinearAdd final : public Op {
 
 }  // namespace
 
-void register_qlinear_elementwise(OpRegistry& ops) {
+[[gnu::cold]] void register_qlinear_elementwise(OpRegistry& ops) {
   ops.add<QLinearAdd>("QLinearAdd", {.since = 1, .in_place = 0b1001, .elementwise = true},
                       "com.microsoft");
 }

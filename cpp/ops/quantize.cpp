@@ -393,7 +393,7 @@ class DynamicQuantizeLinear final : public Op {
 
 }  // namespace
 
-void register_quantize(OpRegistry& ops) {
+[[gnu::cold]] void register_quantize(OpRegistry& ops) {
   ops.add<QuantizeLinear>("QuantizeLinear", {.since = 10});
   ops.add<DequantizeLinear>("DequantizeLinear", {.since = 10});
   ops.add<DynamicQuantizeLinear>("DynamicQuantizeLinear", {.since = 11});

@@ -177,7 +177,7 @@ class Multinomial final : public Op {
 
 }  // namespace
 
-void register_random(OpRegistry& ops) {
+[[gnu::cold]] void register_random(OpRegistry& ops) {
   for (const char* name :
        {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
     ops.add<RandomTensor>(name, {.pure = false});

@@ -78,6 +78,6 @@ class Range final : public Op {
 
 }  // namespace
 
-void register_range(OpRegistry& ops) { ops.add<Range>("Range", {.since = 11}); }
+[[gnu::cold]] void register_range(OpRegistry& ops) { ops.add<Range>("Range", {.since = 11}); }
 
 }  // namespace sdx::ops

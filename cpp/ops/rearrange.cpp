@@ -100,7 +100,7 @@ class CenterCropPad final : public Op {
 
 }  // namespace
 
-void register_rearrange(OpRegistry& ops) {
+[[gnu::cold]] void register_rearrange(OpRegistry& ops) {
   ops.add<ReverseSequence>("ReverseSequence", {.since = 10});
   ops.add<CenterCropPad>("CenterCropPad", {.since = 18});
 }

@@ -168,7 +168,7 @@ class Reduce final : public Op {
 
 }  // namespace
 
-void register_reduce(OpRegistry& ops) {
+[[gnu::cold]] void register_reduce(OpRegistry& ops) {
   for (const Function& function : kFunctions) ops.add<Reduce>(function.name, {});
 }
 

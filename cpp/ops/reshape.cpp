@@ -174,7 +174,7 @@ class Unsqueeze final : public Op {
 
 }  // namespace
 
-void register_reshape(OpRegistry& ops) {
+[[gnu::cold]] void register_reshape(OpRegistry& ops) {
   ops.add<Reshape>("Reshape", {.view = true});
   ops.add<Flatten>("Flatten", {.view = true});
   ops.add<Squeeze>("Squeeze", {.view = true});

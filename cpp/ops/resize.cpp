@@ -392,7 +392,7 @@ class Resize final : public Op {
 
 }  // namespace
 
-void register_resize(OpRegistry& ops) {
+[[gnu::cold]] void register_resize(OpRegistry& ops) {
   ops.add<Resize>("Resize", {.since = 10});
   ops.add<Resize>("Upsample", {});
 }

@@ -209,7 +209,7 @@ class Recurrent final : public Op {
 
 }  // namespace
 
-void register_rnn(OpRegistry& ops) {
+[[gnu::cold]] void register_rnn(OpRegistry& ops) {
   ops.add<Recurrent>("RNN", {.since = 1});
   ops.add<Recurrent>("GRU", {.since = 1});
   ops.add<Recurrent>("LSTM", {.since = 1});

@@ -97,6 +97,6 @@ class MaxRoiPool final : public Op {
 
 }  // namespace
 
-void register_roi_pool(OpRegistry& ops) { ops.add<MaxRoiPool>("MaxRoiPool", {}); }
+[[gnu::cold]] void register_roi_pool(OpRegistry& ops) { ops.add<MaxRoiPool>("MaxRoiPool", {}); }
 
 }  // namespace sdx::ops

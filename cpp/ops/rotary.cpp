@@ -99,7 +99,7 @@ class RotaryEmbedding final : public Op {
 
 }  // namespace
 
-void register_rotary(OpRegistry& ops) {
+[[gnu::cold]] void register_rotary(OpRegistry& ops) {
   ops.add<RotaryEmbedding>("RotaryEmbedding", {.since = 23});
   ops.add<RotaryEmbedding>("RotaryEmbedding", {.since = 1}, "com.microsoft");
 }

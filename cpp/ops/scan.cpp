@@ -250,6 +250,6 @@ class Scan final : public Op {
 
 }  // namespace
 
-void register_scan(OpRegistry& ops) { ops.add<Scan>("Scan", {.since = 8}); }
+[[gnu::cold]] void register_scan(OpRegistry& ops) { ops.add<Scan>("Scan", {.since = 8}); }
 
 }  // namespace sdx::ops

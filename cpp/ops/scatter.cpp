@@ -286,7 +286,7 @@ class TensorScatter final : public Op {
 
 }  // namespace
 
-void register_scatter(OpRegistry& ops) {
+[[gnu::cold]] void register_scatter(OpRegistry& ops) {
   ops.add<ScatterElements>("Scatter", {.since = 9, .in_place = 0b1});
   ops.add<ScatterElements>("ScatterElements", {.since = 11, .in_place = 0b1});
   ops.add<ScatterND>("ScatterND", {.since = 11, .in_place = 0b1});

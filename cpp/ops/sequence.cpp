@@ -375,7 +375,7 @@ class SequenceMap final : public Op {
 
 }  // namespace
 
-void register_sequence(OpRegistry& ops) {
+[[gnu::cold]] void register_sequence(OpRegistry& ops) {
   ops.add<SequenceEmpty>("SequenceEmpty", {.since = 11});
   ops.add<SequenceConstruct>("SequenceConstruct", {.since = 11});
   ops.add<SequenceInsert>("SequenceInsert", {.since = 11});

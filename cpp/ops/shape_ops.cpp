@@ -55,7 +55,7 @@ class SizeOf final : public Op {
 
 }  // namespace
 
-void register_shape_ops(OpRegistry& ops) {
+[[gnu::cold]] void register_shape_ops(OpRegistry& ops) {
   ops.add<ShapeOf>("Shape", {});
   ops.add<SizeOf>("Size", {});
 }

@@ -54,7 +54,7 @@ class SignalWindow final : public Op {
 
 }  // namespace
 
-void register_signal_window(OpRegistry& ops) {
+[[gnu::cold]] void register_signal_window(OpRegistry& ops) {
   for (const char* name : {"HannWindow", "HammingWindow", "BlackmanWindow"})
     ops.add<SignalWindow>(name, {.since = 17});
 }

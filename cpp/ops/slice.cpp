@@ -159,7 +159,7 @@ class Slice final : public Op {
 
 }  // namespace
 
-void register_slice(OpRegistry& ops) {
+[[gnu::cold]] void register_slice(OpRegistry& ops) {
   ops.add<Slice>("Slice", {});
   ops.add<Slice>("DynamicSlice", {});
 }

@@ -241,7 +241,7 @@ class Softmax final : public Op {
 
 }  // namespace
 
-void register_softmax(OpRegistry& ops) {
+[[gnu::cold]] void register_softmax(OpRegistry& ops) {
   for (const char* name : {"Softmax", "LogSoftmax", "Hardmax"})
     ops.add<Softmax>(name, {.in_place = 0b1});
 }

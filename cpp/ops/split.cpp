@@ -156,6 +156,6 @@ class Split final : public Op {
 
 }  // namespace
 
-void register_split(OpRegistry& ops) { ops.add<Split>("Split", {}); }
+[[gnu::cold]] void register_split(OpRegistry& ops) { ops.add<Split>("Split", {}); }
 
 }  // namespace sdx::ops

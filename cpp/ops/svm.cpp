@@ -408,7 +408,7 @@ class SVMClassifier final : public Op {
 
 }  // namespace
 
-void register_svm(OpRegistry& ops) {
+[[gnu::cold]] void register_svm(OpRegistry& ops) {
   ops.add<SVMRegressor>("SVMRegressor", {.since = 1}, "ai.onnx.ml");
   ops.add<SVMClassifier>("SVMClassifier", {.since = 1}, "ai.onnx.ml");
 }

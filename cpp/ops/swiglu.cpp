@@ -32,7 +32,7 @@ class SwiGlu final : public Composition {
 
 }  // namespace
 
-void register_swiglu(OpRegistry& ops) {
+[[gnu::cold]] void register_swiglu(OpRegistry& ops) {
   ops.add<SwiGlu>("SwiGLU", {.since = 28, .elementwise = true});
 }
 

@@ -206,7 +206,7 @@ class RegexFullMatch final : public Op {
 
 }  // namespace
 
-void register_text(OpRegistry& ops) {
+[[gnu::cold]] void register_text(OpRegistry& ops) {
   ops.add<StringNormalizer>("StringNormalizer", {.since = 10});
   ops.add<StringConcat>("StringConcat", {.since = 20});
   ops.add<StringSplit>("StringSplit", {.since = 20});

@@ -183,6 +183,6 @@ class TfIdfVectorizer final : public Op {
 
 }  // namespace
 
-void register_tfidf(OpRegistry& ops) { ops.add<TfIdfVectorizer>("TfIdfVectorizer", {.since = 9}); }
+[[gnu::cold]] void register_tfidf(OpRegistry& ops) { ops.add<TfIdfVectorizer>("TfIdfVectorizer", {.since = 9}); }
 
 }  // namespace sdx::ops

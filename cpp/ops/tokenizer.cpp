@@ -152,7 +152,7 @@ class Tokenizer final : public Op {
 
 }  // namespace
 
-void register_tokenizer(OpRegistry& ops) {
+[[gnu::cold]] void register_tokenizer(OpRegistry& ops) {
   ops.add<Tokenizer>("Tokenizer", {.since = 1}, "com.microsoft");
 }
 

@@ -134,6 +134,6 @@ class TopK final : public Op {
 
 }  // namespace
 
-void register_topk(OpRegistry& ops) { ops.add<TopK>("TopK", {}); }
+[[gnu::cold]] void register_topk(OpRegistry& ops) { ops.add<TopK>("TopK", {}); }
 
 }  // namespace sdx::ops

@@ -62,6 +62,6 @@ class Transpose final : public Op {
 
 }  // namespace
 
-void register_transpose(OpRegistry& ops) { ops.add<Transpose>("Transpose", {}); }
+[[gnu::cold]] void register_transpose(OpRegistry& ops) { ops.add<Transpose>("Transpose", {}); }
 
 }  // namespace sdx::ops

@@ -238,7 +238,7 @@ class TreeEnsembleClassifier final : public Op {
 
 }  // namespace
 
-void register_tree_ensemble(OpRegistry& ops) {
+[[gnu::cold]] void register_tree_ensemble(OpRegistry& ops) {
   ops.add<TreeEnsembleRegressor>("TreeEnsembleRegressor", {.since = 1}, "ai.onnx.ml");
   ops.add<TreeEnsembleClassifier>("TreeEnsembleClassifier", {.since = 1}, "ai.onnx.ml");
   ops.add<TreeEnsemble>("TreeEnsemble", {.since = 5}, "ai.onnx.ml");

@@ -83,7 +83,7 @@ class EyeLike final : public Op {
 
 }  // namespace
 
-void register_trilu(OpRegistry& ops) {
+[[gnu::cold]] void register_trilu(OpRegistry& ops) {
   ops.add<Trilu>("Trilu", {.since = 14, .in_place = 0b1});
   ops.add<EyeLike>("EyeLike", {.since = 9});
 }

@@ -190,7 +190,7 @@ const UnaryFunction& unary_function(const OpInit& init) {
   return *found;
 }
 
-void register_unary(OpRegistry& ops) {
+[[gnu::cold]] void register_unary(OpRegistry& ops) {
   for (const UnaryFunction& function : kFunctions)
     ops.add<Unary>(function.name, {.since = function.since, .in_place = 0b1, .elementwise = true});
 }

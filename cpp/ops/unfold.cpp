@@ -40,7 +40,7 @@ class UnfoldTensor final : public Op {
 
 }  // namespace
 
-void register_unfold(OpRegistry& ops) {
+[[gnu::cold]] void register_unfold(OpRegistry& ops) {
   ops.add<UnfoldTensor>("UnfoldTensor", {.since = 1}, "com.microsoft");
 }
 

@@ -206,6 +206,6 @@ class Unique final : public Op {
 
 }  // namespace
 
-void register_unique(OpRegistry& ops) { ops.add<Unique>("Unique", {.since = 11}); }
+[[gnu::cold]] void register_unique(OpRegistry& ops) { ops.add<Unique>("Unique", {.since = 11}); }
 
 }  // namespace sdx::ops

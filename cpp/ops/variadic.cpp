@@ -37,7 +37,7 @@ class Sum final : public Composition {
 
 }  // namespace
 
-void register_variadic(OpRegistry& ops) {
+[[gnu::cold]] void register_variadic(OpRegistry& ops) {
   ops.add<Sum>("Sum", {.elementwise = true});
   ops.add<Sum>("Mean", {.elementwise = true});
 }

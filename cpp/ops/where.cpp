@@ -82,7 +82,7 @@ class Where final : public Op {
 
 }  // namespace
 
-void register_where(OpRegistry& ops) {
+[[gnu::cold]] void register_where(OpRegistry& ops) {
   ops.add<Where>("Where", {.since = 9, .in_place = 0b110, .elementwise = true});
 }
 

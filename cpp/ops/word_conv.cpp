@@ -81,7 +81,7 @@ class WordConvEmbedding final : public Op {
 
 }  // namespace
 
-void register_word_conv(OpRegistry& ops) {
+[[gnu::cold]] void register_word_conv(OpRegistry& ops) {
   ops.add<WordConvEmbedding>("WordConvEmbedding", {.since = 1}, "com.microsoft");
 }
 
