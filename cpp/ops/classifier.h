@@ -69,6 +69,10 @@ class ClassLabels {
   void number(int64_t count);
   // Writes the label of class `index` to item `row` of an output.
   void write(const Frame& frame, int output, int64_t row, int64_t index) const;
+  // Writes the labels of the largest scores of rows [rows, count()] to items `first` and on.
+  template <class T>
+  void write_best(const Frame& frame, int output, int64_t first, int64_t rows,
+                  const T* scores) const;
   // The same for a model of one score: of two labels the first or second, else 0 or 1.
   void write_binary(const Frame& frame, int output, int64_t row, bool positive) const;
 
@@ -81,9 +85,27 @@ class ClassLabels {
 template <class T>
 int64_t best_class(const T* scores, int64_t count) {
   int64_t best = 0;
-  for (int64_t i = 1; i < count; ++i)
-    if (scores[i] > scores[best]) best = i;
+  T largest = scores[0];
+  for (int64_t i = 1; i < count; ++i) {  // without a branch that scores of random rows mislead
+    const bool larger = scores[i] > largest;
+    best = larger ? i : best;
+    largest = larger ? scores[i] : largest;
+  }
   return best;
+}
+
+template <class T>
+void ClassLabels::write_best(const Frame& frame, int output, int64_t first, int64_t rows,
+                             const T* scores) const {
+  const int64_t classes = count();
+  if (!strings_.empty()) {
+    for (int64_t row = 0; row < rows; ++row)
+      write(frame, output, first + row, best_class(scores + row * classes, classes));
+    return;
+  }
+  auto* to = frame.out<int64_t>(output) + first;
+  for (int64_t row = 0; row < rows; ++row)
+    to[row] = integers_[best_class(scores + row * classes, classes)];
 }
 
 }  // namespace sdx::ops

@@ -1,6 +1,7 @@
 // Scaler, Normalizer, Imputer, Binarizer, ArrayFeatureExtractor, FeatureVectorizer (ai.onnx.ml).
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -161,14 +162,23 @@ class Imputer final : public Op {
   template <class T, class Value>
   Step step(const std::vector<Value>& values, T replaced, int64_t columns, int64_t count) const {
     check_per_column("imputed_value", values.size(), columns);
-    return [&values, replaced, columns, count](Frame& f) {
-      const T* x = f.in<T>(0);
-      T* y = f.out<T>(0);
-      const bool one = values.size() == 1, nan = replaced != replaced;
-      for (int64_t i = 0; i < count; ++i) {
-        const bool missing = nan ? x[i] != x[i] : x[i] == replaced;
-        y[i] = missing ? static_cast<T>(values[one ? 0 : i % columns]) : x[i];
-      }
+    std::vector<T> imputed(static_cast<std::size_t>(columns));
+    for (int64_t column = 0; column < columns; ++column)
+      imputed[column] = static_cast<T>(values[values.size() == 1 ? 0 : column]);
+    const int64_t rows = columns ? count / columns : 0;
+    return [imputed = std::move(imputed), replaced, columns, rows](Frame& f) {
+      f.parallel_for(split_work(rows, 0.5 * static_cast<double>(columns)), [&](Range r) {
+        for (int64_t row = r.begin; row < r.end; ++row) {
+          const T* x = f.in<T>(0) + row * columns;
+          T* y = f.out<T>(0) + row * columns;
+          const bool nan = replaced != replaced;
+          for (int64_t i = 0; i < columns; ++i) {
+            const T given = x[i], value = imputed[i];
+            const bool missing = nan ? given != given : given == replaced;
+            y[i] = missing ? value : given;
+          }
+        }
+      });
     };
   }
 

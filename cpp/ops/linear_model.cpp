@@ -13,6 +13,23 @@ namespace {
 
 constexpr int64_t kBlock = 64;  // rows scored together: their features stay in the cache
 
+// Rows are short: one call takes the exponentials of all of them.
+void softmax_rows(float* scores, int64_t rows, int64_t targets) {
+  for (int64_t row = 0; row < rows; ++row) {
+    float* of_row = scores + row * targets;
+    float largest = of_row[0];
+    for (int64_t t = 1; t < targets; ++t) largest = of_row[t] > largest ? of_row[t] : largest;
+    for (int64_t t = 0; t < targets; ++t) of_row[t] -= largest;
+  }
+  kernels::unary_exp.resolve()(scores, scores, static_cast<std::size_t>(rows * targets), 0, 0);
+  for (int64_t row = 0; row < rows; ++row) {
+    float* of_row = scores + row * targets;
+    float sum = 0;
+    for (int64_t t = 0; t < targets; ++t) sum += of_row[t];
+    for (int64_t t = 0; t < targets; ++t) of_row[t] /= sum;
+  }
+}
+
 // Transforms the scores of `rows` rows of a regressor or classifier in place.
 template <class T>
 void transform_block(PostTransform transform, T* scores, int64_t rows, int64_t targets) {
@@ -22,6 +39,8 @@ void transform_block(PostTransform transform, T* scores, int64_t rows, int64_t t
                                        0);
       return;
     }
+    if (transform == PostTransform::softmax && targets > 1)
+      return softmax_rows(scores, rows, targets);
   }
   if (transform == PostTransform::none) return;
   for (int64_t row = 0; row < rows; ++row)
@@ -166,14 +185,9 @@ class LinearClassifier final : public Op {
       using T = std::remove_pointer_t<decltype(scores)>;
       const int64_t targets = model_.targets(), count = rows.size();
       if (f.wants_output(0)) {
-        for (int64_t row = 0; row < count; ++row) {
-          const T* of_row = scores + row * targets;
-          if (targets == 1) {
-            labels_.write_binary(f, 0, rows.begin + row, of_row[0] > 0);
-          } else {
-            labels_.write(f, 0, rows.begin + row, best_class(of_row, targets));
-          }
-        }
+        if (targets > 1) labels_.write_best(f, 0, rows.begin, count, scores);
+        for (int64_t row = 0; targets == 1 && row < count; ++row)
+          labels_.write_binary(f, 0, rows.begin + row, scores[row] > 0);
       }
       if (!f.wants_output(1)) return;
       float* out = f.out<float>(1) + rows.begin * columns_out();
