@@ -37,6 +37,10 @@ SDX_INLINE void map_row(float* p, std::size_t n, F f) {
 // Any activation, in place, of rows of n floats that begin `step` floats apart.
 SDX_INLINE void activate_rows(float* p, std::size_t step, std::size_t rows, std::size_t n,
                               const Epilogue& e) {
+  if (step == n) {  // one after another
+    n *= rows;
+    rows = 1;
+  }
   const auto map = [=](auto f) __attribute__((always_inline)) {
     for (std::size_t i = 0; i < rows; ++i) map_row(p + i * step, n, f);
   };
