@@ -230,6 +230,19 @@ def test_subinterpreters_are_refused() -> None:
     assert run_script(script) == expected
 
 
+def test_importing_loads_little_beyond_numpy() -> None:
+    script = """
+    import sys
+    import numpy
+    before = set(sys.modules)
+    import sardonyx
+    print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))
+    """
+    loaded = set(run_script(script).split())
+    assert "sardonyx" in loaded
+    assert not loaded & {"PIL", "asyncio", "concurrent", "json", "logging", "ml_dtypes"}
+
+
 @pytest.mark.skipif(
     not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python is built with a GIL"
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sardonyx._core import (
     CancelFlag,
@@ -18,11 +17,13 @@ from sardonyx._core import (
     ThreadPool,
     Value,
 )
-from sardonyx.host.futures import Run, start
 from sardonyx.host.images import decode_image
 from sardonyx.host.operators import known_operators
 from sardonyx.host.origin import Origin
 from sardonyx.profiling import Profile
+
+if TYPE_CHECKING:
+    from sardonyx.host.futures import Run
 
 Precision = Literal["strict", "float32", "fast"]
 
@@ -98,6 +99,8 @@ class Model:
         self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], **options: Any
     ) -> Run:
         """The same in the background: a concurrent.futures.Future whose `cancel` ends the run."""
+        from sardonyx.host.futures import start  # concurrent.futures is as large as the rest
+
         model = Model(self._session)  # which stays as it is when this one is closed
         return start(lambda token: model.run(outputs, feeds, cancel=token, **options))
 
@@ -222,6 +225,12 @@ class Model:
         return f"<sardonyx.Model ({inputs}) -> ({outputs})>"
 
 
+def _warn(message: str) -> None:
+    import logging  # seldom asked for, and slow to load
+
+    logging.getLogger("sardonyx").warning(message)
+
+
 def load(
     model: Source,
     *,
@@ -266,7 +275,7 @@ def load(
         "threads": threads or 0,
         "memory_limit": memory_limit or 0,
         "trim_after": trim_after or 0.0,
-        "log": logging.getLogger("sardonyx").warning,
+        "log": _warn,
         "image_codec": decode_image,
         "operators": known_operators(),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -154,6 +153,8 @@ class Profile:
                     "args": details,
                 }
             )
+        import json  # not for those who never ask for a trace
+
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}))
 
     def __str__(self) -> str:
