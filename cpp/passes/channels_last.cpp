@@ -85,8 +85,8 @@ class ChannelsLast {
     if (node.outputs().empty() || !node.output(0)) return;
     if (convert_window(node) || convert_elementwise(node) || convert_axis(node) ||
         convert_resize(node) || convert_slice(node) || convert_split(node) ||
-        convert_reshape(node) || convert_shuffle(node) || convert_depth_to_space(node) ||
-        convert_norm(node) || convert_pad(node))
+        convert_reshape(node) || convert_parts(node) || convert_shuffle(node) ||
+        convert_depth_to_space(node) || convert_norm(node) || convert_pad(node))
       converted_.push_back(&node);
     else
       changed_ |= replace(node);
@@ -397,6 +397,26 @@ class ChannelsLast {
     if (open > 1) return false;
     shape.push_back(to[1].value());
     twins_[node.output(0)] = reshaped(&node, twin(node.input(0), &node), std::move(shape));
+    return true;
+  }
+
+  // Parts of the channels that become an axis of their own: Transpose(Reshape(x)) by [n, p, c / p,
+  // m] to [n, c / p, p, m].
+  bool convert_parts(Node& node) {
+    const Node* reshape = node.is("Transpose") ? producer(node.input(0), "Reshape") : nullptr;
+    if (!reshape || !has_twin(reshape->input(0)) || rank_of(reshape->input(0)) != 3 ||
+        rank_of(reshape->output(0)) != 4 ||
+        node.attrs().ints("perm") != std::vector<int64_t>{0, 2, 1, 3})
+      return false;
+    const Dims &rows = *reshape->input(0)->type().shape, &split = *reshape->output(0)->type().shape;
+    for (const Dim& dim : {rows[1], split[1], split[2]})
+      if (dim.value_or(0) <= 0) return false;
+    if (!(split[0] == rows[0]) || !(split[3] == rows[2]) ||
+        split[1].value() * split[2].value() != rows[1].value())
+      return false;
+    Value* parts =
+        reshaped(&node, twins_.at(reshape->input(0)), {0, 0, split[1].value(), split[2].value()});
+    twins_[node.output(0)] = transposed(&node, parts, {0, 2, 1, 3});
     return true;
   }
 

@@ -19,7 +19,7 @@ Node* remake(Graph& graph, Node* node, Node* last, std::vector<Value*> inputs, A
                                            .name = node->name()});
   graph.replace_uses(last->output(0), fused->output(0));
   graph.erase(last);
-  graph.erase(node);
+  if (node != last) graph.erase(node);
   return fused;
 }
 

@@ -13,7 +13,7 @@ namespace sdx::passes {
 std::optional<std::string> fused_form(const Node& node);
 
 // Makes the fused form of `node` at the place of `last`, whose output it takes over, and erases both.
-// `last` must be the only user of `node`'s output.
+// `last` must be `node` itself or the only user of its output.
 Node* remake(Graph& graph, Node* node, Node* last, std::vector<Value*> inputs, Attributes attrs);
 
 // The node behind `value` if it has a fused form, no activation yet, and nothing else uses it.

@@ -39,21 +39,43 @@ std::optional<Activation> activation_of(const Node& node) {
   return std::nullopt;
 }
 
+// Products that take the activation of `value`: the one behind it, or all that a Concat joins, with
+// or without a Reshape each. None: not all can.
+std::vector<Node*> products_behind(const Value* value) {
+  if (Node* product = open_epilogue(value)) return {product};
+  const Node* concat = sole_producer(value, "Concat");
+  if (!concat) return {};
+  std::vector<Node*> products;
+  for (const Value* part : concat->inputs()) {
+    const Node* reshape = sole_producer(part, "Reshape");
+    Node* product = open_epilogue(reshape ? reshape->input(0) : part);
+    if (!product) return {};
+    products.push_back(product);
+  }
+  return products;
+}
+
 }  // namespace
 
-// y = Relu(Conv(x, w, b)) becomes y = sardonyx::FusedConv(x, w, b) {activation = "Relu"}.
+// y = Relu(Conv(x, w, b)) becomes y = sardonyx::FusedConv(x, w, b) {activation = "Relu"}; so
+// do all convolutions that are joined before they are activated.
 bool fuse_activation(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
     if (node->outputs().size() != 1) continue;
     const auto activation = activation_of(*node);
-    Node* product = activation ? open_epilogue(node->input(0)) : nullptr;
-    if (!product) continue;
-    Attributes attrs = product->attrs();
-    attrs.set("activation", activation->name);
-    if (activation->alpha) attrs.set("activation_alpha", *activation->alpha);
-    if (activation->beta) attrs.set("activation_beta", *activation->beta);
-    remake(graph, product, node, product->inputs(), std::move(attrs));
+    if (!activation) continue;
+    const std::vector<Node*> products = products_behind(node->input(0));
+    if (products.empty()) continue;
+    for (Node* product : products) {
+      Attributes attrs = product->attrs();
+      attrs.set("activation", activation->name);
+      if (activation->alpha) attrs.set("activation_alpha", *activation->alpha);
+      if (activation->beta) attrs.set("activation_beta", *activation->beta);
+      remake(graph, product, product, product->inputs(), std::move(attrs));
+    }
+    graph.replace_uses(node->output(0), node->input(0));
+    graph.erase(node);
     changed = true;
   }
   return changed;

@@ -45,6 +45,7 @@ bool fuse_bias(Graph& graph);          // into products
 bool fuse_residual(Graph& graph);      // into convolutions and products
 bool fuse_activation(Graph& graph);    // into convolutions and products
 bool fuse_distance(Graph& graph);      // a loop over rows of squared differences
+bool cut_before_joining(Graph& graph); // what was joined at the cuts
 bool fuse_quantized(Graph& graph);     // float operators between (de)quantisation work on bytes
 bool channels_last(Graph& graph);      // NHWC inside regions of convolutions
 bool fuse_expand_depthwise(Graph& graph);  // a pointwise convolution and the depthwise one behind

@@ -233,6 +233,27 @@ TEST_CASE("channels dealt out to groups, and laid out in space") {
   spread("CRD", "[-1, 4, 4, 1, 2, 2]", "[0, 1, 4, 2, 5, 3]");
 }
 
+TEST_CASE("parts of the channels become an axis of their own") {
+  const std::string in =
+      "(%x: float32[n, 2, 3]) -> (%y) {%w: float32[4, 2, 1] = constant "
+      "[-5, 2, -2, 5, 1, -3, 4, 0] ";
+  expect_rewrites(channels_last, in + R"(
+    %split: int64[4] = constant [0, 2, 2, 3]
+    %c = Conv(%x, %w)
+    %a = Reshape(%c, %split)
+    %b = Transpose(%a) {perm = ints [0, 2, 1, 3]}
+    %y = Softmax(%b) {axis = 1}
+  })",
+                  in + R"(
+    %split: int64[4] = constant [0, 0, 2, 2]
+    %c = sardonyx::FusedConv(%x, %w) {layout = "NHWC", turns_input = 1}
+    %a = Reshape(%c, %split)
+    %b = Transpose(%a) {perm = ints [0, 2, 1, 3]}
+    %t = Softmax(%b) {axis = 3}
+    %y = Transpose(%t) {perm = ints [0, 3, 1, 2]}
+  })");
+}
+
 TEST_CASE("the model's own transpositions meet those of the layout") {
   const std::string in = "(%x: float32[n, 6, 4, 4]) -> (%y) {" + kWeights;
   const std::string conv = "%xt = Transpose(%x) " + kTo + " %c = " + kConv;

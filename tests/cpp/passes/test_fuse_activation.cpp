@@ -106,3 +106,38 @@ TEST_CASE("activations that must stay") {
     %y = Relu(%p)
   })");
 }
+
+TEST_CASE("convolutions that are joined are activated each") {
+  const std::string in = R"((%x: float32[n, 1, 4, 4], %z: float32[n, 1, 2, 2]) -> (%y) {
+    %k: float32[2, 1, 1, 1] = constant [1, 2]
+    %flat: int64[3] = constant [0, 2, -1]
+)";
+  expect_rewrites(fuse_activation, in + R"(
+    %p = Conv(%x, %k)
+    %q = Conv(%z, %k)
+    %a = Reshape(%p, %flat)
+    %b = Reshape(%q, %flat)
+    %j = Concat(%a, %b) {axis = 2}
+    %y = Sigmoid(%j)
+  })",
+                  in + R"(
+    %p = sardonyx::FusedConv(%x, %k) {activation = "Sigmoid"}
+    %q = sardonyx::FusedConv(%z, %k) {activation = "Sigmoid"}
+    %a = Reshape(%p, %flat)
+    %b = Reshape(%q, %flat)
+    %y = Concat(%a, %b) {axis = 2}
+  })");
+  // Not all of them can.
+  expect_untouched(fuse_activation, R"((%x: float32[n, 1, 4, 4]) -> (%y) {
+    %k: float32[2, 1, 1, 1] = constant [1, 2]
+    %p = Conv(%x, %k)
+    %j = Concat(%x, %p) {axis = 1}
+    %y = Sigmoid(%j)
+  })");
+  expect_untouched(fuse_activation, R"((%x: float32[n, 1, 4, 4]) -> (%y) {
+    %k: float32[2, 1, 1, 1] = constant [1, 2]
+    %p = Conv(%x, %k)
+    %j = Concat(%p, %p) {axis = 1}
+    %y = Sigmoid(%j)
+  })");
+}

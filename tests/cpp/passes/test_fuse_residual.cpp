@@ -66,6 +66,33 @@ TEST_CASE("one of two products takes the other") {
   })");
 }
 
+TEST_CASE("what is added behind the activation is added last") {
+  expect_rewrites(fuse_residual, R"((%x: float32[n, 1, h, w], %r: float32[n, 2, h, w]) -> (%y) {
+    %k: float32[2, 1, 1, 1] = constant [1, 2]
+    %c = sardonyx::FusedConv(%x, %k) {activation = "Silu"}
+    %y = Add(%r, %c)
+  })",
+                  R"((%x: float32[n, 1, h, w], %r: float32[n, 2, h, w]) -> (%y) {
+    %k: float32[2, 1, 1, 1] = constant [1, 2]
+    %y = sardonyx::FusedConv(%x, %k, _, %r) {activation = "Silu", residual_last = 1}
+  })");
+  expect_rewrites(fuse_residual,
+                  R"((%a: float32[n, 2], %b: float32[2, 3], %r: float32[n, 3]) -> (%y) {
+    %p = sardonyx::FusedMatMul(%a, %b) {activation = "Relu"}
+    %y = Add(%p, %r)
+  })",
+                  R"((%a: float32[n, 2], %b: float32[2, 3], %r: float32[n, 3]) -> (%y) {
+    %y = sardonyx::FusedMatMul(%a, %b, _, %r) {activation = "Relu", residual_last = 1}
+  })");
+  // There is one residual.
+  expect_untouched(
+      fuse_residual,
+      R"((%a: float32[n, 2], %b: float32[2, 3], %r: float32[n, 3], %s: float32[n, 3]) -> (%y) {
+    %p = sardonyx::FusedMatMul(%a, %b, _, %r) {activation = "Relu"}
+    %y = Add(%p, %s)
+  })");
+}
+
 TEST_CASE("sums that broadcast, or of what is used elsewhere, stay") {
   const auto stays = [](const std::string& r, const std::string& outputs = "%y",
                         const std::string& more = "", const std::string& a = "float32[n, 2]") {
