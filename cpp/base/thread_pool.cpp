@@ -30,6 +30,26 @@ inline void wait_a_little(int& waits) {
     sched_yield();
 }
 
+// How long a worker waits awake. Between the regions of a run the next one is microseconds away;
+// waking up takes longer than many a run, so a worker waits for the next of a row of runs too, but
+// no longer than it would take to wake up.
+class Patience {
+ public:
+  bool lasts(bool inside_run) {
+    if (inside_run) {
+      idle_since_ = 0;
+      return ++waits_ < 20000;
+    }
+    const uint64_t now = Interrupt::ticks();
+    if (idle_since_ == 0) idle_since_ = now;
+    return now - idle_since_ < Interrupt::few_milliseconds() / 64;
+  }
+
+ private:
+  int waits_ = 0;
+  uint64_t idle_since_ = 0;
+};
+
 thread_local bool inside_pool = false;
 
 // Work of fewer chunks than this is short; see split_work.
@@ -131,10 +151,9 @@ void ThreadPool::work(std::size_t thread) {
   for (;;) {
     uint32_t now = generation_.load(std::memory_order_acquire);
     if (now == seen) {
-      // Between the regions of a run the next one is microseconds away; outside, park.
-      int spins = 0;
+      Patience patience;
       while ((now = generation_.load(std::memory_order_acquire)) == seen) {
-        if (sessions_.load(std::memory_order_relaxed) > 0 && ++spins < 20000) {
+        if (patience.lasts(sessions_.load(std::memory_order_relaxed) > 0)) {
           pause();
           continue;
         }
