@@ -15,7 +15,7 @@ struct Matrix {
   Work mapping() const { return {count(), 8 * count()}; }
 };
 
-constexpr Matrix kShapes[] = {{128, 768}, {3136, 64}};
+constexpr Matrix kShapes[] = {{128, 768}, {3136, 64}, {1000, 10}};
 
 void attention_rows(const Bench& bench, const Matrix& shape, const float* x, float* y) {
   for (const auto& [isa, run] : kernels::softmax_masked_row.variants)
@@ -70,6 +70,10 @@ void bench_reductions(const Bench& bench) {
       for (const auto& [isa, run] : kernel->variants)
         bench.time(kernel->name, isa, shape.text(), shape.reading(),
                    [&, run = run] { run(x.data(), places.data(), rows, cols, ArgTie::first); });
+    for (const auto* kernel : {&softmax_rows, &log_softmax_rows})
+      for (const auto& [isa, run] : kernel->variants)
+        bench.time(kernel->name, isa, shape.text(), shape.mapping(),
+                   [&, run = run] { run(x.data(), y.data(), rows, cols); });
     attention_rows(bench, shape, x.data(), y.data());
     statistics(bench, shape, x.data(), y.data());
   }

@@ -1,7 +1,9 @@
-// Softmax of rows: the maximum, then exponentials and their sum, then the scaling.
+// Softmax of rows: the maximum, then exponentials and their sum, then the scaling. Short rows are
+// taken many at a time.
 #include "kernels/softmax.h"
 
 #include "kernels/simd/math.h"
+#include "kernels/simd/short_rows.h"
 #include "kernels/simd/sum.h"
 
 namespace sdx::kernels {
@@ -45,15 +47,53 @@ SDX_INLINE void multiply(float* y, std::size_t n, float factor) {
       y, y, n, [=](VecF v) __attribute__((always_inline)) { return v * factor; });
 }
 
+struct PeakAndSum {
+  VecF peak, sum;
+};
+
+// Of kF32 short rows, a lane each; with their columns, or exponentials(x - peak) in their place.
+template <bool kExponentials>
+SDX_INLINE PeakAndSum take_columns(const float* x, std::size_t cols, VecF* columns) {
+  PeakAndSum result = {splat(-kInfinity), VecF{}};
+  for_each_column(
+      x, cols, [&](std::size_t c, VecF v) __attribute__((always_inline)) {
+        columns[c] = v;
+        result.peak = max(v, result.peak);
+      });
+  for (std::size_t c = 0; c < cols; ++c) {
+    const VecF e = exp_nonpositive(columns[c] - result.peak);
+    if (kExponentials) columns[c] = e;
+    result.sum += e;
+  }
+  return result;
+}
+
 void softmax_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r, x += cols, y += cols) {
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32, x += kF32 * cols, y += kF32 * cols) {
+    VecF columns[kShortRow];
+    const VecF factor = 1.0f / take_columns<true>(x, cols, columns).sum;
+    store_columns(
+        y, cols, [&](std::size_t c) __attribute__((always_inline)) { return columns[c] * factor; });
+  }
+  for (std::size_t r = grouped; r < rows; ++r, x += cols, y += cols) {
     const float sum = exponentials(x, y, cols, max_of(x, cols));
     multiply(y, cols, 1.0f / sum);
   }
 }
 
 void log_softmax_rows(const float* x, float* y, std::size_t rows, std::size_t cols) {
-  for (std::size_t r = 0; r < rows; ++r, x += cols, y += cols) {
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32, x += kF32 * cols, y += kF32 * cols) {
+    VecF columns[kShortRow];
+    const PeakAndSum row = take_columns<false>(x, cols, columns);
+    const VecF tail = log(row.sum);
+    store_columns(
+        y, cols, [&](std::size_t c) __attribute__((always_inline)) {
+          return (columns[c] - row.peak) - tail;
+        });
+  }
+  for (std::size_t r = grouped; r < rows; ++r, x += cols, y += cols) {
     const VecF top = splat(max_of(x, cols));
     const double sum = sum_of(
         x, cols, [=](VecF v) __attribute__((always_inline)) { return exp_nonpositive(v - top); });

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/dots.h"
+#include "kernels/softmax.h"
 #include "kernels/unary.h"
 #include "ops/classifier.h"
 #include "ops/feature_dot.h"
@@ -12,23 +13,6 @@ namespace sdx::ops {
 namespace {
 
 constexpr int64_t kBlock = 64;  // rows scored together: their features stay in the cache
-
-// Rows are short: one call takes the exponentials of all of them.
-void softmax_rows(float* scores, int64_t rows, int64_t targets) {
-  for (int64_t row = 0; row < rows; ++row) {
-    float* of_row = scores + row * targets;
-    float largest = of_row[0];
-    for (int64_t t = 1; t < targets; ++t) largest = of_row[t] > largest ? of_row[t] : largest;
-    for (int64_t t = 0; t < targets; ++t) of_row[t] -= largest;
-  }
-  kernels::unary_exp.resolve()(scores, scores, static_cast<std::size_t>(rows * targets), 0, 0);
-  for (int64_t row = 0; row < rows; ++row) {
-    float* of_row = scores + row * targets;
-    float sum = 0;
-    for (int64_t t = 0; t < targets; ++t) sum += of_row[t];
-    for (int64_t t = 0; t < targets; ++t) of_row[t] /= sum;
-  }
-}
 
 // Transforms the scores of `rows` rows of a regressor or classifier in place.
 template <class T>
@@ -39,8 +23,11 @@ void transform_block(PostTransform transform, T* scores, int64_t rows, int64_t t
                                        0);
       return;
     }
-    if (transform == PostTransform::softmax && targets > 1)
-      return softmax_rows(scores, rows, targets);
+    if (transform == PostTransform::softmax && targets > 1) {
+      kernels::softmax_rows.resolve()(scores, scores, static_cast<std::size_t>(rows),
+                                      static_cast<std::size_t>(targets));
+      return;
+    }
   }
   if (transform == PostTransform::none) return;
   for (int64_t row = 0; row < rows; ++row)
