@@ -1,10 +1,15 @@
-// The equation of an Einsum, read and checked.
+// The equation of an Einsum, read and checked, and taken apart into simpler operators.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace sdx {
+class Graph;
+class Node;
+}  // namespace sdx
 
 namespace sdx::ops {
 
@@ -26,6 +31,10 @@ struct Equation {
 
 // Throws where `text` is no equation for that many inputs.
 Equation parse_equation(std::string_view text, int inputs);
+
+// Builds matrix products, elementwise products, sums and transposes in front of an Einsum that
+// together replace it; false where its element type or its ranks do not allow that.
+bool contract(Graph& graph, Node& node, const Equation& equation);
 
 inline bool contains(const Labels& labels, Label label) {
   for (const Label each : labels)
