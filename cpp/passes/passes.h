@@ -20,6 +20,7 @@ struct FoldingBudget {
 
 bool expand_ops(Graph& graph);         // compositions become the operators they are made of
 bool push_constants(Graph& graph);     // captured constants become constants of the subgraph
+bool unroll_control(Graph& graph);     // branches and loops that are known become their nodes
 bool make_constants(Graph& graph);     // nodes without inputs become constants
 bool fold_constants(Graph& graph);     // nodes whose inputs never change become constants
 bool make_constants(Graph& graph, FoldingBudget& budget);

@@ -15,6 +15,8 @@ constexpr Pass kPasses[] = {
     {"fuse_quantized", fuse_quantized, 2},  // before its weights are folded to floats
     {"fold_constants", fold_constants, 1, fold_constants},
     {"push_constants", push_constants, 1},
+    {"unroll_control", unroll_control, 2},
+    {"fold_constants", fold_constants, 1, fold_constants},  // what a known iteration computes
     {"bypass_identities", bypass_identities, 1},
     {"merge_duplicates", merge_duplicates, 1},
     {"fuse_distance", fuse_distance, 2},
