@@ -114,6 +114,69 @@ SDX_INLINE void gather_pixel(const GatherArgs& args, std::size_t pixel, const Fa
   finish_row(args.epilogue, pixel, args.y + pixel * args.y_step, args.outputs);
 }
 
+// Whether the taps of a column along the width are one run of y, of so few channels that vectors of
+// one pixel would stay empty.
+SDX_INLINE bool has_runs(const GatherArgs& args) {
+  return !args.weights && args.window.axis[2].dilation == 1 && args.outputs <= kF32 &&
+         args.y_step == args.outputs && !args.epilogue.residual;
+}
+
+// Pixels [begin, end) along the width of the row of y that starts at `row_pixel`. Runs are cut at
+// the stride, so that those of neighbouring columns lie side by side.
+void add_runs(const GatherArgs& args, std::size_t row_pixel, std::size_t begin, std::size_t end,
+              const Falling& deep, const Falling& down) {
+  const WindowAxis* axis = args.window.axis;
+  const std::size_t m = args.outputs, width_taps = axis[2].taps, stride = axis[2].stride;
+  const std::size_t taps = tap_count(args.window);
+  const auto first_pixel = static_cast<std::ptrdiff_t>(begin);
+  const auto end_pixel = static_cast<std::ptrdiff_t>(end);
+  float* y = args.y + row_pixel * m;
+  const Lanes<true> pixel_lanes{m};
+  const VecF bias = bias_at(args.epilogue, 0, pixel_lanes);
+  for (std::size_t i = begin; i < end; ++i) pixel_lanes.store_to(y + i * m, bias, pixel_lanes);
+  const auto add_column = [&](const float* column, std::ptrdiff_t from, std::ptrdiff_t run)
+      __attribute__((always_inline)) {
+    const std::ptrdiff_t low = from > first_pixel ? from : first_pixel;
+    const std::ptrdiff_t high = from + run < end_pixel ? from + run : end_pixel;
+    if (low >= high) return;
+    float* to = y + static_cast<std::size_t>(low) * m;
+    const float* terms = column + static_cast<std::size_t>(low - from) * m;
+    for_each_vector(
+        static_cast<std::size_t>(high - low) * m, [&](std::size_t i,
+                                                      auto lanes) __attribute__((always_inline)) {
+          lanes.store_to(to + i, lanes.load_from(to + i, lanes) + lanes.load_from(terms + i, lanes),
+                         lanes);
+        });
+  };
+  for (std::size_t i = 0; i < deep.count; ++i)
+    for (std::size_t j = 0; j < down.count; ++j) {
+      const std::size_t plane = deep.column - i * deep.column_step;
+      const std::size_t row = plane * axis[1].output + down.column - j * down.column_step;
+      const std::size_t tap_row =
+          (deep.tap + i * deep.tap_step) * axis[1].taps + down.tap + j * down.tap_step;
+      for (std::size_t t = 0; t < width_taps; t += stride) {
+        const std::size_t run = width_taps - t < stride ? width_taps - t : stride;
+        const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(t) - axis[2].pad;
+        const std::ptrdiff_t before = first_pixel - start - static_cast<std::ptrdiff_t>(run) + 1;
+        std::size_t k = before <= 0 ? 0 : (static_cast<std::size_t>(before) + stride - 1) / stride;
+        const float* column =
+            args.columns + ((row * axis[2].output + k) * taps + tap_row * width_taps + t) * m;
+        for (; k < axis[2].output; ++k, column += taps * m) {
+          const std::ptrdiff_t from = static_cast<std::ptrdiff_t>(k * stride) + start;
+          if (from >= end_pixel) break;
+          add_column(column, from, static_cast<std::ptrdiff_t>(run));
+        }
+      }
+    }
+  y += begin * m;
+  if (args.epilogue.activation != Activation::none && is_simple(args.epilogue.activation))
+    for_each_vector((end - begin) * m, [&](std::size_t i,
+                                           auto lanes) __attribute__((always_inline)) {
+      lanes.store_to(y + i, activate_simple(lanes.load_from(y + i, lanes), args.epilogue), lanes);
+    });
+  finish_rows(args.epilogue, row_pixel + begin, end - begin, y, m, m);
+}
+
 template <bool kWeighted>
 void gather_pixels(const GatherArgs& args, std::size_t pixel_begin, std::size_t pixel_end) {
   const WindowAxis* axis = args.window.axis;
@@ -123,6 +186,10 @@ void gather_pixels(const GatherArgs& args, std::size_t pixel_begin, std::size_t 
     const Falling deep = falling_on(axis[0], row / axis[1].input);
     const Falling down = falling_on(axis[1], row % axis[1].input);
     const std::size_t end = (row + 1) * width < pixel_end ? (row + 1) * width : pixel_end;
+    if (has_runs(args)) {
+      add_runs(args, row * width, pixel - row * width, end - row * width, deep, down);
+      pixel = end;
+    }
     for (; pixel < end; ++pixel) gather_pixel<kWeighted>(args, pixel, deep, down);
   }
 }

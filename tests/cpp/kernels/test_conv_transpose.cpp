@@ -13,10 +13,10 @@ namespace sdx::kernels {
 namespace {
 
 void check_gather(std::size_t tier, Window window, std::size_t outputs, Epilogue epilogue,
-                  bool weighted = false) {
+                  bool weighted = false, std::size_t slack = 1) {
   test::complete_window(window, 1, 1);
   const std::size_t columns = test::output_pixels(window), taps = test::tap_count(window);
-  const std::size_t pixels = test::input_pixels(window), y_step = outputs + 1;
+  const std::size_t pixels = test::input_pixels(window), y_step = outputs + slack;
   const std::size_t x_step = outputs + 3;
   const auto x = test::random_floats(
       weighted ? (columns - 1) * x_step + outputs : columns * taps * outputs, 1);
@@ -76,6 +76,8 @@ TEST_CASE("transposed convolutions gather what falls on each pixel") {
             check_gather(tier, {{{}, down, across}}, outputs,
                          {.column_bias = &given, .activation = activation});
             check_gather(tier, {{{}, down, across}}, outputs, {.column_bias = &given}, true);
+            check_gather(tier, {{{}, down, across}}, outputs,
+                         {.column_bias = &given, .activation = activation}, false, 0);
             check_gather(tier, {{{.input = 3, .taps = 2}, {}, across}}, outputs,
                          {.residual = &given, .activation = activation});
           }
