@@ -1,16 +1,20 @@
-// 3x3 convolutions of channels-last images: direct, Winograd, depthwise.
+// Convolutions of channels-last images: 3x3 direct and by Winograd, depthwise of some sizes.
 #include <algorithm>
 
 #include "bench.h"
 #include "kernels/conv.h"
+#include "kernels/conv_few.h"
+#include "kernels/conv_narrow.h"
 #include "kernels/depthwise.h"
+#include "kernels/depthwise_planes.h"
 #include "kernels/winograd.h"
 
 namespace sdx::bench {
 namespace {
 
 struct Layer {
-  std::size_t channels, side;  // as many outputs as channels; stride 1, padding 1
+  std::size_t channels, side;  // as many outputs as channels; stride 1, padded to the same size
+  std::size_t taps = 3;        // along either axis
   std::string text() const { return std::to_string(channels) + "@" + std::to_string(side); }
   std::size_t pixels() const { return side * side; }
   double bytes(std::size_t weights) const {
@@ -20,12 +24,17 @@ struct Layer {
 
 constexpr std::size_t kTaps = 9;
 constexpr Layer kDense[] = {{64, 56}, {128, 28}, {256, 14}, {512, 7}};
-constexpr Layer kDepthwise[] = {{32, 112}, {144, 56}, {384, 14}, {960, 7}};
+constexpr Layer kDepthwise[] = {{32, 112},    {144, 56},   {384, 14},    {960, 7},    {96, 28, 5},
+                                {192, 28, 7}, {768, 7, 7}, {256, 32, 9}, {96, 56, 13}};
 
 kernels::Window window_of(const Layer& layer) {
   kernels::Window window;
-  const kernels::WindowAxis axis{
-      .input = layer.side, .output = layer.side, .taps = 3, .stride = 1, .dilation = 1, .pad = 1};
+  const kernels::WindowAxis axis{.input = layer.side,
+                                 .output = layer.side,
+                                 .taps = layer.taps,
+                                 .stride = 1,
+                                 .dilation = 1,
+                                 .pad = static_cast<std::ptrdiff_t>(layer.taps / 2)};
   window.axis[1] = window.axis[2] = axis;
   window.axis[1].input_step = layer.side * layer.channels;
   window.axis[2].input_step = layer.channels;
@@ -125,7 +134,8 @@ void dense(const Bench& bench, const Layer& layer) {
 
 void depthwise(const Bench& bench, const Layer& layer) {
   auto x = random_floats(layer.pixels() * layer.channels);
-  auto weights = random_floats(kTaps * layer.channels);
+  const std::size_t taps = layer.taps * layer.taps;
+  auto weights = random_floats(taps * layer.channels);
   Buffer<float> y(layer.pixels() * layer.channels);
   const kernels::DepthwiseArgs args{.window = window_of(layer),
                                     .channels = layer.channels,
@@ -133,11 +143,43 @@ void depthwise(const Bench& bench, const Layer& layer) {
                                     .weights = weights.data(),
                                     .y = y.data(),
                                     .y_step = layer.channels};
-  const Work work{2.0 * static_cast<double>(layer.pixels() * layer.channels * kTaps),
-                  layer.bytes(kTaps * layer.channels)};
+  const Work work{2.0 * static_cast<double>(layer.pixels() * layer.channels * taps),
+                  layer.bytes(taps * layer.channels)};
+  const std::string text = layer.text() + " " + std::to_string(layer.taps);
   for (const auto& [isa, run] : kernels::depthwise.variants) {
-    bench.time("depthwise", isa, layer.text(), work, [&, run = run] { run(args, 0, layer.side); });
+    bench.time("depthwise", isa, text, work, [&, run = run] { run(args, 0, layer.side); });
   }
+  const kernels::DepthwisePlanesArgs planes{.window = args.window,
+                                            .channels = layer.channels,
+                                            .x = x.data(),
+                                            .weights = weights.data(),
+                                            .y = y.data()};
+  if (!kernels::fits_planes(planes.window)) return;
+  for (const auto& [isa, run] : kernels::depthwise_planes.variants)
+    bench.time("depthwise_planes", isa, text, work,
+               [&, run = run] { run(planes, 0, layer.channels); });
+}
+
+// Into few outputs, from many channels or from few.
+template <class Kernel>
+void few(const Bench& bench, const Kernel& kernel, const Layer& layer, std::size_t outputs) {
+  const std::size_t taps = layer.taps * layer.taps;
+  auto x = random_floats(layer.pixels() * layer.channels);
+  auto packed = random_floats(outputs * taps * kernels::few_tap_step(layer.channels));
+  Buffer<float> y(layer.pixels() * outputs);
+  const kernels::ConvArgs args{.window = window_of(layer),
+                               .channels = layer.channels,
+                               .outputs = outputs,
+                               .x = x.data(),
+                               .packed = packed.data(),
+                               .y = y.data(),
+                               .y_step = outputs};
+  const auto products = static_cast<double>(layer.pixels() * layer.channels * taps * outputs);
+  const Work work{2 * products, 4.0 * static_cast<double>(layer.pixels() * layer.channels)};
+  const std::string text =
+      layer.text() + " " + std::to_string(layer.taps) + " into " + std::to_string(outputs);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, text, work, [&, run = run] { run(args, 0, layer.side); });
 }
 
 }  // namespace
@@ -145,6 +187,10 @@ void depthwise(const Bench& bench, const Layer& layer) {
 void bench_convolutions(const Bench& bench) {
   for (const Layer& layer : kDense) dense(bench, layer);
   for (const Layer& layer : kDepthwise) depthwise(bench, layer);
+  few(bench, kernels::conv_few, {32, 128, 5}, 1);
+  few(bench, kernels::conv_few, {64, 128, 3}, 3);
+  few(bench, kernels::conv_narrow, {1, 28, 5}, 6);
+  few(bench, kernels::conv_narrow, {8, 64, 3}, 8);
 }
 
 }  // namespace sdx::bench

@@ -2,8 +2,7 @@
 // at a time and share their inputs and weights.
 #include "kernels/depthwise.h"
 
-#include "kernels/simd/finish.h"
-#include "kernels/simd/window_taps.h"
+#include "kernels/simd/depthwise_frame.h"
 
 namespace sdx::kernels {
 namespace SDX_ISA {
@@ -182,19 +181,20 @@ RowFunction* choose_row(const WindowAxis& width) {
   return row_by_outputs<kGrouped>;
 }
 
+bool is_cached(const DepthwiseArgs& args) {
+  const WindowAxis* axis = args.window.axis;
+  return axis[0].input * axis[1].input * axis[2].input * args.channels <= kCachedFloats;
+}
+
 // Channels that pass over all rows together.
 std::size_t block_channels(const DepthwiseArgs& args) {
-  const WindowAxis* axis = args.window.axis;
-  const std::size_t pixels = axis[0].input * axis[1].input * axis[2].input;
   const std::size_t weights = tap_count(args.window) * args.group * kF32;
-  if (pixels * args.channels > kCachedFloats || weights == 0) return args.channels;
+  if (!is_cached(args) || weights == 0) return args.channels;
   const std::size_t vectors = kWeightFloats / weights;
   return kF32 * (vectors < 1 ? 1 : vectors > kBlockVectors ? kBlockVectors : vectors);
 }
 
-}  // namespace
-
-void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
+void by_rows(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
   const WindowAxis* axis = args.window.axis;
   RowFunction* run = args.group == 1 ? choose_row<false>(axis[2]) : choose_row<true>(axis[2]);
   const std::size_t step = block_channels(args);
@@ -209,6 +209,16 @@ void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row
           r * axis[2].output, channels);
     }
   }
+}
+
+}  // namespace
+
+void depthwise(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
+  if (pays_in_frame(args, is_cached(args)))
+    depthwise_in_frame(args, row_begin, row_end);
+  else
+    by_rows(args, row_begin, row_end);
+  const WindowAxis* axis = args.window.axis;
   if (is_simple(args.epilogue.activation)) return;
   for (std::size_t o = row_begin * axis[2].output; o < row_end * axis[2].output; ++o)
     finish_row(args.epilogue, o, args.y + o * args.y_step, args.channels);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "ops/checks.h"
 #include "ops/conv_step.h"
+#include "ops/conv_volume.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
 
@@ -70,11 +71,17 @@ class Conv final : public Op {
     const ConvSizes sizes = weight_sizes(weights->shape());
     if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
     const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());
-    const int64_t bytes = checked_mul(packed_conv_floats(method, sizes), sizeof(float));
+    const bool volume = method == ConvMethod::volume;
+    const int64_t depth_taps = weights->shape()[2];
+    const int64_t bytes = checked_mul(
+        volume ? packed_volume_floats(sizes, depth_taps) : packed_conv_floats(method, sizes),
+        sizeof(float));
     auto* packed = static_cast<float*>(
         ctx.allocate(static_cast<int>(method), static_cast<std::size_t>(bytes)));
     std::vector<float> wide;
-    pack_conv(method, sizes, as_floats(*weights, wide), packed);
+    const float* floats = as_floats(*weights, wide);
+    volume ? pack_volume(sizes, depth_taps, floats, packed)
+           : pack_conv(method, sizes, floats, packed);
     ctx.release_input(1);
   }
 
@@ -103,11 +110,13 @@ class Conv final : public Op {
       if (may_use_winograd(sizes, ctx.shape(1))) options.side_on_the_way = choose_side(sizes);
       return in_float32(ctx, conv_step(ctx, sizes, options, ConvMethod::indirect, packed));
     }
-    for (const ConvMethod method :
-         {ConvMethod::depthwise, ConvMethod::winograd_2, ConvMethod::winograd_4}) {
+    for (const ConvMethod method : {ConvMethod::depthwise, ConvMethod::winograd_2,
+                                    ConvMethod::winograd_4, ConvMethod::few, ConvMethod::narrow}) {
       if (const auto* packed = ctx.packed<float>(static_cast<int>(method)))
         return in_float32(ctx, conv_step(ctx, sizes, options, method, packed));
     }
+    if (const auto* packed = ctx.packed<float>(static_cast<int>(ConvMethod::volume)))
+      return in_float32(ctx, conv_volume_step(ctx, sizes, options, packed));
     const bool depthwise = is_depthwise(sizes);
     return in_float32(ctx,
                       conv_step(ctx, sizes, options,
@@ -141,23 +150,68 @@ class Conv final : public Op {
   }
 
   bool may_use_winograd(const ConvSizes& sizes, const Shape& w) const {
+    return w.size() == 4 && may_transform(sizes, w);
+  }
+  bool may_use_volume(const ConvSizes& sizes, const Shape& w) const {
+    return w.size() == 5 && options_.input_last && may_transform(sizes, w);
+  }
+
+  // Whether the last two axes may be convolved by Winograd's method.
+  bool may_transform(const ConvSizes& sizes, const Shape& w) const {
     const auto all_one = [](const std::vector<int64_t>& list) {
       return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
     };
-    return !strict_ && groups_ == 1 && w.size() == 4 && w[2] == 3 && w[3] == 3 &&
+    return !strict_ && groups_ == 1 && w[w.size() - 2] == 3 && w.back() == 3 &&
            all_one(window_.strides) && all_one(window_.dilations) &&
            sizes.channels >= kWinogradChannels && sizes.outputs >= kWinogradChannels;
   }
 
+  // Outputs along a spatial axis, or what is likely.
+  int64_t likely_outputs(const Type& x, std::size_t axis, std::size_t axes, int64_t taps) const {
+    if (!x.shape || x.shape->size() != axes + 2) return kLikelyPixels;
+    const Dim input = (*x.shape)[(options_.input_last ? 1 : 2) + axis];
+    if (input == Dim(0)) return kLikelyPixels;
+    return window_.output(axis, input, Dim(taps)).value_or(kLikelyPixels);
+  }
+
+  // Of one or two axes.
+  kernels::Window likely_window(const Type& x, const Shape& w) const {
+    kernels::Window window;
+    const std::size_t axes = w.size() - 2;
+    for (std::size_t i = 0; i < axes; ++i) {
+      kernels::WindowAxis& axis = window.axis[3 - axes + i];
+      axis.taps = static_cast<std::size_t>(w[2 + i]);
+      axis.stride = static_cast<std::size_t>(window_.stride(i));
+      axis.dilation = static_cast<std::size_t>(window_.dilation(i));
+      axis.output =
+          static_cast<std::size_t>(std::max<int64_t>(likely_outputs(x, i, axes, w[2 + i]), 0));
+    }
+    return window;
+  }
+
+  bool pays_by_volume(const ConvSizes& sizes, const Type& x, const Shape& w) const {
+    double pixels = 1, tiles = 1;
+    for (std::size_t i = 1; i < 3; ++i) {
+      const int64_t outputs = likely_outputs(x, i, 3, 3);
+      pixels *= static_cast<double>(outputs);
+      tiles *= static_cast<double>((outputs + 3) / 4);
+    }
+    const auto slices = static_cast<double>(likely_outputs(x, 0, 3, w[2]));
+    const auto taps = static_cast<double>(w[2]);
+    return product_ns(sizes, 36 * taps, slices * tiles) +
+               transform_ns(sizes, 5.5 * slices * tiles) <
+           product_ns(sizes, 9 * taps, slices * pixels * kInside);
+  }
+
   ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
     if (is_depthwise(sizes)) return ConvMethod::depthwise;
+    if (has_few_outputs(sizes)) return ConvMethod::few;
+    if (w.size() < 5 && is_narrow(sizes, likely_window(x, w))) return ConvMethod::narrow;
+    if (may_use_volume(sizes, w) && pays_by_volume(sizes, x, w)) return ConvMethod::volume;
     if (!may_use_winograd(sizes, w)) return ConvMethod::indirect;
     double pixels = 1, tiles_2 = 1, tiles_4 = 1;
     for (std::size_t i = 0; i < 2; ++i) {
-      const Dim input =
-          x.shape && x.shape->size() == 4 ? (*x.shape)[(options_.input_last ? 1 : 2) + i] : Dim(0);
-      const Dim output = input == Dim(0) ? Dim::unknown() : window_.output(i, input, Dim(3));
-      const int64_t size = output.value_or(kLikelyPixels);
+      const int64_t size = likely_outputs(x, i, 2, 3);
       pixels *= static_cast<double>(size);
       tiles_2 *= static_cast<double>((size + 1) / 2);
       tiles_4 *= static_cast<double>((size + 3) / 4);

@@ -12,7 +12,15 @@
 namespace sdx::ops {
 
 // Numbers are slots of packed weights.
-enum class ConvMethod { indirect = 0, depthwise = 1, winograd_2 = 2, winograd_4 = 3 };
+enum class ConvMethod {
+  indirect = 0,
+  depthwise = 1,
+  winograd_2 = 2,
+  winograd_4 = 3,
+  few = 4,
+  volume = 5,
+  narrow = 6
+};
 
 // Outputs along a side of a tile of Winograd's method; 0 for the other methods.
 constexpr std::size_t winograd_side(ConvMethod method) {
@@ -44,6 +52,12 @@ inline constexpr int64_t kFrameChannels = 8;
 
 // Whether groups have so few channels that these go as lanes of vectors: ConvMethod::depthwise.
 bool is_depthwise(const ConvSizes& sizes);
+// Whether there are so few outputs, and so many channels, that these go as lanes instead:
+// ConvMethod::few.
+bool has_few_outputs(const ConvSizes& sizes);
+// Whether there are so few outputs and channels that pixels go as lanes: ConvMethod::narrow. Of the
+// window, the likely outputs, taps, strides and dilations are read.
+bool is_narrow(const ConvSizes& sizes, const kernels::Window& window);
 // Floats of the weights packed for a method.
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
 // Packs weights [outputs][group channels][taps].

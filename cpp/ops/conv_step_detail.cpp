@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "kernels/conv_few.h"
+#include "kernels/conv_narrow.h"
 #include "kernels/depthwise.h"
+#include "kernels/depthwise_planes.h"
 #include "kernels/transpose.h"
 #include "ops/conv_step.h"
 #include "ops/gemm_plan.h"
@@ -22,6 +25,9 @@ constexpr int64_t kWinogradChunks = 16;    // each has scratch while it is under
 constexpr bool share_out_evenly(int64_t blocks) { return blocks == 4 || blocks >= 8; }
 // Of a strip of a framed image: it stays in the second-level cache until it is convolved.
 constexpr int64_t kStripFloats = 32768;
+// Fewer rows of outputs than this are cut into stretches of at least so many pixels.
+constexpr int64_t kFewRows = 8;
+constexpr int64_t kStretch = 48, kMostStretches = 16;
 constexpr int64_t kStripLanes = 16;  // as many strips are under way at most
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
 constexpr int64_t kLaneChannels = 8;
@@ -35,7 +41,10 @@ struct ConvStep {
   const float* packed = nullptr;
   GemmKernels gemm;
   kernels::Conv* conv = kernels::conv.resolve();
+  kernels::ConvFew* conv_few = kernels::conv_few.resolve();
+  kernels::ConvNarrow* conv_narrow = kernels::conv_narrow.resolve();
   kernels::Depthwise* depthwise = kernels::depthwise.resolve();
+  kernels::DepthwisePlanes* depthwise_planes = kernels::depthwise_planes.resolve();
   kernels::Transpose32* transpose = kernels::transpose_32.resolve();
   kernels::WinogradBlock* winograd_block = kernels::winograd_block.resolve();
   kernels::WinogradTransform* winograd_input = kernels::winograd_input.resolve();
@@ -44,7 +53,7 @@ struct ConvStep {
   kernels::WinogradMultiplyTaps* multiply_taps = kernels::winograd_multiply_taps.resolve();
 
   Window window;
-  bool pointwise = false, framed = false;
+  bool pointwise = false, framed = false, by_planes = false;
   bool turn_x = false, turn_y = false, turn_z = false;
   int64_t frame_width = 0;
   int64_t strips = 0;  // of an image, along the first of two or three axes; 0: one frame holds all
@@ -81,8 +90,10 @@ struct ConvStep {
       pointwise &= axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
     framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFrameChannels &&
              width.taps > 1 && width.dilation == 1 && width.input > 0;
-    turn_x = !o.input_last && s.channels > 1 && s.input_pixels > 1;
-    turn_y = !o.channels_last && s.outputs > 1 && s.output_pixels > 1;
+    by_planes = method == ConvMethod::depthwise && s.group_channels() == 1 && !o.input_last &&
+                !o.channels_last && !o.residual && kernels::fits_planes(window);
+    turn_x = !by_planes && !o.input_last && s.channels > 1 && s.input_pixels > 1;
+    turn_y = !by_planes && !o.channels_last && s.outputs > 1 && s.output_pixels > 1;
     turn_z = turn_y && o.residual;
     x_image = checked_mul(x_step, s.input_pixels);
     y_image = checked_mul(y_step, s.output_pixels);
@@ -238,6 +249,10 @@ struct ConvStep {
       run_strips(f, images, x, weights, y, epilogue);
     else if (method == ConvMethod::indirect)
       run_indirect(f, images, x, weights, y, epilogue);
+    else if (method == ConvMethod::few || method == ConvMethod::narrow)
+      run_rows(f, images, x, weights, y, epilogue);
+    else if (by_planes)
+      run_planes(f, images, x, weights, y, epilogue);
     else
       run_depthwise(f, images, x, weights, y, epilogue);
   }
@@ -337,26 +352,98 @@ struct ConvStep {
     });
   }
 
+  // Some rows of outputs along the width, or a stretch of one.
+  struct Rows {
+    int64_t image;
+    std::size_t begin, end;
+    Window window;
+    int64_t pixel;  // of an image's outputs: where the kernel's own count of them starts
+  };
+
+  // Calls run(rows) for all of them; few rows are cut into stretches.
+  template <class F>
+  void for_each_rows(const Frame& f, int64_t images, double cost, int64_t grain, F run) const {
+    const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
+    const int64_t pieces =
+        images * rows < kFewRows ? std::clamp<int64_t>(width / kStretch, 1, kMostStretches) : 1;
+    if (pieces == 1) {
+      f.parallel_for(split_work(images * rows, cost, grain), [&](Range r) {
+        for (int64_t at = r.begin; at < r.end;) {
+          const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
+          run(Rows{image, size(at - image * rows), size(end - image * rows), window, 0});
+          at = end;
+        }
+      });
+      return;
+    }
+    f.parallel_for(split_work(images * rows * pieces, cost / static_cast<double>(pieces)),
+                   [&](Range r) {
+                     for (int64_t i = r.begin; i < r.end; ++i) {
+                       const int64_t piece = i % pieces, row = i / pieces % rows;
+                       const int64_t begin = width * piece / pieces;
+                       const int64_t count = width * (piece + 1) / pieces - begin;
+                       Rows stretch{i / pieces / rows, size(row), size(row + 1), window,
+                                    row * width + begin - row * count};
+                       kernels::WindowAxis& axis = stretch.window.axis[2];
+                       axis.output = size(count);
+                       axis.pad -= begin * static_cast<int64_t>(axis.stride);
+                       run(stretch);
+                     }
+                   });
+  }
+
   void run_depthwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
                      const kernels::Epilogue& epilogue) const {
-    const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
+    const int64_t row_floats = s.axes.back().output * s.channels;
     const double cost =
-        0.02 * static_cast<double>(width * s.channels * (s.taps * s.group_channels() + 4)) + 20;
-    f.parallel_for(split_work(images * rows, cost), [&](Range r) {
-      for (int64_t at = r.begin; at < r.end;) {
-        const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
-        kernels::DepthwiseArgs args{.window = window,
-                                    .channels = size(s.channels),
-                                    .group = size(s.group_channels()),
-                                    .x = x + image * x_image,
-                                    .weights = weights,
-                                    .y = y + image * y_image,
-                                    .y_step = size(y_step),
-                                    .epilogue = epilogue};
-        move(args.epilogue, 0, image * z_image);
-        depthwise(args, size(at - image * rows), size(end - image * rows));
-        at = end;
-      }
+        0.02 * static_cast<double>(row_floats * (s.taps * s.group_channels() + 4)) + 20;
+    // Rows that share most of their inputs stay together.
+    const int64_t taps_down = s.taps / s.axes.back().taps;
+    const int64_t grain = s.axes.back().taps > 7 ? std::max<int64_t>(taps_down / 2, 1) : 1;
+    for_each_rows(f, images, cost, grain, [&](const Rows& rows) {
+      kernels::DepthwiseArgs args{.window = rows.window,
+                                  .channels = size(s.channels),
+                                  .group = size(s.group_channels()),
+                                  .x = x + rows.image * x_image,
+                                  .weights = weights,
+                                  .y = y + rows.image * y_image + rows.pixel * y_step,
+                                  .y_step = size(y_step),
+                                  .epilogue = epilogue};
+      move(args.epilogue, 0, rows.image * z_image + rows.pixel * z_step);
+      depthwise(args, rows.begin, rows.end);
+    });
+  }
+
+  void run_planes(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                  const kernels::Epilogue& epilogue) const {
+    const kernels::DepthwisePlanesArgs args{.window = window,
+                                            .channels = size(s.channels),
+                                            .x = x,
+                                            .weights = weights,
+                                            .y = y,
+                                            .epilogue = epilogue};
+    const double cost = 0.02 * static_cast<double>(s.output_pixels * (s.taps + 10)) + 20;
+    f.parallel_for(split_work(images * s.channels, cost),
+                   [&](Range r) { depthwise_planes(args, size(r.begin), size(r.end)); });
+  }
+
+  void run_rows(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
+                const kernels::Epilogue& epilogue) const {
+    const auto run = method == ConvMethod::few ? conv_few : conv_narrow;
+    const double products = static_cast<double>(s.axes.back().output * s.outputs) *
+                            static_cast<double>(s.channels * s.taps + 50);
+    const int64_t taps_down = s.taps / s.axes.back().taps;
+    for_each_rows(f, images, 0.015 * products + 20, taps_down, [&](const Rows& rows) {
+      kernels::ConvArgs args{.window = rows.window,
+                             .channels = size(s.channels),
+                             .outputs = size(s.outputs),
+                             .x = x + rows.image * x_image,
+                             .packed = weights,
+                             .y = y + rows.image * y_image + rows.pixel * y_step,
+                             .y_step = size(y_step),
+                             .epilogue = epilogue};
+      move(args.epilogue, 0, rows.image * z_image + rows.pixel * z_step);
+      run(args, rows.begin, rows.end);
     });
   }
 
@@ -445,6 +532,12 @@ int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
   const GemmKernels gemm;
   if (method == ConvMethod::depthwise)
     return checked_mul(s.outputs, checked_mul(s.group_channels(), s.taps));
+  if (method == ConvMethod::few)
+    return checked_mul(s.outputs * s.taps,
+                       static_cast<int64_t>(kernels::few_tap_step(size(s.channels))));
+  if (method == ConvMethod::narrow)
+    return checked_mul(static_cast<int64_t>(kernels::narrow_outputs(size(s.outputs))),
+                       checked_mul(s.channels, s.taps));
   if (const std::size_t side = winograd_side(method))
     return checked_mul(static_cast<int64_t>(kernels::winograd_planes(side)),
                        gemm.packed_floats(s.channels, s.outputs));
@@ -458,6 +551,21 @@ bool is_depthwise(const ConvSizes& s) {
   return group == 1 || (group <= std::min(kLaneChannels, lanes) && s.channels >= lanes);
 }
 
+bool has_few_outputs(const ConvSizes& s) {
+  return s.groups == 1 && s.taps > 1 && s.outputs <= static_cast<int64_t>(kernels::kFewOutputs) &&
+         s.channels >= static_cast<int64_t>(GemmKernels().tiling.lanes);
+}
+
+bool is_narrow(const ConvSizes& s, const kernels::Window& window) {
+  const auto lanes = static_cast<int64_t>(GemmKernels().tiling.lanes);
+  const auto width = static_cast<int64_t>(window.axis[2].output);
+  // Lanes that are used of those that pixels fill.
+  const bool filled = 4 * width >= 3 * round_up(width, lanes);
+  return s.groups == 1 && window.axis[2].taps > 1 && filled &&
+         s.outputs <= std::min<int64_t>(kernels::kNarrowOutputs, lanes / 2) &&
+         kernels::fits_narrow(window, size(s.channels));
+}
+
 void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, float* packed) {
   const GemmKernels gemm;
   const std::size_t panels = size(gemm.panels(s.group_outputs()));
@@ -468,6 +576,24 @@ void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, floa
           size(s.outputs), size(s.taps), reinterpret_cast<const uint32_t*>(weights + j * s.taps),
           size(group * s.taps), reinterpret_cast<uint32_t*>(packed + j * s.outputs),
           size(group * s.outputs));
+    return;
+  }
+  if (method == ConvMethod::few) {
+    const auto step = static_cast<int64_t>(kernels::few_tap_step(size(s.channels)));
+    std::fill_n(packed, s.outputs * s.taps * step, 0.0f);
+    for (int64_t i = 0; i < s.outputs; ++i)
+      kernels::transpose_32.resolve()(
+          size(s.channels), size(s.taps),
+          reinterpret_cast<const uint32_t*>(weights + i * s.channels * s.taps), size(s.taps),
+          reinterpret_cast<uint32_t*>(packed + i * s.taps * step), size(step));
+    return;
+  }
+  if (method == ConvMethod::narrow) {
+    const auto outputs = static_cast<int64_t>(kernels::narrow_outputs(size(s.outputs)));
+    const int64_t depth = s.channels * s.taps;
+    std::fill_n(packed, outputs * depth, 0.0f);
+    for (int64_t i = 0; i < depth; ++i)
+      for (int64_t o = 0; o < s.outputs; ++o) packed[i * outputs + o] = weights[o * depth + i];
     return;
   }
   if (const std::size_t side = winograd_side(method)) {

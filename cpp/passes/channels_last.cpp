@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <unordered_map>
 #include <unordered_set>
@@ -128,18 +129,22 @@ class ChannelsLast {
       lent_.insert(node.output(0));
     }
     if (!twin_known) return false;
-    if ((node.is("ReduceMean") || node.is("ReduceMax") || node.is("ReduceSum")) &&
-        rank_of(node.input(0)) == 4 && node.attrs().get("keepdims", 1) == 0) {
+    const std::size_t rank = rank_of(node.input(0));
+    if ((node.is("ReduceMean") || node.is("ReduceMax") || node.is("ReduceSum")) && rank >= 3 &&
+        node.attrs().get("keepdims", 1) == 0) {
       const auto axes = attribute_or_input(node, "axes", 1);
-      if (!axes || axes->size() != 2) return false;
+      if (!axes || axes->size() != rank - 2) return false;
       NodeSpec spec{.op_type = node.op_type(),
                     .inputs = node.inputs(),
                     .attrs = node.attrs(),
                     .name = node.name(),
                     .opset = node.opset()};
       std::vector<int64_t> moved;
-      for (const int64_t axis : *axes) moved.push_back(axis_to_last(axis, 4));
-      if ((moved[0] != 1 || moved[1] != 2) && (moved[0] != 2 || moved[1] != 1)) return false;
+      for (const int64_t axis : *axes)
+        moved.push_back(axis_to_last(axis, static_cast<int64_t>(rank)));
+      std::sort(moved.begin(), moved.end());
+      for (std::size_t i = 0; i < moved.size(); ++i)
+        if (moved[i] != static_cast<int64_t>(i) + 1) return false;
       spec.inputs[0] = twins_.at(node.input(0));
       if (node.attrs().has("axes"))
         spec.attrs.set("axes", moved);
@@ -157,6 +162,15 @@ class ChannelsLast {
     twins_[node.output(0)] = graph_.insert_before(&node, std::move(spec))->output(0);
   }
 
+  // Whether a depthwise convolution has none beside it that would take its layout.
+  bool stands_alone(const Node& node) const {
+    const Value *x = node.input(0), *weights = node.input(1), *y = node.output(0);
+    if (!weights->is_constant() || rank_of(weights) < 3) return false;
+    const Shape& shape = weights->constant()->shape();
+    return node.attrs().get("group", 1) == shape[0] && shape[1] == 1 && !x->producer() &&
+           !has_twin(x) && !node.input(3) && y->is_graph_output() && y->users().empty();
+  }
+
   // Convolution and pooling have channels-last forms of their own.
   bool convert_window(Node& node) {
     const bool bytes = node.is("QLinearConv");
@@ -170,8 +184,10 @@ class ChannelsLast {
     const bool byte_pool = node.is("MaxPool") && (dtype == DType::uint8 || dtype == DType::int8);
     if (dtype != DType::float32 && !bytes && !byte_pool) return false;
     const std::size_t rank = rank_of(node.input(0));
-    if (rank != 4 && !(rank == 3 && convolution && !bytes)) return false;
+    const bool volume = rank == 5 && dtype == DType::float32 && (convolution || pool);
+    if (rank != 4 && !volume && !(rank == 3 && convolution && !bytes)) return false;
     if ((pool || upward) && !has_twin(node.input(0))) return false;
+    if (convolution && !bytes && stands_alone(node)) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices
     if (!pool && !node.input(bytes ? 3 : 1)->is_constant()) return false;
     NodeSpec spec{.op_type = upward                  ? "FusedConvTranspose"

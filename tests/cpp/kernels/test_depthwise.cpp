@@ -85,6 +85,26 @@ TEST_CASE("depthwise convolutions of every window") {
   });
 }
 
+TEST_CASE("depthwise convolutions of wide windows") {
+  for_each_tier([](std::size_t tier) {
+    for (const std::size_t taps : {8, 9, 13, 31})
+      for (const std::size_t stride : {1, 2})
+        for (const std::size_t width : {4, 15, 29, 90}) {
+          const auto pad = static_cast<std::ptrdiff_t>(taps / 2);
+          const WindowAxis across{.input = width, .taps = taps, .stride = stride, .pad = pad};
+          check_depthwise(tier, {{{}, {}, across}}, 37, pad);
+          if (taps > 13) continue;
+          const WindowAxis down{.input = 11, .taps = taps, .stride = stride, .pad = pad};
+          check_depthwise(tier, {{{}, down, across}}, 37, pad);
+        }
+    for (const std::size_t dilation : {2, 5}) {
+      const auto pad = static_cast<std::ptrdiff_t>(dilation);
+      const WindowAxis axis{.input = 30, .taps = 3, .dilation = dilation, .pad = pad};
+      check_depthwise(tier, {{{}, axis, axis}}, 37, pad);
+    }
+  });
+}
+
 TEST_CASE("convolutions of groups of few channels") {
   const float given = 0;
   for_each_tier([&](std::size_t tier) {

@@ -310,6 +310,36 @@ TEST_CASE("means of all pixels need no layout") {
                   13);
 }
 
+TEST_CASE("maxima of all pixels of rows and volumes") {
+  const std::string rows = R"((%x: float32[n, 6, 8]) -> (%y) {
+    %w: float32[3, 6, 3] = constant fill(0.25)
+    %axes: int64[1] = constant [)";
+  expect_rewrites(channels_last, rows + R"(2]
+    %c = Conv(%x, %w)
+    %y = ReduceMax(%c, %axes) {keepdims = 0}
+  })",
+                  rows + R"(1]
+    %xt = Transpose(%x) {perm = ints [0, 2, 1]}
+    %c = sardonyx::FusedConv(%xt, %w) {layout = "NHWC"}
+    %y = ReduceMax(%c, %axes) {keepdims = 0}
+  })",
+                  18);
+  const std::string volume = R"((%x: float32[n, 6, 4, 4, 4]) -> (%y) {
+    %w: float32[3, 6, 3, 3, 3] = constant fill(0.25))";
+  expect_rewrites(channels_last, volume + R"(
+    %c = Conv(%x, %w)
+    %m = MaxPool(%c) {kernel_shape = ints [2, 2, 2]}
+    %y = ReduceMean(%m) {axes = ints [-1, 2, 3], keepdims = 0}
+  })",
+                  volume + R"(
+    %xt = Transpose(%x) {perm = ints [0, 2, 3, 4, 1]}
+    %c = sardonyx::FusedConv(%xt, %w) {layout = "NHWC"}
+    %m = sardonyx::MaxPool(%c) {kernel_shape = ints [2, 2, 2], layout = "NHWC"}
+    %y = ReduceMean(%m) {axes = ints [1, 2, 3], keepdims = 0}
+  })",
+                  13);
+}
+
 TEST_CASE("norms and margins by layout") {
   expect_region(R"(%f, %s = sardonyx::NormFactors(%c, %u, %u) {groups = 3}
     %m = Mul(%c, %f)

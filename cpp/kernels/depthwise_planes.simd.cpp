@@ -1,0 +1,165 @@
+// Depthwise convolution of planes: some rows of a plane are copied between zeros, then a few rows
+// of outputs are summed at once, so that each vector of inputs serves all of them.
+#include "kernels/depthwise_planes.h"
+
+#include "kernels/simd/finish.h"
+#include "kernels/simd/transpose.h"
+#include "kernels/simd/window_taps.h"
+
+namespace sdx::kernels {
+namespace SDX_ISA {
+namespace {
+
+constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+// One channel's share of the arguments.
+struct Plane {
+  const float* frame;
+  std::size_t row_floats;
+  const float* weights;  // [taps]
+  float bias;
+  float* y;
+};
+
+template <std::size_t kStride>
+SDX_INLINE VecF load_every(const float* p) {
+  if constexpr (kStride == 1) return load(p);
+  return AllLanes::even(load(p), load(p + kF32));
+}
+
+// kRows rows of outputs from `row` of the frame on. kTaps: along the height, whose stride and
+// dilation are 1; 0: any.
+template <std::size_t kRows, std::size_t kStride, std::size_t kTaps>
+void sum_rows(const DepthwisePlanesArgs& args, const Plane& plane, std::size_t row, float* y) {
+  const WindowAxis& height = args.window.axis[1];
+  const WindowAxis& width = args.window.axis[2];
+  const float* start = plane.frame + row * plane.row_floats;
+  for (std::size_t o = 0; o < width.output; o += kF32) {
+    VecF sums[kRows];
+#pragma GCC unroll 8
+    for (VecF& sum : sums) sum = splat(plane.bias);
+    for (std::size_t t = 0; t < width.taps; ++t) {
+      const float* x = start + o * kStride + t * width.dilation;
+      if constexpr (kTaps > 0) {
+        VecF weights[kTaps];
+#pragma GCC unroll 8
+        for (std::size_t h = 0; h < kTaps; ++h)
+          weights[h] = splat(plane.weights[h * width.taps + t]);
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kRows + kTaps - 1; ++i) {
+          const VecF input = load_every<kStride>(x + i * plane.row_floats);
+#pragma GCC unroll 8
+          for (std::size_t h = 0; h < kTaps; ++h)
+            if (i >= h && i - h < kRows) sums[i - h] += weights[h] * input;
+        }
+      } else {
+        for (std::size_t h = 0; h < height.taps; ++h) {
+          const VecF weight = splat(plane.weights[h * width.taps + t]);
+#pragma GCC unroll 8
+          for (std::size_t r = 0; r < kRows; ++r)
+            sums[r] += weight * load_every<kStride>(x + (h * height.dilation + r * height.stride) *
+                                                            plane.row_floats);
+        }
+      }
+    }
+    const std::size_t lanes = smaller(kF32, width.output - o);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const VecF v =
+          is_simple(args.epilogue.activation) ? activate_simple(sums[r], args.epilogue) : sums[r];
+      if (lanes == kF32)
+        store(y + r * width.output + o, v);
+      else
+        store_head(y + r * width.output + o, v, lanes);
+    }
+  }
+}
+
+using SumRows = void(const DepthwisePlanesArgs&, const Plane&, std::size_t, float*);
+
+template <std::size_t kRows, std::size_t kStride>
+SumRows* choose_taps(const WindowAxis& height) {
+  if (height.stride == 1 && height.dilation == 1) {
+    if (height.taps == 3) return sum_rows<kRows, kStride, 3>;
+    if (height.taps == 5) return sum_rows<kRows, kStride, 5>;
+    if (height.taps == 7) return sum_rows<kRows, kStride, 7>;
+  }
+  return sum_rows<kRows, kStride, 0>;
+}
+
+template <std::size_t kRows>
+SumRows* choose_rows(const Window& window) {
+  return window.axis[2].stride == 2 ? choose_taps<kRows, 2>(window.axis[1])
+                                    : choose_taps<kRows, 1>(window.axis[1]);
+}
+
+// Copies input row `row` between zeros; all zeros where it is padding.
+void copy_row(const DepthwisePlanesArgs& args, const float* x, std::ptrdiff_t row, float* to,
+              std::size_t row_floats) {
+  const WindowAxis& width = args.window.axis[2];
+  const bool inside = is_inside(args.window.axis[1], row);
+  const std::size_t left =
+      width.pad > 0 ? smaller(static_cast<std::size_t>(width.pad), row_floats) : 0;
+  const std::size_t skipped = width.pad < 0 ? static_cast<std::size_t>(-width.pad) : 0;
+  const std::size_t count =
+      inside && skipped < width.input ? smaller(width.input - skipped, row_floats - left) : 0;
+  for (std::size_t i = 0; i < left; ++i) to[i] = 0;
+  const float* from = x + (inside ? static_cast<std::size_t>(row) * width.input + skipped : 0);
+  for_each_vector(
+      count, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
+        lanes.store_to(to + left + i, lanes.load_from(from + i, lanes), lanes);
+      });
+  for_each_vector(
+      row_floats - left - count, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
+        lanes.store_to(to + left + count + i, VecF{}, lanes);
+      });
+}
+
+}  // namespace
+
+void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
+                      std::size_t plane_end) {
+  const WindowAxis& height = args.window.axis[1];
+  const WindowAxis& width = args.window.axis[2];
+  const std::size_t taps = height.taps * width.taps;
+  const std::size_t reach = (height.taps - 1) * height.dilation + 1;
+  const std::size_t pixels = height.output * width.output;
+  alignas(kVecBytes) float frame[kPlaneFloats];
+  float weights[kPlaneTaps];
+  Plane plane;
+  plane.frame = frame;
+  plane.row_floats = plane_row_floats(width);
+  plane.weights = weights;
+  SumRows* some = choose_rows<kPlaneRows>(args.window);
+  SumRows* one = choose_rows<1>(args.window);
+  // Rows of outputs whose inputs the frame holds.
+  const std::size_t held = kPlaneFloats / plane.row_floats;
+  const std::size_t at_once = (held - reach) / height.stride + 1;
+  for (std::size_t p = plane_begin; p < plane_end; ++p) {
+    const std::size_t channel = p % args.channels;
+    const float* x = args.x + p * height.input * width.input;
+    float* y = args.y + p * pixels;
+    for (std::size_t t = 0; t < taps; ++t) weights[t] = args.weights[t * args.channels + channel];
+    plane.bias = args.epilogue.column_bias ? args.epilogue.column_bias[channel] : 0;
+    for (std::size_t first = 0; first < height.output; first += at_once) {
+      const std::size_t count = smaller(at_once, height.output - first);
+      const std::size_t rows = (count - 1) * height.stride + reach;
+      for (std::size_t i = 0; i < rows; ++i)
+        copy_row(args, x, first_input(height, first) + static_cast<std::ptrdiff_t>(i),
+                 frame + i * plane.row_floats, plane.row_floats);
+      for (std::size_t r = 0; r < count;) {
+        const bool whole = r + kPlaneRows <= count;
+        (whole ? some : one)(args, plane, r * height.stride, y + (first + r) * width.output);
+        r += whole ? kPlaneRows : 1;
+      }
+    }
+    Epilogue rest = args.epilogue;
+    rest.column_bias = nullptr;
+    finish_rows(rest, 0, 1, y, 0, pixels);
+  }
+}
+
+}  // namespace SDX_ISA
+
+SDX_DEFINE_KERNEL(depthwise_planes, DepthwisePlanes)
+}  // namespace sdx::kernels
