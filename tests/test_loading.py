@@ -248,6 +248,14 @@ def test_open_dimensions_of_inputs_are_one_number_each() -> None:
     assert [step.op for step in steps] == ["sardonyx::Elementwise", "Sub"]
 
 
+@pytest.mark.parametrize("name", ["input_1_dim_0", "(input_1_dim_0)", " (input_1_dim_0) "])
+def test_open_dimensions_are_none_that_the_file_names(name: str) -> None:
+    inputs = [value("a", shape=(name, 3)), value("b", shape=(None, 3))]
+    loaded = sardonyx.load(model([helper.make_node("Add", ["a", "b"], ["y"])], inputs, ["y"]))
+    a, b = randn(4, 3), randn(1, 3)
+    np.testing.assert_allclose(loaded(a, b), a + b, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("ir_version", [*range(1, 15), 99])
 def test_every_ir_version_loads(ir_version: int) -> None:
     made = model([helper.make_node("Relu", ["x"], ["y"])], [value("x")], ["y"], opset=7)

@@ -80,12 +80,13 @@ void GraphBuilder::add_initializers(Scope& scope, const GraphMessage& message) {
 
 namespace {
 
-// A dimension that the file leaves open is one number in a run: a symbol of its own says so.
+// A dimension that the file leaves open is one number in a run: a symbol of its own says so. No
+// name in a file is in parentheses: they are read as an expression.
 Type with_open_dims_named(Type type, std::size_t input) {
   if (!type.is_tensor() || !type.shape) return type;
   for (std::size_t axis = 0; axis < type.shape->size(); ++axis)
     if (Dim& dim = (*type.shape)[axis]; dim.is_unknown())
-      dim = Dim::symbol("input_" + std::to_string(input) + "_dim_" + std::to_string(axis));
+      dim = Dim::symbol("(input_" + std::to_string(input) + "_dim_" + std::to_string(axis) + ")");
   return type;
 }
 
