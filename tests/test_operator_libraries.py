@@ -250,6 +250,15 @@ def test_errors_name_the_node(libraries: Path, where: str, kind: type, text: str
         assert "the node" in str(caught.value)
 
 
+def test_sequences_are_refused(libraries: Path) -> None:
+    sardonyx.load_operators(libraries / "libtest_operators.so")
+    made = model("Fail", inputs="s", where="nowhere")
+    made.graph.node.insert(0, helper.make_node("SequenceConstruct", ["x"], ["s"]))
+    text = r"the node.*input 0 is sequence\(.*operators of libraries take and make tensors only"
+    with pytest.raises(sardonyx.Unsupported, match=text):
+        sardonyx.load(made)
+
+
 def test_a_failure_leaves_the_model_usable(libraries: Path) -> None:
     sardonyx.load_operators(libraries / "libtest_operators.so")
     for where in ("never", "long"):

@@ -376,6 +376,9 @@ constexpr sdx_host kHost = {.abi = SDX_OPERATORS_ABI,
 // The type of an input, its symbols numbered in `symbols`.
 Told told_of(const InferContext& ctx, int i, std::vector<Dim>& symbols) {
   if (!ctx.has_input(i)) return {};
+  if (const Type& type = ctx.input(i); type.kind != Type::Kind::tensor)
+    fail(ErrorKind::unsupported, "input ", i, " is ", type,
+         "; operators of libraries take and make tensors only");
   Told told{true, ctx.dtype(i)};
   if (const Tensor* constant = ctx.constant(i)) {
     told.constant = constant->raw();
