@@ -32,6 +32,7 @@ LISTS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Reshape by halves": ([randn(1, 3), np.float16(3)], {}),
     "Unsqueeze by bfloat16": ([randn(8), np.array([1, 2], ml_dtypes.bfloat16)], {}),
     "Slice by floats": ([randn(8), *[np.ones(1, np.float32)] * 4], {}),
+    "Tile by floats": ([randn(1, 2, 1), np.ones(1, np.float32)], {}),
     "Pad by booleans": ([randn(2, 2), np.ones(4, bool)], {}),
     "ReduceLogSumExp by booleans": ([randn(2, 3), np.zeros(0, bool)], {}),
     "Split by more sizes than there are outputs": (
@@ -51,6 +52,17 @@ def test_lists_of_the_wrong_kind(name: str, given: Any) -> None:
     inputs, options = LISTS[name]
     with pytest.raises(InvalidModel, match="'node'"):
         given(name.split()[0], *inputs, **options)
+
+
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("name", ["strides", "dilations", "pads", "kernel_shape"])
+def test_lists_shorter_than_constant_weights_have_axes(op: str, name: str) -> None:
+    for axes in (2, 9):
+        x, w = randn(1, 2, *[3] * axes), randn(2, 2, *[3] * 2, *[1] * (axes - 2))
+        made = make_model(op, [x, w], constants=[1], attrs={name: [1]})
+        made.graph.input[0].type.tensor_type.ClearField("shape")
+        with pytest.raises(InvalidModel, match=f"'node'.*{name}"):
+            sardonyx.load(made)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])

@@ -68,6 +68,7 @@ class Conv final : public Op {
     const Tensor* weights = ctx.constant(1);
     if (!weights || weights->rank() < 3) return;
     if (!packs_as_float32(weights->dtype())) return;
+    window_.check_axes(weights->rank() - 2);
     const ConvSizes sizes = weight_sizes(weights->shape());
     if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
     const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());

@@ -337,6 +337,7 @@ class ConvTranspose final : public Op {
     const Tensor* weights = ctx.constant(1);
     if (!weights || weights->rank() < 3 || weights->count() == 0) return;
     if (!packs_as_float32(weights->dtype())) return;
+    check_lists(static_cast<std::size_t>(weights->rank()) - 2);
     const Sizes s = weight_sizes(weights->shape());
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(

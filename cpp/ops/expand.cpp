@@ -74,7 +74,10 @@ class Tile final : public Op {
 
  private:
   std::optional<Dims> repeats_of(const InferContext& ctx) const {
-    if (!one_axis_) return ctx.contents(1);
+    if (!one_axis_) {
+      check(ctx.dtype(1) == DType::int64, "repeats are ", ctx.dtype(1), ", not int64");
+      return ctx.contents(1);
+    }
     const Tensor* tiles = ctx.constant(1);
     const Tensor* axis = ctx.constant(2);
     if (!tiles || !axis) return std::nullopt;
