@@ -81,10 +81,12 @@ def recurrent(threads: int) -> tuple[sardonyx.Model, dict[str, np.ndarray]]:
 SLOW = [product, convolution, loop, recurrent]
 
 
-def one(op: str, *inputs: np.ndarray, outputs: int = 1, **attrs: Any) -> Any:
+def one(op: str, *inputs: np.ndarray | None, outputs: int = 1, **attrs: Any) -> Any:
     """A model of one operator that works on one thread for a second or more."""
     model = make_model(op, list(inputs), attrs=attrs, outputs=outputs)
-    return sardonyx.load(model, threads=1), {f"x{i}": x for i, x in enumerate(inputs)}
+    return sardonyx.load(model, threads=1), {
+        f"x{i}": x for i, x in enumerate(inputs) if x is not None
+    }
 
 
 def numbers(*shape: int) -> np.ndarray:
@@ -103,6 +105,26 @@ SERIAL: dict[str, Callable[[], Any]] = {
     ),
     "DFT": lambda: one("DFT", numbers(1, 2_000_003, 1), axis=1),
     "Multinomial": lambda: one("Multinomial", numbers(1, 1000), sample_size=20_000_000),
+    "TopK": lambda: one("TopK", numbers(6_000_000), np.array([3_000_000]), outputs=2),
+    "LogSoftmax": lambda: one("LogSoftmax", np.zeros(20_000_000)),
+    "ArgMax": lambda: one("ArgMax", np.zeros((60_000_000, 1), np.float16)),
+    "BatchNormalization": lambda: one(
+        "BatchNormalization",
+        np.zeros((1, 8, 8_000_000), np.float32),
+        *[np.ones(8, np.float32)] * 4,
+        outputs=3,
+        training_mode=1,
+    ),
+    "MeanVarianceNormalization": lambda: one(
+        "MeanVarianceNormalization", np.zeros((8, 4, 2_000_000, 1), np.float32)
+    ),
+    "StringSplit": lambda: one("StringSplit", np.array(["a b " * 3_000_000], object), outputs=2),
+    "RegexFullMatch": lambda: one(
+        "RegexFullMatch", np.array(["ab" * 3_000_000], object), pattern="(a|b|ab)*"
+    ),
+    "Resize": lambda: one(
+        "Resize", np.zeros(3_000_000, np.float32), None, np.array([1.7], np.float32), mode="cubic"
+    ),
 }
 
 

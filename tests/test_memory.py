@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 import warnings
@@ -94,6 +95,50 @@ def test_one_run_keeps_to_a_limit_of_its_own() -> None:
         assert model.run(None, feeds, memory_limit=4 << 20)[0][0, 0] == 500
         with pytest.raises(ValueError, match="memory_limit"):
             model.run(None, feeds, memory_limit=-1)
+
+
+def lists_larger_than_results() -> dict[str, tuple[Any, dict[str, np.ndarray], int]]:
+    boxes = np.random.default_rng(0).random((1, 200_000, 4), F)
+    few, steep = np.array([3]), np.array([0.5], F)
+    words = np.array(["a " * 2000, *[""] * 9999], object)
+    x, scale = np.ones(100_000, F), np.array([2.0], F)
+    cases = {
+        "NonMaxSuppression": (({}, 1), [boxes, boxes[:, None, :, 0], few, steep], 1 << 20),
+        "Resize": (({"mode": "linear"}, 1), [x, None, scale], 1 << 20),
+        "Unique": (({}, 1), [np.arange(200_000)], 3 << 20),
+        "StringSplit": (({}, 2), [words], 16 << 20),
+    }
+    made = {}
+    for op, ((attrs, outputs), inputs, limit) in cases.items():
+        feeds = {f"x{i}": each for i, each in enumerate(inputs) if each is not None}
+        made[op] = make_model(op, inputs, attrs=attrs, outputs=outputs), feeds, limit
+    return made
+
+
+@pytest.mark.parametrize("op", ["NonMaxSuppression", "Resize", "Unique", "StringSplit"])
+def test_lists_that_operators_make_keep_to_the_limit(op: str) -> None:
+    model, feeds, limit = lists_larger_than_results()[op]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MemoryError, match=rf"the run's memory limit of {limit}"):
+        sardonyx.load(model).run(None, feeds, memory_limit=limit)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
+    assert sardonyx.load(model).run(None, feeds, memory_limit=2 << 30)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs"),
+    [
+        ("Pad", [np.ones(4, F), np.array([3, 1 << 32])]),
+        ("Pad", [np.ones((0, 1), F), np.array([0, 5, 1 << 32, 6])]),
+        ("CenterCropPad", [np.ones((1, 5), bool), np.array([1000, 1 << 40])]),
+    ],
+)
+def test_what_is_too_large_is_refused_before_it_is_planned(op: str, inputs: list[Any]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model = sardonyx.load(make_model(op, inputs), memory_limit=16 << 20)
+    with pytest.raises(MemoryError, match="memory limit"):
+        model.run(None, {f"x{i}": each for i, each in enumerate(inputs)})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
 
 
 def test_results_do_not_count_once_they_are_handed_out() -> None:

@@ -24,25 +24,31 @@ std::shared_ptr<void> allocate_strings(int64_t count) {
   return {strings, strings.get()};
 }
 
-// The same memory, as long as which lives it counts.
-std::shared_ptr<void> counted(std::shared_ptr<void> memory, std::size_t bytes,
-                              const std::shared_ptr<MemoryBudget>& budget) {
-  if (!budget->take(bytes))
-    fail(ErrorKind::out_of_memory, "a tensor of ", budget->refusal(bytes));
+std::shared_ptr<void> allocate_items(DType dtype, int64_t count, std::size_t bytes) {
+  return dtype == DType::string ? allocate_strings(count) : allocate_bytes(bytes);
+}
+
+// The same, counted as long as the memory lives, and before it is taken.
+std::shared_ptr<void> allocate_counted(DType dtype, int64_t count, std::size_t bytes,
+                                       const std::shared_ptr<MemoryBudget>& budget) {
+  if (!budget->take(bytes)) fail(ErrorKind::out_of_memory, "a tensor of ", budget->refusal(bytes));
+  const std::shared_ptr<void> claim(budget.get(),
+                                    [bytes, budget](void*) { budget->give_back(bytes); });
+  std::shared_ptr<void> memory = allocate_items(dtype, count, bytes);
   void* const data = memory.get();
-  return {data, [memory = std::move(memory), bytes, budget](void*) { budget->give_back(bytes); }};
+  return {data, [memory = std::move(memory), claim](void*) {}};
 }
 
 }  // namespace
 
 Tensor Tensor::allocate(DType dtype, const Shape& shape) {
   const int64_t count = element_count(shape);
-  const int64_t bytes = checked_mul(count, static_cast<int64_t>(item_size(dtype)));
-  auto owner = dtype == DType::string ? allocate_strings(count)
-                                      : allocate_bytes(static_cast<std::size_t>(bytes));
-  void* data = owner.get();
-  if (const auto& budget = MemoryBudget::current())
-    owner = counted(std::move(owner), static_cast<std::size_t>(bytes), budget);
+  const auto bytes =
+      static_cast<std::size_t>(checked_mul(count, static_cast<int64_t>(item_size(dtype))));
+  const auto& budget = MemoryBudget::current();
+  auto owner =
+      budget ? allocate_counted(dtype, count, bytes, budget) : allocate_items(dtype, count, bytes);
+  void* const data = owner.get();
   return own(dtype, shape, std::move(owner), data);
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/reduce.h"
 #include "ops/broadcast.h"
+#include "ops/checkpoint.h"
 
 namespace sdx::ops {
 namespace {
@@ -47,6 +48,7 @@ class ArgExtreme final : public Op {
     if (ctx.dtype(0) == DType::float32 && block.inner == 1) {
       const auto run = greatest_ ? kernels::argmax_rows.resolve() : kernels::argmin_rows.resolve();
       const auto tie = last_ ? kernels::ArgTie::last : kernels::ArgTie::first;
+      if (block.size > kPiece) return long_rows_step(ctx, block, run);
       return [=, split =
                      split_work(block.outer, 0.3 * static_cast<double>(block.size) + 5)](Frame& f) {
         f.parallel_for(split, [&](Range r) {
@@ -63,12 +65,43 @@ class ArgExtreme final : public Op {
   }
 
  private:
+  // Elements of a row that are looked through in one go.
+  static constexpr int64_t kPiece = 1 << 20;
+
+  // Rows so long that each is shared out, and its pieces' extremes are compared.
+  Step long_rows_step(PrepareContext& ctx, const AxisSplit& block, kernels::ArgRows* run) const {
+    const int64_t pieces = (block.size + kPiece - 1) / kPiece;
+    ctx.request_scratch(block.outer * pieces * static_cast<int64_t>(sizeof(int64_t)));
+    const auto tie = last_ ? kernels::ArgTie::last : kernels::ArgTie::first;
+    const auto ahead = greatest_ ? (last_ ? beats<true, true, float> : beats<true, false, float>)
+                                 : (last_ ? beats<false, true, float> : beats<false, false, float>);
+    return [=, split = split_work(block.outer * pieces, 0.3 * kPiece)](Frame& f) {
+      const float* x = f.in<float>(0);
+      int64_t* found = f.scratch<int64_t>();
+      f.parallel_for(split, [&](Range r) {
+        for (int64_t i = r.begin; i < r.end; ++i) {
+          const int64_t begin = i % pieces * kPiece, size = std::min(kPiece, block.size - begin);
+          run(x + i / pieces * block.size + begin, found + i, 1, static_cast<std::size_t>(size),
+              tie);
+          found[i] += begin;
+        }
+      });
+      if (f.cancelled()) return;
+      for (int64_t row = 0; row < block.outer; ++row, x += block.size, found += pieces) {
+        int64_t best = found[0];
+        for (int64_t i = 1; i < pieces; ++i)
+          if (ahead(x[found[i]], x[best])) best = found[i];
+        f.out<int64_t>(0)[row] = best;
+      }
+    };
+  }
+
   // Places are counted in as many bits as elements are compared in: both then fill vectors alike.
   template <class T, bool kGreatest, bool kLast>
   static Step column_step(const AxisSplit& block) {
     using C = ComputeType<T>;
     using Place = std::conditional_t<sizeof(C) == 8, int64_t, int32_t>;
-    static constexpr int64_t kTile = 256;
+    static constexpr int64_t kTile = 256, kLook = 1024;  // rows between two looks at the time
     if (block.size > std::numeric_limits<Place>::max())
       fail(ErrorKind::unsupported, "an axis of ", block.size, " elements");
     return [block, split = split_work(block.outer * block.inner,
@@ -76,6 +109,7 @@ class ArgExtreme final : public Op {
       f.parallel_for(split, [&](Range r) {
         const T* x = f.in<T>(0);
         int64_t* y = f.out<int64_t>(0);
+        Watch watch(f);
         for (int64_t begin = r.begin; begin < r.end;) {
           // Results next to each other in one outer block, so many that their extremes fit a tile:
           // rows are read in order.
@@ -92,6 +126,7 @@ class ArgExtreme final : public Op {
           for (int64_t k = 1; k < block.size; ++k) {
             const T* row = column + k * block.inner;
             const auto here = static_cast<Place>(k);
+            if (k % kLook == 0 && watch.over(n * kLook)) return;
             for (int64_t i = 0; i < n; ++i) {
               const C item = row[i];
               const bool wins = beats<kGreatest, kLast>(item, best[i]);

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "ops/counted_vector.h"
 
 namespace sdx::ops {
 
 // Position p of output axis a comes from position from[a][p] of the input; it is filled where that
 // is negative.
 struct AxisMaps {
-  std::vector<std::vector<int64_t>> from;
+  std::vector<CountedVector<int64_t>> from;
 };
 
 // An element of any type but string, as bytes.

@@ -1,4 +1,5 @@
 #include "ops/axis_maps.h"
+#include "ops/checkpoint.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -12,9 +13,10 @@ struct Segment {
   int64_t to, from, count, step;  // from < 0: filled
 };
 
-std::vector<Segment> segments_of(const std::vector<int64_t>& from) {
-  std::vector<Segment> segments;
+CountedVector<Segment> segments_of(const CountedVector<int64_t>& from) {
+  CountedVector<Segment> segments;
   const auto size = static_cast<int64_t>(from.size());
+  Checkpoint checkpoint;
   for (int64_t i = 0; i < size;) {
     Segment segment{i, from[i], 1, 1};
     if (from[i] < 0) {
@@ -26,12 +28,13 @@ std::vector<Segment> segments_of(const std::vector<int64_t>& from) {
         ++segment.count;
     }
     segments.push_back(segment);
+    checkpoint(10 + segment.count);
     i += segment.count;
   }
   return segments;
 }
 
-bool is_identity(const std::vector<int64_t>& from, int64_t size) {
+bool is_identity(const CountedVector<int64_t>& from, int64_t size) {
   if (static_cast<int64_t>(from.size()) != size) return false;
   for (int64_t i = 0; i < size; ++i)
     if (from[i] != i) return false;
@@ -39,16 +42,16 @@ bool is_identity(const std::vector<int64_t>& from, int64_t size) {
 }
 
 struct Job {
-  std::vector<std::vector<int64_t>> outer;  // offsets into the input by axis; negative: filled
-  std::vector<Segment> segments;
+  std::vector<CountedVector<int64_t>> outer;  // offsets into the input by axis; negative: filled
+  CountedVector<Segment> segments;
   int64_t rows = 1, row = 0, unit = 1;  // `row` items of `unit` elements
   int64_t from_step = 1, to_step = 1;   // from one item to the next
-  int64_t repeat = 0;          // of every single element in turn, where that is all a row is
-  std::vector<int64_t> picks;  // of single elements, where runs of them are short
+  int64_t repeat = 0;            // of every single element in turn, where that is all a row is
+  CountedVector<int64_t> picks;  // of single elements, where runs of them are short
 };
 
 // How often `from` names every position in turn; 0 where it does something else.
-int64_t uniform_repeat(const std::vector<int64_t>& from, int64_t size) {
+int64_t uniform_repeat(const CountedVector<int64_t>& from, int64_t size) {
   const auto count = static_cast<int64_t>(from.size());
   if (size == 0 || count % size != 0) return 0;
   const int64_t repeat = count / size;
@@ -67,14 +70,18 @@ void repeat_items(const T* from, T* to, int64_t count, int64_t repeat) {
 }
 
 template <class T>
-void fill_row(const Job& job, const T* from, T* to, const T& fill) {
+void fill_row(const Job& job, const T* from, T* to, const T& fill, Watch& watch) {
+  constexpr int64_t kPickBlock = 1 << 16, kSegmentWork = 3;
   const int64_t unit = job.unit, from_step = job.from_step, to_step = job.to_step;
   if (job.repeat) return repeat_items(from, to, job.row / job.repeat, job.repeat);
   if (!job.picks.empty()) {
-    for (int64_t i = 0; i < job.row; ++i) to[i] = from[job.picks[i]];
+    for (int64_t begin = 0; begin < job.row && !watch.over(kPickBlock); begin += kPickBlock)
+      for (int64_t i = begin, end = std::min(job.row, begin + kPickBlock); i < end; ++i)
+        to[i] = from[job.picks[i]];
     return;
   }
   for (const Segment& s : job.segments) {
+    if (watch.over(kSegmentWork + s.count)) return;
     if (s.from < 0 && to_step == unit) {
       std::fill_n(to + s.to * unit, s.count * unit, fill);
     } else if (s.from < 0) {
@@ -101,6 +108,7 @@ void run(const Frame& f, const Job& job, const T& fill) {
       move_cost<T>() * static_cast<double>(job.row * unit) + 3.0 * job.segments.size() + 5;
   f.parallel_for(split_work(job.rows, cost), [&](Range r) {
     int64_t previous = -1;
+    Watch watch(f);
     for (int64_t i = r.begin; i < r.end; ++i) {
       T* to = y + i * width;
       int64_t base = 0, rest = i;
@@ -118,7 +126,7 @@ void run(const Frame& f, const Job& job, const T& fill) {
       else if (base == previous && together)
         copy_run(to - width, to, width);
       else
-        fill_row(job, x + base, to, fill);
+        fill_row(job, x + base, to, fill, watch);
       previous = filled ? -1 : base;
     }
   });
@@ -141,7 +149,7 @@ Step map_axes_step(const PrepareContext& ctx, const AxisMaps& maps, int fill_inp
   job.to_step = ctx.output_step(0, job.unit);
   const Shape strides = row_major_strides(shape);
   for (std::size_t i = 0; i + 1 < mapped; ++i) {
-    std::vector<int64_t> offsets = maps.from[i];
+    CountedVector<int64_t> offsets = maps.from[i];
     for (int64_t& offset : offsets)
       if (offset >= 0) offset *= strides[i] / job.unit * job.from_step;
     job.rows *= static_cast<int64_t>(offsets.size());

@@ -8,6 +8,7 @@
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
 #include "ops/checks.h"
+#include "ops/counted_vector.h"
 
 namespace sdx::ops {
 namespace {
@@ -38,7 +39,8 @@ uint64_t falling_key(float score) {
 }
 
 // Sorts by the upper halves, equal ones by the lower, in which they rise already.
-void sort_by_key(std::vector<uint64_t>& items, std::vector<uint64_t>& spare) {
+void sort_by_key(CountedVector<uint64_t>& items, CountedVector<uint64_t>& spare,
+                 Checkpoint& checkpoint) {
   constexpr int kDigitBits = 11;
   constexpr std::size_t kFew = 200, kDigits = std::size_t{1} << kDigitBits;
   if (items.size() < kFew) return std::sort(items.begin(), items.end());
@@ -50,6 +52,7 @@ void sort_by_key(std::vector<uint64_t>& items, std::vector<uint64_t>& spare) {
     for (std::size_t d = 0; d < kDigits; ++d) starts[d + 1] += starts[d];
     for (const uint64_t item : items) spare[starts[digit(item)]++] = item;
     items.swap(spare);
+    checkpoint(4 * static_cast<int64_t>(items.size()));
   }
 }
 
@@ -85,19 +88,21 @@ class NonMaxSuppression final : public Op {
       const float threshold = cuts ? *f.in<float>(3) : 0;
       check_argument(threshold >= 0 && threshold <= 1, "an iou_threshold of ", threshold);
       const float lowest = scored ? *f.in<float>(4) : -INFINITY;
-      std::vector<int64_t> rows;
-      std::vector<uint64_t> order, spare;
-      std::vector<Box> kept;
+      CountedVector<int64_t> rows;
+      CountedVector<uint64_t> order, spare;
+      CountedVector<Box> kept;
       Checkpoint checkpoint;
       for (int64_t b = 0; b < batches && most > 0; ++b) {
         const float* corners = f.in<float>(0) + b * boxes * 4;
         for (int64_t c = 0; c < classes; ++c) {
           const float* scores = f.in<float>(1) + (b * classes + c) * boxes;
           order.clear();
-          for (int64_t i = 0; i < boxes; ++i)
+          for (int64_t i = 0; i < boxes; ++i) {
+            checkpoint(4);
             if (scored ? scores[i] > lowest : scores[i] == scores[i])
               order.push_back(falling_key(scores[i]) << 32 | static_cast<uint64_t>(i));
-          sort_by_key(order, spare);
+          }
+          sort_by_key(order, spare, checkpoint);
           kept.clear();
           for (const uint64_t item : order) {
             const auto i = static_cast<int64_t>(item & 0xffffffff);

@@ -7,6 +7,7 @@
 #include "ir/graph.h"
 #include "ops/axes.h"
 #include "ops/checks.h"
+#include "ops/counted_vector.h"
 
 namespace sdx::ops {
 namespace {
@@ -68,10 +69,10 @@ class Einsum final : public Op {
 
 // Sums term by term: for every output position, over all positions of the summed axes.
 struct Terms {
-  std::vector<int> inputs;                    // frame indices of the operands
-  Shape shape;                                // of the output
-  std::vector<Shape> strides;                 // by operand, along the output's axes
-  std::vector<std::vector<int64_t>> offsets;  // by operand, at every position of the summed axes
+  std::vector<int> inputs;                      // frame indices of the operands
+  Shape shape;                                  // of the output
+  std::vector<Shape> strides;                   // by operand, along the output's axes
+  std::vector<CountedVector<int64_t>> offsets;  // by operand, at every position of the summed axes
 };
 
 template <class T>

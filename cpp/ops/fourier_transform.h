@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "ops/counted_vector.h"
+
 namespace sdx::ops {
 
 // std::complex asks about NaN in every product.
@@ -38,9 +40,9 @@ class FourierTransform {
   Complex* run_chirp(Complex* x, Complex* work) const;
 
   int64_t size_, work_count_;
-  std::vector<int> radices_;    // empty where the chirp is used
-  std::vector<Complex> roots_;  // exp(-2 pi i k / n)
-  std::vector<Complex> chirp_, filter_;
+  std::vector<int> radices_;      // empty where the chirp is used
+  CountedVector<Complex> roots_;  // exp(-2 pi i k / n)
+  CountedVector<Complex> chirp_, filter_;
   std::unique_ptr<FourierTransform> convolution_;
 };
 
@@ -61,7 +63,7 @@ class RealFourierTransform {
  private:
   int64_t size_;
   FourierTransform complex_;  // of n / 2 pairs, or of n values where n is odd
-  std::vector<Complex> roots_;
+  CountedVector<Complex> roots_;
 };
 
 }  // namespace sdx::ops

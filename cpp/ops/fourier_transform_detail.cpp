@@ -26,8 +26,8 @@ Complex root(int64_t k, int64_t n) {
   return {-std::cos(at(4 * n - t)), -std::sin(at(4 * n - t))};
 }
 
-std::vector<Complex> roots_of(int64_t n, int64_t count) {
-  std::vector<Complex> roots(static_cast<std::size_t>(count));
+CountedVector<Complex> roots_of(int64_t n, int64_t count) {
+  CountedVector<Complex> roots(static_cast<std::size_t>(count));
   for (int64_t k = 0; k < count; ++k) roots[static_cast<std::size_t>(k)] = root(k, n);
   return roots;
 }
@@ -80,7 +80,7 @@ template <int kRadix>
 struct ButterflyOdd {
   Complex roots[kRadix];
 
-  explicit ButterflyOdd(const std::vector<Complex>& all) {
+  explicit ButterflyOdd(const CountedVector<Complex>& all) {
     const std::size_t step = all.size() / kRadix;
     for (std::size_t k = 0; k < kRadix; ++k) roots[k] = all[k * step];
   }
@@ -155,7 +155,7 @@ FourierTransform::FourierTransform(int64_t size)
     chirp_[k] = root(static_cast<int64_t>(square), 2 * size);
     square = (square + 2 * k + 1) % (2 * n);
   }
-  std::vector<Complex> filter(m), work(static_cast<std::size_t>(convolution_->work_count()));
+  CountedVector<Complex> filter(m), work(static_cast<std::size_t>(convolution_->work_count()));
   for (std::size_t k = 0; k < n; ++k) {
     filter[k] = conj(chirp_[k]);
     if (k > 0) filter[m - k] = filter[k];

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/classifier.h"
+#include "ops/counted_vector.h"
 
 namespace sdx::ops {
 namespace {
@@ -157,7 +158,7 @@ class CastMap final : public Op {
   void fill(Frame& f, const Map& map) const {
     const auto keys = map.keys.items<int64_t>();
     const auto values = map.values.items<From>();
-    std::vector<std::size_t> order(keys.size());
+    CountedVector<std::size_t> order(keys.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::sort(order.begin(), order.end(),
               [&](std::size_t a, std::size_t b) { return keys[a] < keys[b]; });

@@ -17,6 +17,8 @@ bool is_set(const T& item) {
 
 // Elements between two looks at the time.
 constexpr int64_t kBlock = 1 << 20;
+// Nanoseconds that a row takes however short it is.
+constexpr int64_t kRowWork = 10;
 
 class NonZero final : public Op {
  public:
@@ -54,7 +56,7 @@ class NonZero final : public Op {
               y[(rank - 1) * found + at] = k;
               at += is_set(x[i + k]);
             }
-            checkpoint(end - begin);
+            checkpoint(end - begin + kRowWork);
           }
           int64_t rest = i / row;
           for (int64_t d = rank - 1; d-- > 0; rest /= shape[d])

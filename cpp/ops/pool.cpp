@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "kernels/quantize.h"
 #include "kernels/reduce.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
@@ -441,7 +442,9 @@ class MaxUnpool final : public Op {
                           const int64_t* indices = f.in<int64_t>(1);
                           T* y = f.out<T>(0);
                           std::fill_n(y, total, T{});
+                          Checkpoint checkpoint;
                           for (int64_t i = 0; i < count; ++i) {
+                            checkpoint(10);
                             int64_t index = indices[i], at = 0;
                             check_argument(index >= 0 && index < most, "index ", index,
                                            " is outside [0, ", most, ")");

@@ -141,7 +141,7 @@ class Multinomial final : public Op {
           Checkpoint checkpoint;
           for (int64_t b = 0; b < batches; ++b) {
             double* sums = f.scratch<double>() + b * classes;
-            accumulate(f.in<P>(0) + b * classes, classes, sums);
+            accumulate(f.in<P>(0) + b * classes, classes, sums, checkpoint);
             T* y = f.out<T>(0) + b * samples;
             for (int64_t i = 0; i < samples; ++i) {
               checkpoint(kDrawWork);
@@ -158,17 +158,18 @@ class Multinomial final : public Op {
  private:
   // Running sums of the probabilities, of any scale, whose logarithms are given.
   template <class P>
-  static void accumulate(const P* logs, int64_t classes, double* sums) {
+  static void accumulate(const P* logs, int64_t classes, double* sums, Checkpoint& checkpoint) {
     double largest = static_cast<double>(logs[0]), sum = 0;
     for (int64_t c = 1; c < classes; ++c) largest = std::max(largest, static_cast<double>(logs[c]));
     for (int64_t c = 0; c < classes; ++c) {
+      checkpoint(kClassWork);
       sum += std::exp(static_cast<double>(logs[c]) - largest);
       sums[c] = sum;
     }
   }
 
-  // Nanoseconds that one sample takes, for checkpoints.
-  static constexpr int64_t kDrawWork = 50;
+  // Nanoseconds that one class and one sample take, for checkpoints.
+  static constexpr int64_t kClassWork = 10, kDrawWork = 50;
 
   DType dtype_;
   int64_t samples_;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "ops/checkpoint.h"
+
 namespace sdx::ops {
 
 class Regex {
@@ -15,10 +17,13 @@ class Regex {
   // expressions that take too much memory.
   explicit Regex(std::string_view pattern);
 
-  // Whether the whole text matches. Safe to call from many threads, as is the other.
-  bool matches(std::string_view text) const { return longest(text, 0) == text.size(); }
+  // Whether the whole text matches. Safe to call from many threads, as is the other. Neither says
+  // anything once the watch does.
+  bool matches(std::string_view text, Watch& watch) const {
+    return longest(text, 0, watch) == text.size();
+  }
   // Where the longest match that begins at byte `from` ends; nothing where none does.
-  std::optional<std::size_t> longest(std::string_view text, std::size_t from) const;
+  std::optional<std::size_t> longest(std::string_view text, std::size_t from, Watch& watch) const;
 
   // A set of code points: ranges, sorted as they were written.
   struct Set {

@@ -479,7 +479,8 @@ Regex::Regex(std::string_view pattern) {
   compiler.emit(Op::match, 0);
 }
 
-std::optional<std::size_t> Regex::longest(std::string_view text, std::size_t from) const {
+std::optional<std::size_t> Regex::longest(std::string_view text, std::size_t from,
+                                          Watch& watch) const {
   constexpr uint32_t kNothing = 0xffffffff;  // before the first and behind the last code point
   std::vector<uint32_t> current, following, stack;
   std::vector<std::size_t> seen(program_.size(), 0);
@@ -539,12 +540,15 @@ std::optional<std::size_t> Regex::longest(std::string_view text, std::size_t fro
     }
   };
 
+  watch.over(static_cast<int64_t>(program_.size()));  // what `seen` took
   const auto peek = [&](std::size_t at) {
     return at < text.size() ? read_code_point(text, at) : kNothing;
   };
   ++round;
   follow(0, peek(from), current);
+  constexpr int64_t kStateWork = 10;  // nanoseconds
   while (position < text.size() && !current.empty()) {
+    if (watch.over(kStateWork * static_cast<int64_t>(current.size()))) break;
     const uint32_t code = read_code_point(text, position);
     before = code;
     ++round;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "ops/counted_vector.h"
 
 namespace sdx::ops {
 
@@ -12,9 +13,9 @@ struct AxisTaps {
   int64_t axis = 0;
   int64_t in_size = 0, out_size = 0;
   int64_t width = 0;
-  std::vector<int64_t> from;   // [out_size * width]: positions inside the input
-  std::vector<double> weight;  // [out_size * width]
-  std::vector<bool> filled;    // positions that take the fill value instead; empty: none do
+  CountedVector<int64_t> from;   // [out_size * width]: positions inside the input
+  CountedVector<double> weight;  // [out_size * width]
+  std::vector<bool> filled;      // positions that take the fill value instead; empty: none do
 };
 
 // A step from input 0 to output 0, resampled along the axes named, which are distinct.

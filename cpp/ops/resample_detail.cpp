@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "kernels/binary.h"
+#include "ops/checkpoint.h"
 #include "ops/resample.h"
 
 namespace sdx::ops {
@@ -30,7 +31,7 @@ T store(C value) {
 template <class C>
 struct Pass {
   AxisTaps taps;
-  std::vector<C> weight;
+  CountedVector<C> weight;
   int64_t outer = 1, inner = 1;
   C fill = 0;
 };
@@ -166,6 +167,8 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
                         std::abs(axes[0].axis - axes[1].axis) == 1 && axes[0].width == 2 &&
                         axes[1].width == 2 && axes[0].filled.empty() && axes[1].filled.empty();
   if (bilinear && axes[0].axis > axes[1].axis) std::swap(axes[0], axes[1]);
+  constexpr int64_t kWeightWork = 5;  // nanoseconds
+  Checkpoint checkpoint;
   std::vector<Pass<C>> passes;
   Shape shape = ctx.shape(0);
   int64_t largest = 0;
@@ -175,7 +178,12 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
     pass.outer = split.outer;
     pass.inner = split.inner;
     pass.fill = static_cast<C>(fill);
-    pass.weight.assign(taps.weight.begin(), taps.weight.end());
+    pass.weight.reserve(taps.weight.size());
+    for (const double weight : taps.weight) {
+      checkpoint(kWeightWork);
+      pass.weight.push_back(static_cast<C>(weight));
+    }
+    taps.weight = {};
     shape[taps.axis] = taps.out_size;
     pass.taps = std::move(taps);
     passes.push_back(std::move(pass));

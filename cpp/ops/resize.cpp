@@ -3,6 +3,7 @@
 
 #include "ops/axes.h"
 #include "ops/axis_maps.h"
+#include "ops/checkpoint.h"
 #include "ops/movement.h"
 #include "ops/resample.h"
 
@@ -157,6 +158,8 @@ class Resize final : public Op {
     return i >= 0 && ctx.has_input(i) && !is_empty(ctx, i);
   }
 
+  static constexpr int64_t kPositionWork = 10;  // nanoseconds, of each position's source
+
   Shape resized_axes(int64_t rank) const {
     if (axes_) return normalize_axes(*axes_, rank);
     Shape all(static_cast<std::size_t>(rank));
@@ -300,9 +303,11 @@ class Resize final : public Op {
            !(x >= 0 && x <= static_cast<double>(s.in - 1));
   }
 
-  std::vector<int64_t> nearest_positions(const AxisScale& s) const {
-    std::vector<int64_t> positions(static_cast<std::size_t>(s.out));
+  CountedVector<int64_t> nearest_positions(const AxisScale& s) const {
+    CountedVector<int64_t> positions(static_cast<std::size_t>(s.out));
+    Checkpoint checkpoint;
     for (int64_t p = 0; p < s.out; ++p) {
+      checkpoint(kPositionWork);
       if (s.is_trivial()) {
         positions[p] = p;
         continue;
@@ -352,9 +357,13 @@ class Resize final : public Op {
     taps.in_size = s.in;
     taps.out_size = s.out;
     taps.width = static_cast<int64_t>(std::ceil(2 * support));
-    taps.from.resize(static_cast<std::size_t>(s.out * taps.width), 0);
-    taps.weight.resize(taps.from.size(), 0.0);
+    taps.from.reserve(static_cast<std::size_t>(s.out * taps.width));
+    taps.weight.reserve(taps.from.capacity());
+    Checkpoint checkpoint;
     for (int64_t p = 0; p < s.out; ++p) {
+      checkpoint(kPositionWork * (1 + taps.width));
+      taps.from.resize(taps.from.size() + static_cast<std::size_t>(taps.width), 0);
+      taps.weight.resize(taps.from.size(), 0.0);
       const double far = static_cast<double>(s.in) + 2 * support;
       double x = coordinate<double>(s, p);
       if (is_outside(s, x)) {

@@ -37,11 +37,14 @@ class SignalWindow final : public Op {
               period = static_cast<double>(std::max<int64_t>(periodic_ ? size : size - 1, 1))](
                  Frame& f) {
         T* y = f.out<T>(0);
-        for (int64_t i = 0; i < size; ++i) {
-          const double t = 2 * std::numbers::pi * static_cast<double>(i) / period;
-          const double value = factors[0] - factors[1] * std::cos(t) + factors[2] * std::cos(2 * t);
-          y[i] = static_cast<T>(static_cast<ComputeType<T>>(value));
-        }
+        f.parallel_for(split_work(size, 20), [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            const double t = 2 * std::numbers::pi * static_cast<double>(i) / period;
+            const double value =
+                factors[0] - factors[1] * std::cos(t) + factors[2] * std::cos(2 * t);
+            y[i] = static_cast<T>(static_cast<ComputeType<T>>(value));
+          }
+        });
       };
     });
   }

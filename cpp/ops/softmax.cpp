@@ -9,6 +9,7 @@
 #include "kernels/reduce.h"
 #include "kernels/unary.h"
 #include "ops/broadcast.h"
+#include "ops/checkpoint.h"
 #include "ops/float32_adapter.h"
 #include "ops/half_block.h"
 
@@ -78,29 +79,40 @@ Step float_softmax(const Block& block, bool log) {
   };
 }
 
-void softmax_line(const double* x, double* y, int64_t size, int64_t stride, bool log) {
+// Calls visit(k) for every position of a line.
+template <class Visit>
+void each_item(int64_t size, Watch& watch, Visit visit) {
+  constexpr int64_t kBlock = 1 << 12, kItemWork = 10;
+  for (int64_t begin = 0; begin < size && !watch.over(kBlock * kItemWork); begin += kBlock)
+    for (int64_t k = begin, end = std::min(size, begin + kBlock); k < end; ++k) visit(k);
+}
+
+void softmax_line(const double* x, double* y, int64_t size, int64_t stride, bool log,
+                  Watch& watch) {
   double largest = -std::numeric_limits<double>::infinity(), total = 0;
-  for (int64_t k = 0; k < size; ++k)
+  each_item(size, watch, [&](int64_t k) {
     largest = x[k * stride] > largest || std::isnan(x[k * stride]) ? x[k * stride] : largest;
-  for (int64_t k = 0; k < size; ++k) {
+  });
+  each_item(size, watch, [&](int64_t k) {
     const double term = std::exp(x[k * stride] - largest);
     y[k * stride] = log ? x[k * stride] - largest : term;
     total += term;
-  }
+  });
   const double log_total = std::log(total);
-  for (int64_t k = 0; k < size; ++k)
+  each_item(size, watch, [&](int64_t k) {
     y[k * stride] = log ? y[k * stride] - log_total : y[k * stride] / total;
+  });
 }
 
 // 1 where the largest item of a line first stands; a NaN is the largest.
 template <class T>
-void hardmax_line(const T* x, T* y, int64_t size, int64_t stride) {
+void hardmax_line(const T* x, T* y, int64_t size, int64_t stride, Watch& watch) {
   int64_t best = 0;
-  for (int64_t k = 1; k < size; ++k) {
+  each_item(size, watch, [&](int64_t k) {
     const T item = x[k * stride], largest = x[best * stride];
     if (largest == largest && (item > largest || item != item)) best = k;
-  }
-  for (int64_t k = 0; k < size; ++k) y[k * stride] = T(k == best);
+  });
+  each_item(size, watch, [&](int64_t k) { y[k * stride] = T(k == best); });
 }
 
 // The same of contiguous rows.
@@ -122,16 +134,17 @@ Step hardmax_rows(const Block& block) {
   };
 }
 
-// line(x, y, size, stride) for every line of the block.
+// line(x, y, size, stride, watch) for every line of the block.
 template <class T, class Line>
 Step each_line(const Block& block, double cost, Line line) {
   return [block, line,
           split = split_work(block.outer * block.inner, cost * static_cast<double>(block.size) + 5,
                              16)](Frame& f) {
     f.parallel_for(split, [&](Range r) {
+      Watch watch(f);
       for (int64_t i = r.begin; i < r.end; ++i) {
         const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
-        line(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner);
+        line(f.in<T>(0) + first, f.out<T>(0) + first, block.size, block.inner, watch);
       }
     });
   };
@@ -229,9 +242,10 @@ class Softmax final : public Op {
                        : each_line<float>(block, 1, &hardmax_line<float>);
     const bool log = kind_ == Kind::log_softmax;
     if (!is_double) return float_softmax(block, log);
-    return each_line<double>(block, 10, [log](const double* x, double* y, int64_t n, int64_t s) {
-      softmax_line(x, y, n, s, log);
-    });
+    return each_line<double>(block, 10,
+                             [log](const double* x, double* y, int64_t n, int64_t s, Watch& watch) {
+                               softmax_line(x, y, n, s, log, watch);
+                             });
   }
 
   Kind kind_;

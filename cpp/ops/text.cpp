@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "ops/broadcast.h"
 #include "ops/checkpoint.h"
+#include "ops/counted_vector.h"
 #include "ops/regex.h"
 #include "ops/utf8.h"
 
@@ -42,7 +43,7 @@ class StringNormalizer final : public Op {
   Step prepare(PrepareContext&) const override {
     return [this](Frame& f) {
       const Tensor input = f.input_tensor(0);
-      std::vector<std::string> kept;
+      CountedVector<std::string> kept;
       Checkpoint checkpoint;
       for (const std::string& word : input.items<std::string>()) {
         checkpoint(kTextWork + static_cast<int64_t>(word.size()));
@@ -54,7 +55,7 @@ class StringNormalizer final : public Op {
       if (kept.empty()) kept.emplace_back();
       Shape shape = input.shape();
       shape.back() = static_cast<int64_t>(kept.size());
-      f.set_output(0, Tensor::of<std::string>(kept, shape));
+      f.set_output(0, Tensor::of<std::string>(std::span<const std::string>(kept), shape));
     };
   }
 
@@ -116,61 +117,70 @@ class StringSplit final : public Op {
   Step prepare(PrepareContext&) const override {
     return [this](Frame& f) {
       const Tensor input = f.input_tensor(0);
-      std::vector<std::vector<std::string_view>> parts;
+      Parts parts;  // of all texts, one after the other
+      CountedVector<std::size_t> counts;
       std::size_t longest = 0;
       Checkpoint checkpoint;
       for (const std::string& text : input.items<std::string>()) {
-        checkpoint(kTextWork + static_cast<int64_t>(text.size()));
-        parts.push_back(delimiter_.empty() ? split_at_space(text) : split_at_delimiter(text));
-        longest = std::max(longest, parts.back().size());
+        checkpoint(kTextWork);
+        const std::size_t before = parts.size();
+        if (delimiter_.empty())
+          split_at_space(text, parts, checkpoint);
+        else
+          split_at_delimiter(text, parts, checkpoint);
+        counts.push_back(parts.size() - before);
+        longest = std::max(longest, counts.back());
       }
       Shape shape = input.shape();
       shape.push_back(static_cast<int64_t>(longest));
       Tensor padded = Tensor::allocate(DType::string, shape);
-      Tensor counts = Tensor::allocate(DType::int64, input.shape());
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        checkpoint(kTextWork * static_cast<int64_t>(1 + parts[i].size()));
-        std::copy(parts[i].begin(), parts[i].end(), padded.data<std::string>() + i * longest);
-        counts.data<int64_t>()[i] = static_cast<int64_t>(parts[i].size());
+      Tensor part_counts = Tensor::allocate(DType::int64, input.shape());
+      const std::string_view* part = parts.data();
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        checkpoint(kTextWork);
+        std::string* to = padded.data<std::string>() + i * longest;
+        for (std::size_t k = 0; k < counts[i]; ++k) {
+          checkpoint(kTextWork);
+          *to++ = *part++;
+        }
+        part_counts.data<int64_t>()[i] = static_cast<int64_t>(counts[i]);
       }
       f.set_output(0, std::move(padded));
-      f.set_output(1, std::move(counts));
+      f.set_output(1, std::move(part_counts));
     };
   }
 
  private:
+  using Parts = CountedVector<std::string_view>;
+
   bool may_split(std::size_t splits) const {
     return most_ < 0 || static_cast<int64_t>(splits) < most_;
   }
 
-  std::vector<std::string_view> split_at_delimiter(std::string_view text) const {
-    std::vector<std::string_view> parts;
-    while (may_split(parts.size())) {
+  void split_at_delimiter(std::string_view text, Parts& parts, Checkpoint& checkpoint) const {
+    for (std::size_t splits = 0; may_split(splits); ++splits) {
       const std::size_t at = text.find(delimiter_);
       if (at == std::string_view::npos) break;
       parts.push_back(text.substr(0, at));
+      checkpoint(kTextWork + static_cast<int64_t>(at));
       text.remove_prefix(at + delimiter_.size());
     }
     parts.push_back(text);
-    return parts;
   }
 
   // Runs of white space separate words; at both ends they are dropped.
-  std::vector<std::string_view> split_at_space(std::string_view text) const {
-    std::vector<std::string_view> parts;
+  void split_at_space(std::string_view text, Parts& parts, Checkpoint& checkpoint) const {
     std::size_t at = 0;
-    while (true) {
+    for (std::size_t splits = 0;; ++splits) {
       std::size_t begin = at;
       while (at < text.size() && is_space(read_code_point(text, at))) begin = at;
-      if (begin == text.size()) return parts;
-      if (!may_split(parts.size())) {
-        parts.push_back(text.substr(begin));
-        return parts;
-      }
+      if (begin == text.size()) return;
+      if (!may_split(splits)) return parts.push_back(text.substr(begin));
       at = begin;
       std::size_t end = at;
       while (at < text.size() && !is_space(read_code_point(text, at))) end = at;
       parts.push_back(text.substr(begin, end - begin));
+      checkpoint(kTextWork + static_cast<int64_t>(end - begin));
     }
   }
 
@@ -195,7 +205,8 @@ class RegexFullMatch final : public Op {
       const auto* x = f.in<std::string>(0);
       bool* y = f.out<bool>(0);
       f.parallel_for(split_work(count, 1000), [&](Range r) {
-        for (int64_t i = r.begin; i < r.end; ++i) y[i] = regex_.matches(x[i]);
+        Watch watch(f);
+        for (int64_t i = r.begin; i < r.end; ++i) y[i] = regex_.matches(x[i], watch);
       });
     };
   }

@@ -5,13 +5,14 @@
 
 #include "base/error.h"
 #include "ir/op.h"
+#include "ops/counted_vector.h"
 #include "ops/regex.h"
 #include "ops/utf8.h"
 
 namespace sdx::ops {
 namespace {
 
-using Tokens = std::vector<std::string_view>;
+using Tokens = CountedVector<std::string_view>;
 
 int64_t character_count(std::string_view text) {
   int64_t count = 0;
@@ -24,9 +25,11 @@ struct Span {
 };
 
 // The first match that begins at `from` or later, the longest of those that begin there.
-std::optional<Span> find(const Regex& regex, std::string_view text, std::size_t from) {
-  while (from <= text.size()) {
-    if (const auto end = regex.longest(text, from)) return Span{from, *end};
+std::optional<Span> find(const Regex& regex, std::string_view text, std::size_t from,
+                         Watch& watch) {
+  constexpr int64_t kCallWork = 50;  // nanoseconds
+  while (from <= text.size() && !watch.over(kCallWork)) {
+    if (const auto end = regex.longest(text, from, watch)) return Span{from, *end};
     if (from == text.size()) break;
     read_code_point(text, from);
   }
@@ -69,11 +72,13 @@ class Tokenizer final : public Op {
   Step prepare(PrepareContext&) const override {
     return [this](Frame& f) {
       const Tensor input = f.input_tensor(0);
-      std::vector<Tokens> rows;
+      CountedVector<Tokens> rows;
       std::size_t most = 0;
+      Watch watch(f);
       for (const std::string& text : input.items<std::string>()) {
-        rows.push_back(tokens(text));
+        rows.push_back(tokens(text, watch));
         most = std::max(most, rows.back().size());
+        if (watch.over(kTextWork)) return;
       }
       const std::size_t marks = mark_ && most > 0 ? 2 : 0;
       Shape shape = input.shape();
@@ -81,6 +86,7 @@ class Tokenizer final : public Op {
       Tensor result = Tensor::allocate(DType::string, shape);
       auto* y = result.data<std::string>();
       for (const Tokens& row : rows) {
+        if (watch.over(kTextWork * static_cast<int64_t>(1 + most))) return;
         if (marks) *y++ = "\x02";
         y = std::copy(row.begin(), row.end(), y);
         if (marks) *y++ = "\x03";
@@ -91,14 +97,16 @@ class Tokenizer final : public Op {
   }
 
  private:
+  static constexpr int64_t kTextWork = 50;  // nanoseconds that a short text takes
+
   void add(Tokens& to, std::string_view token) const {
     if (character_count(token) >= least_) to.push_back(token);
   }
 
-  Tokens tokens(std::string_view text) const {
+  Tokens tokens(std::string_view text, Watch& watch) const {
     Tokens result;
     if (regexes_.empty()) {
-      for (std::size_t at = 0; at < text.size();) {
+      for (std::size_t at = 0; at < text.size() && !watch.over(kTextWork);) {
         const std::size_t begin = at;
         read_code_point(text, at);
         result.push_back(text.substr(begin, at - begin));
@@ -107,26 +115,26 @@ class Tokenizer final : public Op {
     }
     if (!between_) {
       for (std::size_t at = 0; at < text.size();) {
-        const auto match = find(regexes_[0], text, at);
+        const auto match = find(regexes_[0], text, at, watch);
         if (!match) break;
         add(result, text.substr(match->begin, match->end - match->begin));
         at = after(text, *match);
       }
       return result;
     }
-    result = {text};
+    result.assign(1, text);
     for (const Regex& separator : regexes_) {
       Tokens parts;
-      for (const std::string_view part : result) cut(part, separator, parts);
+      for (const std::string_view part : result) cut(part, separator, parts, watch);
       result = std::move(parts);
     }
     return result;
   }
 
-  void cut(std::string_view text, const Regex& separator, Tokens& parts) const {
+  void cut(std::string_view text, const Regex& separator, Tokens& parts, Watch& watch) const {
     std::size_t begin = 0, at = 0;
     while (at <= text.size()) {
-      const auto match = find(separator, text, at);
+      const auto match = find(separator, text, at, watch);
       if (!match) break;
       if (match->begin > begin) add(parts, text.substr(begin, match->begin - begin));
       begin = match->end;

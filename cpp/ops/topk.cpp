@@ -1,5 +1,8 @@
 // TopK.
+#include <algorithm>
+
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 
 namespace sdx::ops {
 namespace {
@@ -17,8 +20,8 @@ bool goes_before(T a, T b, bool largest) {
 template <class T>
 class Best {
  public:
-  Best(T* values, int64_t* indices, int64_t stride, bool largest)
-      : values_(values), indices_(indices), stride_(stride), largest_(largest) {}
+  Best(T* values, int64_t* indices, int64_t stride, bool largest, Watch& watch)
+      : values_(values), indices_(indices), stride_(stride), largest_(largest), watch_(watch) {}
 
   void put(int64_t slot, T value, int64_t index) {
     values_[slot * stride_] = value;
@@ -33,16 +36,18 @@ class Best {
     sink(0, count);
   }
   void make_heap(int64_t count) {
-    for (int64_t i = count / 2; i-- > 0;) sink(i, count);
+    for (int64_t i = count / 2; i-- > 0 && !watch_.over(kSinkWork);) sink(i, count);
   }
   void sort(int64_t count) {
-    for (int64_t last = count - 1; last > 0; --last) {
+    for (int64_t last = count - 1; last > 0 && !watch_.over(kSinkWork); --last) {
       swap(0, last);
       sink(0, last);
     }
   }
 
  private:
+  static constexpr int64_t kSinkWork = 300;  // nanoseconds, in a heap larger than the caches
+
   bool is_worse(int64_t a, int64_t b) const {
     const T x = values_[a * stride_], y = values_[b * stride_];
     if (goes_before(y, x, largest_)) return true;
@@ -66,6 +71,7 @@ class Best {
   int64_t* indices_;
   int64_t stride_;
   bool largest_;
+  Watch& watch_;
 };
 
 class TopK final : public Op {
@@ -111,14 +117,17 @@ class TopK final : public Op {
         T* values = has_values ? f.out<T>(0) : f.scratch<T>();
         int64_t* indices = has_indices ? f.out<int64_t>(1) : f.scratch<int64_t>();
         f.parallel_for(split_work(rows, 1.5 * static_cast<double>(x.size + 8 * k)), [&](Range r) {
+          Watch watch(f);
           for (int64_t row = r.begin; row < r.end; ++row) {
             const int64_t outer = row / x.inner, inner = row % x.inner;
             const T* items = from + outer * x.size * x.inner + inner;
             const int64_t offset = outer * k * x.inner + inner;
-            Best<T> best(values + offset, indices + offset, x.inner, largest);
+            Best<T> best(values + offset, indices + offset, x.inner, largest, watch);
             for (int64_t i = 0; i < k; ++i) best.put(i, items[i * x.inner], i);
             best.make_heap(k);
-            for (int64_t i = k; i < x.size; ++i) best.offer(items[i * x.inner], i, k);
+            for (int64_t begin = k; begin < x.size && !watch.over(kBlockWork); begin += kBlock)
+              for (int64_t i = begin, end = std::min(x.size, begin + kBlock); i < end; ++i)
+                best.offer(items[i * x.inner], i, k);
             best.sort(k);
           }
         });
@@ -127,6 +136,9 @@ class TopK final : public Op {
   }
 
  private:
+  // Elements between two looks at the time, and nanoseconds that they may take.
+  static constexpr int64_t kBlock = 1024, kBlockWork = kBlock * 64;
+
   int64_t axis_;
   bool largest_;
   std::optional<int64_t> k_;

@@ -8,6 +8,7 @@
 
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
+#include "ops/counted_vector.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -54,9 +55,9 @@ uint64_t hash(const std::complex<R>& value) {
 
 // Slices along an axis, grouped by what they hold.
 struct Groups {
-  std::vector<int64_t> first;    // of each group: its lowest slice
-  std::vector<int64_t> count;    // of each group
-  std::vector<int64_t> inverse;  // of each slice: its group
+  CountedVector<int64_t> first;    // of each group: its lowest slice
+  CountedVector<int64_t> count;    // of each group
+  CountedVector<int64_t> inverse;  // of each slice: its group
 };
 
 template <class T>
@@ -67,17 +68,21 @@ class Slices {
   // In the order of the values.
   Groups sorted() {
     Groups found = in_order_of_occurrence();
-    std::vector<int64_t> order(found.first.size()), place(order.size());
+    CountedVector<int64_t> order(found.first.size()), place(order.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
     std::sort(order.begin(), order.end(),
               [&](int64_t a, int64_t b) { return order_of(found.first[a], found.first[b]) < 0; });
     Groups groups;
     for (std::size_t i = 0; i < order.size(); ++i) {
+      checkpoint_(kSlotWork);
       groups.first.push_back(found.first[order[i]]);
       groups.count.push_back(found.count[order[i]]);
       place[order[i]] = static_cast<int64_t>(i);
     }
-    for (int64_t& group : found.inverse) group = place[group];
+    for (int64_t& group : found.inverse) {
+      checkpoint_(kSlotWork);
+      group = place[group];
+    }
     groups.inverse = std::move(found.inverse);
     return groups;
   }
@@ -107,6 +112,7 @@ class Slices {
 
  private:
   static constexpr std::size_t kLeastSlots = 64;  // a power of two
+  static constexpr int64_t kSlotWork = 10;        // nanoseconds
 
   int order_of(int64_t a, int64_t b) {
     constexpr int64_t kCompareWork = 10;
@@ -137,6 +143,7 @@ class Slices {
   void double_slots() {
     slots_.assign(2 * slots_.size(), -1);
     for (std::size_t group = 0; group < codes_.size(); ++group) {
+      checkpoint_(kSlotWork);
       std::size_t at = place_of(codes_[group]);
       while (slots_[at] >= 0) at = (at + 1) & (slots_.size() - 1);
       slots_[at] = static_cast<int64_t>(group);
@@ -146,8 +153,8 @@ class Slices {
   const T* x_;
   AxisSplit split_;
   Checkpoint checkpoint_;
-  std::vector<int64_t> slots_;   // groups by the code of their value, -1 where there is none
-  std::vector<uint64_t> codes_;  // of each group
+  CountedVector<int64_t> slots_;   // groups by the code of their value, -1 where there is none
+  CountedVector<uint64_t> codes_;  // of each group
 };
 
 class Unique final : public Op {
@@ -183,14 +190,16 @@ class Unique final : public Op {
         result[axis] = static_cast<int64_t>(groups.first.size());
         Tensor output = f.allocate_output(0, dtype, result);
         T* y = static_cast<T*>(output.raw());
+        Checkpoint checkpoint;
         for (int64_t o = 0; o < split.outer; ++o)
           for (const int64_t slice : groups.first) {
+            checkpoint(1 + split.inner);
             copy_run(x + (o * split.size + slice) * split.inner, y, split.inner);
             y += split.inner;
           }
-        f.set_output(1, Tensor::of(groups.first));
-        f.set_output(2, Tensor::of(groups.inverse));
-        f.set_output(3, Tensor::of(groups.count));
+        f.set_output(1, tensor_of(groups.first));
+        f.set_output(2, tensor_of(groups.inverse));
+        f.set_output(3, tensor_of(groups.count));
       };
     };
     if (dtype == DType::string) return make.template operator()<std::string>();

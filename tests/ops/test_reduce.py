@@ -3,7 +3,9 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from helpers import check_op, expect_error, randint, randn
+from helpers import check_op, expect_error, make_model, randint, randn
+
+import sardonyx
 
 
 def log_sum_exp(x, axis=None, keepdims=True):
@@ -137,6 +139,24 @@ def test_long_axes():
 def test_refusals():
     expect_error("ReduceSum", randn(2, 3), np.array([2]), match="axis 2 is out of range")
     expect_error("ReduceSum", randn(2, 3), np.array([0, -2]), match="named twice")
+
+
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_arg_of_rows_looked_through_in_pieces(op: str, last: int) -> None:
+    piece = 1 << 20
+    sign = np.float32(1 if op == "ArgMax" else -1)
+    x = np.zeros((5, 2 * piece + 3), np.float32)
+    x[1, [5, piece + 7, 2 * piece + 1]] = sign
+    x[2, [piece - 1, piece]] = sign
+    x[3, [7, piece + 7]] = np.nan
+    x[4, [3, 2 * piece + 2]] = sign * np.inf
+    first = [0, 5, piece - 1, 7, 3]
+    final = [2 * piece + 2, 2 * piece + 1, piece, piece + 7, 2 * piece + 2]
+    for threads in (1, 3):
+        model = make_model(op, [x], attrs={"axis": 1, "keepdims": 0, "select_last_index": last})
+        found = sardonyx.load(model, threads=threads)(x)
+        assert found.tolist() == (final if last else first)
 
 
 @pytest.mark.parametrize(("name", "function"), [("ArgMax", np.argmax), ("ArgMin", np.argmin)])
