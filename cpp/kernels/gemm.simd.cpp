@@ -169,8 +169,8 @@ void gemm_packed(const GemmArgs& args, const GemmRange& range) {
       if (p == panel_end && d + 1 < depth_blocks)  // the same panels, deeper
         block.next = args.b + range.panel_begin * kTileColumns * args.k +
                      depth_end * ldb_of(range.panel_begin);
-      else if (p < panels)
-        block.next = b_of(p);
+      else if (p < panels)  // of the next range, if this one ends, from the top
+        block.next = p == panel_end ? args.b + p * kTileColumns * args.k : b_of(p);
       else if (!many_rows)  // packed weights lie in the order of their use
         block.next = args.b + round_up(args.n, kF32) * args.k;
       multiply_block(args, range, block, b_of, ldb_of);
