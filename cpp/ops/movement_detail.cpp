@@ -97,6 +97,35 @@ void move_items(const T* from, int64_t from_stride, T* to, int64_t to_stride, in
     for (int64_t i = 0; i < count; ++i) to[i * to_stride] = from[i * from_stride];
 }
 
+// Rows of one run each, where runs are so short that a call for each would cost more than they do.
+template <std::size_t kBytes, class T>
+void copy_short_runs(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * to_row, from + i * from_row, kBytes);
+}
+
+template <class T>
+using RowCopy = void(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t rows);
+
+// For runs of so many items; null: they are long, or of odd length.
+template <class T>
+RowCopy<T>* short_run_copy(int64_t length) {
+  if constexpr (std::is_trivially_copyable_v<T>) {
+    switch (length * static_cast<int64_t>(sizeof(T))) {
+      case 16:
+        return copy_short_runs<16, T>;
+      case 32:
+        return copy_short_runs<32, T>;
+      case 64:
+        return copy_short_runs<64, T>;
+      case 128:
+        return copy_short_runs<128, T>;
+      default:
+        break;
+    }
+  }
+  return nullptr;
+}
+
 // `count` copies of `run` one after the other, from what is written already in ever longer pieces.
 template <class T>
 void repeat_run(const T* run, int64_t length, T* to, int64_t count) {
@@ -130,6 +159,7 @@ void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void*
   constexpr int64_t kShortBytes = 256;
   const bool repeats = from_stride == 1 && to_stride == 1 && from_row == 0 && to_row == length &&
                        rows > 1 && length * static_cast<int64_t>(sizeof(T)) < kShortBytes;
+  const auto short_runs = from_stride == 1 && to_stride == 1 ? short_run_copy<T>(length) : nullptr;
   f.parallel_for(split_work(total, cost, 64), [&](Range r) {
     if (r.size() <= 0) return;
     int64_t row = r.begin / length, column = r.begin % length;
@@ -139,6 +169,13 @@ void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void*
       if (repeats && column == 0 && left >= length) {
         const int64_t whole = std::min(rows - row, left / length);
         repeat_run(from + at.from(), length, to + at.to() + row * to_row, whole);
+        left -= whole * length;
+        row += whole;
+      }
+      if (short_runs && column == 0) {
+        const int64_t whole = std::min(rows - row, left / length);
+        short_runs(from + at.from() + row * from_row, from_row, to + at.to() + row * to_row, to_row,
+                   whole);
         left -= whole * length;
         row += whole;
       }
@@ -187,6 +224,27 @@ Mover strided_mover(DType dtype) {
 
 namespace {
 
+// Where short runs lie side by side along one axis, but would be read along the next one in as many
+// passes over far memory: the same copy by blocks of the latter, which stay in cache meanwhile.
+StridedCopy in_blocks(StridedCopy copy) {
+  constexpr int64_t kShort = 64, kBlock = 64, kFar = 65536;
+  const std::size_t rank = copy.shape.size();
+  if (rank < 3 || copy.from[rank - 1] != 1 || copy.to[rank - 1] != 1) return copy;
+  const std::size_t side = rank - 3, along = rank - 2;
+  const int64_t length = copy.shape[rank - 1], rows = copy.shape[along];
+  if (length > kShort || copy.from[side] != length || copy.from[along] <= length ||
+      rows * copy.from[along] < kFar)
+    return copy;
+  int64_t block = kBlock;
+  while (rows % block != 0) --block;
+  if (block < kBlock / 4) return copy;
+  copy.shape[along] = block;
+  copy.shape.insert(side, rows / block);
+  copy.from.insert(side, block * copy.from[along]);
+  copy.to.insert(side, block * copy.to[along]);
+  return copy;
+}
+
 // What is written is what output 0 has room for.
 void check_size(const PrepareContext& ctx, int64_t count) {
   check(element_count(ctx.output_shape(0)) == count, count, " elements do not fill shape ",
@@ -200,7 +258,7 @@ Step strided_step(const PrepareContext& ctx, const StridedCopy& copy, int64_t fr
   const auto skip = static_cast<int64_t>(item_size(dtype)) * from_offset;
   check_size(ctx, element_count(copy.shape));
   if (element_count(copy.shape) == 0) return [](Frame&) {};
-  return [run = strided_mover(dtype), copy = simplify(copy), skip](Frame& f) {
+  return [run = strided_mover(dtype), copy = in_blocks(simplify(copy)), skip](Frame& f) {
     run(f, copy, f.in<std::byte>(0) + skip, f.out<std::byte>(0));
   };
 }

@@ -107,6 +107,10 @@ def test_transpose():
              ref=lambda x, perm: x.transpose(perm))  # fmt: skip
     check_op("Transpose", randn(2, 50, 12, 64), perm=[0, 2, 3, 1],
              ref=lambda x, perm: x.transpose(perm))  # fmt: skip
+    for width, dtype in [(16, np.float32), (8, np.int16), (12, np.float32), (4, np.complex128)]:
+        y = randn(2, 1400, 4, 3, width).astype(dtype)  # short runs, far apart
+        for perm in [(0, 2, 1, 3, 4), (0, 2, 3, 1, 4), (2, 0, 1, 3, 4), (3, 1, 0, 2, 4)]:
+            check_op("Transpose", y, perm=list(perm), ref=y.transpose(perm))
     expect_error("Transpose", x, perm=[0, 1, 2], match=r"perm \[0, 1, 2\] does not fit rank 4")
     expect_error("Transpose", x, perm=[0, 1, 2, 2], match="named twice")
 
