@@ -9,10 +9,6 @@ namespace {
 
 // Inputs of a row that are folded at once.
 constexpr std::size_t kRowBuffer = 1024;
-// Of folded rows that wait for their outputs: what reads a row just stored at other addresses waits
-// for the stores.
-constexpr std::size_t kRowsBuffer = 4096;
-constexpr std::size_t kRowsAtOnce = 16;
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
@@ -91,20 +87,18 @@ SDX_INLINE bool fits_padded(const WindowAxis& axis) {
          (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation < kRowBuffer;
 }
 
-// Inputs of a row with its padding, where fits_padded.
-SDX_INLINE std::size_t padded_length(const WindowAxis& axis) {
-  return (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1;
-}
-
-// Folds the rows of a window into one with its padding.
+// A row of outputs where fits_padded. `divisors` are of the width alone, one for each output.
 template <template <class> class Fold>
-SDX_INLINE void fold_padded_row(const Window& window, const Rows& rows, float* buffer) {
+SDX_INLINE void pool_padded_row(const Window& window, const Rows& rows, float row_count,
+                                const float* divisors, float* y) {
   const WindowAxis& axis = window.axis[2];
-  const std::size_t length = padded_length(axis);
+  const std::size_t reach = (axis.taps - 1) * axis.dilation;
+  const std::size_t length = (axis.output - 1) * axis.stride + reach + 1;
   const float neutral = Fold<float>{}.value();
   const std::size_t left = axis.pad <= 0 ? 0 : smaller(static_cast<std::size_t>(axis.pad), length);
   const std::size_t begin = axis.pad < 0 ? static_cast<std::size_t>(-axis.pad) : 0;
   const std::size_t end = smaller(axis.input, begin + (length - left));
+  float buffer[kRowBuffer + 2 * kF32];
   for (std::size_t i = 0; i < left; ++i) buffer[i] = neutral;
   std::size_t filled = left;
   if (begin < end) {
@@ -112,12 +106,6 @@ SDX_INLINE void fold_padded_row(const Window& window, const Rows& rows, float* b
     filled += end - begin;
   }
   for (; filled < length; ++filled) buffer[filled] = neutral;
-}
-
-// A row of outputs from a folded row. `divisors` are of the width alone, one for each output.
-template <template <class> class Fold>
-SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* buffer, float row_count,
-                                const float* divisors, float* y) {
   for (std::size_t o = 0; o < axis.output; o += kF32) {
     const std::size_t lanes = smaller(kF32, axis.output - o);
     Fold<VecF> fold;
@@ -131,34 +119,6 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* buffer, flo
       store(y + o, value);
     else
       store_head(y + o, value, lanes);
-  }
-}
-
-// A plane where fits_padded, some rows of outputs at a time.
-template <template <class> class Fold>
-SDX_INLINE void pool_padded_plane(const PoolArgs& args, const float* x, const float* divisors,
-                                  float* y) {
-  const WindowAxis* axis = args.window.axis;
-  // Vectors past the end of a row are stored and read.
-  const std::size_t row_floats = padded_length(axis[2]) + 2 * kF32;
-  const std::size_t at_once = smaller(kRowsAtOnce, kRowsBuffer / row_floats);
-  const std::size_t rows = axis[0].output * axis[1].output;
-  float buffer[kRowsBuffer];
-  for (std::size_t first = 0; first < rows; first += at_once) {
-    const std::size_t end = smaller(first + at_once, rows);
-    for (std::size_t r = first; r < end; ++r) {
-      const std::size_t d = r / axis[1].output, h = r % axis[1].output;
-      fold_padded_row<Fold>(args.window,
-                            {x, inside_taps(axis[0], d), inside_taps(axis[1], h),
-                             first_input(axis[0], d), first_input(axis[1], h)},
-                            buffer + (r - first) * row_floats);
-    }
-    for (std::size_t r = first; r < end; ++r) {
-      const Pixel pixel{{r / axis[1].output, r % axis[1].output, 0}};
-      pool_padded_row<Fold>(axis[2], buffer + (r - first) * row_floats,
-                            Fold<float>::kAverage ? divisor(args, pixel, 0, 2) : 1, divisors,
-                            y + r * axis[2].output);
-    }
   }
 }
 
@@ -219,15 +179,16 @@ SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
   for (std::size_t p = plane_begin; p < plane_end; ++p) {
     const float* x = args.pool.x + p * args.x_plane;
     float* y = args.pool.y + p * args.y_plane;
-    if (padded) {
-      pool_padded_plane<Fold>(args.pool, x, divisors, y);
-      continue;
-    }
     for (std::size_t d = 0; d < axis[0].output; ++d)
       for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output) {
         const Rows rows{x, inside_taps(axis[0], d), inside_taps(axis[1], h),
                         first_input(axis[0], d), first_input(axis[1], h)};
-        pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
+        if (padded)
+          pool_padded_row<Fold>(args.pool.window, rows,
+                                Fold<float>::kAverage ? divisor(args.pool, {{d, h, 0}}, 0, 2) : 1,
+                                divisors, y);
+        else
+          pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
       }
   }
 }
