@@ -1,6 +1,7 @@
 // Matrix products: packing of B and the blocking that keeps the register tile fed from cache.
 #include "kernels/gemm.h"
 
+#include "kernels/simd/activation.h"
 #include "kernels/simd/tile.h"
 #include "kernels/simd/transpose.h"
 
@@ -131,6 +132,44 @@ SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, con
   }
 }
 
+// Of matrices this narrow, whose rows lie dense, some rows at a time are vectors: a lane sums one
+// element of C.
+constexpr std::size_t kTinySide = 4;
+
+SDX_INLINE bool is_tiny(const GemmArgs& args) {
+  const Epilogue& e = args.epilogue;
+  return kF32 >= 2 * kTinySide && args.k > 0 && args.k <= kTinySide && args.n <= kTinySide &&
+         args.lda == args.k && args.ldc == args.n && !e.accumulate && !e.row_bias && !e.residual &&
+         is_simple(e.activation);
+}
+
+void multiply_tiny(const GemmArgs& args, const GemmRange& range) {
+  const std::size_t k = args.k, n = args.n, rows = kF32 / (k > n ? k : n);
+  VecI places[kTinySide] = {};  // of the element of A that a lane multiplies
+  VecF weights[kTinySide] = {}, bias = {};
+  for (std::size_t lane = 0; lane < rows * n; ++lane) {
+    const std::size_t row = lane / n, column = lane % n;
+    for (std::size_t i = 0; i < k; ++i) {
+      places[i][lane] = static_cast<int32_t>(row * k + i);
+      weights[i][lane] = args.b[i * packed_width(n, 0) + column];
+    }
+    if (args.epilogue.column_bias) bias[lane] = args.epilogue.column_bias[column];
+  }
+  const auto product = [&](VecF a) __attribute__((always_inline)) {
+    VecF sum = weights[0] * __builtin_shuffle(a, places[0]);
+    for (std::size_t i = 1; i < k; ++i) sum += weights[i] * __builtin_shuffle(a, places[i]);
+    return activate_simple(sum + bias, args.epilogue);
+  };
+  std::size_t r = range.row_begin;
+  // Whole vectors read into the next rows, and write what these set anew.
+  for (; r * k + kF32 <= range.row_end * k && r * n + kF32 <= range.row_end * n; r += rows)
+    store(args.c + r * n, product(load(args.a + r * k)));
+  for (; r < range.row_end; r += rows) {
+    const std::size_t count = smaller(rows, range.row_end - r);
+    store_head(args.c + r * n, product(load_head(args.a + r * k, count * k)), count * n);
+  }
+}
+
 }  // namespace
 
 GemmTiling gemm_tiling() { return {kTileRows, kTileColumns, kF32}; }
@@ -149,6 +188,7 @@ void gemm_packed(const GemmArgs& args, const GemmRange& range) {
   const std::size_t panels = divide_up(args.n, kTileColumns);
   const std::size_t panel_end = smaller(range.panel_end, panels);
   if (range.row_begin >= range.row_end) return;
+  if (is_tiny(args) && range.panel_begin < panel_end) return multiply_tiny(args, range);
   const bool many_rows = range.row_end - range.row_begin >= kManyTiles * kTileRows;
   const std::size_t depth_blocks = args.k ? divide_up(args.k, kDepthBlock) : 1;
   const std::size_t full_panels = args.n / kTileColumns;

@@ -108,6 +108,18 @@ void for_each_tier(F f) {
     if (gemm_packed.variants[tier].isa <= host_isa()) f(tier);
 }
 
+TEST_CASE("products of matrices of a few columns") {
+  const float given = 0;
+  for_each_tier([&](std::size_t tier) {
+    for (std::size_t n = 1; n <= 5; ++n)
+      for (std::size_t k = 1; k <= 5; ++k)
+        for (const std::size_t m : {1, 3, 16, 17, 101})
+          for (const bool in_pieces : {false, true})
+            check_product(tier, {m, n, k, false},
+                          {.column_bias = &given, .activation = Activation::relu}, in_pieces);
+  });
+}
+
 TEST_CASE("products of every row and column tail") {
   for_each_tier([](std::size_t tier) {
     for (std::size_t m = 1; m <= 13; ++m)
