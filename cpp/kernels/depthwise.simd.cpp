@@ -158,6 +158,10 @@ RowFunction* choose_outputs(std::size_t outputs) {
     return outputs < at_once ? ~std::size_t{0} : (outputs + at_once - 1) / at_once * at_once;
   };
   if (outputs < kFewOutputs) return row_by_outputs<kGrouped>;
+  if constexpr (!kGrouped && kWidth == 3) {
+    if (outputs == 5) return row_in_groups<kGrouped, kWidth, kStride, 5>;
+    if (outputs == 6) return row_in_groups<kGrouped, kWidth, kStride, 6>;
+  }
   if (outputs < kOddOutputs) return row_in_groups<kGrouped, kWidth, kStride, kFewOutputs>;
   return computed(kOddOutputs) < computed(kOutputsAtOnce)
              ? row_in_groups<kGrouped, kWidth, kStride, kOddOutputs>

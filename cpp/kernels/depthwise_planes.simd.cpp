@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
+// Rows of outputs that are summed at once where there are so many; fewer wait for their own sums.
+constexpr std::size_t kManyRows = 8;
+
 // One channel's share of the arguments.
 struct Plane {
   const float* frame;
@@ -77,6 +80,11 @@ void sum_rows(const DepthwisePlanesArgs& args, const Plane& plane, std::size_t r
 
 using SumRows = void(const DepthwisePlanesArgs&, const Plane&, std::size_t, float*);
 
+struct Group {
+  std::size_t rows;
+  SumRows* sum;
+};
+
 template <std::size_t kRows, std::size_t kStride>
 SumRows* choose_taps(const WindowAxis& height) {
   if (height.stride == 1 && height.dilation == 1) {
@@ -130,8 +138,9 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
   plane.frame = frame;
   plane.row_floats = plane_row_floats(width);
   plane.weights = weights;
-  SumRows* some = choose_rows<kPlaneRows>(args.window);
-  SumRows* one = choose_rows<1>(args.window);
+  const Group groups[] = {{kManyRows, choose_rows<kManyRows>(args.window)},
+                          {kPlaneRows, choose_rows<kPlaneRows>(args.window)},
+                          {1, choose_rows<1>(args.window)}};
   // Rows of outputs whose inputs the frame holds.
   const std::size_t held = kPlaneFloats / plane.row_floats;
   const std::size_t at_once = (held - reach) / height.stride + 1;
@@ -147,10 +156,13 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
       for (std::size_t i = 0; i < rows; ++i)
         copy_row(args, x, first_input(height, first) + static_cast<std::ptrdiff_t>(i),
                  frame + i * plane.row_floats, plane.row_floats);
-      for (std::size_t r = 0; r < count;) {
-        const bool whole = r + kPlaneRows <= count;
-        (whole ? some : one)(args, plane, r * height.stride, y + (first + r) * width.output);
-        r += whole ? kPlaneRows : 1;
+      const Group& group = count >= kManyRows    ? groups[0]
+                           : count >= kPlaneRows ? groups[1]
+                                                 : groups[2];
+      // The last rows once more where they do not fill a group.
+      for (std::size_t i = 0; i < count; i += group.rows) {
+        const std::size_t r = i + group.rows <= count ? i : count - group.rows;
+        group.sum(args, plane, r * height.stride, y + (first + r) * width.output);
       }
     }
     Epilogue rest = args.epilogue;
