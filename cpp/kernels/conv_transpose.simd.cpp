@@ -77,6 +77,18 @@ SDX_INLINE Falling falling_on(const WindowAxis& axis, std::size_t i) {
   return found;
 }
 
+// A row of columns, and the taps along the width that of it fall on a row of y.
+struct TermRow {
+  std::size_t row, tap_row;
+};
+
+SDX_INLINE TermRow term_row(const WindowAxis& height, const Falling& deep, std::size_t i,
+                            const Falling& down, std::size_t j) {
+  const std::size_t plane = deep.column - i * deep.column_step;
+  return {plane * height.output + down.column - j * down.column_step,
+          (deep.tap + i * deep.tap_step) * height.taps + down.tap + j * down.tap_step};
+}
+
 template <bool kWeighted>
 SDX_INLINE void gather_pixel(const GatherArgs& args, std::size_t pixel, const Falling& deep,
                              const Falling& down) {
@@ -88,12 +100,9 @@ SDX_INLINE void gather_pixel(const GatherArgs& args, std::size_t pixel, const Fa
   bool first = true;
   for (std::size_t i = 0; i < deep.count; ++i)
     for (std::size_t j = 0; j < down.count; ++j) {
-      const std::size_t plane = deep.column - i * deep.column_step;
-      const std::size_t row = plane * axis[1].output + down.column - j * down.column_step;
-      const std::size_t tap_row =
-          (deep.tap + i * deep.tap_step) * axis[1].taps + down.tap + j * down.tap_step;
-      std::size_t column = row * axis[2].output + across.column;
-      std::size_t tap = tap_row * axis[2].taps + across.tap;
+      const TermRow at = term_row(axis[1], deep, i, down, j);
+      std::size_t column = at.row * axis[2].output + across.column;
+      std::size_t tap = at.tap_row * axis[2].taps + across.tap;
       for (std::size_t k = 0; k < across.count; ++k) {
         if (terms.count == kMaxTerms) {
           add_terms<kWeighted>(args, pixel, terms, first, false);
@@ -150,17 +159,14 @@ void add_runs(const GatherArgs& args, std::size_t row_pixel, std::size_t begin, 
   };
   for (std::size_t i = 0; i < deep.count; ++i)
     for (std::size_t j = 0; j < down.count; ++j) {
-      const std::size_t plane = deep.column - i * deep.column_step;
-      const std::size_t row = plane * axis[1].output + down.column - j * down.column_step;
-      const std::size_t tap_row =
-          (deep.tap + i * deep.tap_step) * axis[1].taps + down.tap + j * down.tap_step;
+      const TermRow at = term_row(axis[1], deep, i, down, j);
       for (std::size_t t = 0; t < width_taps; t += stride) {
         const std::size_t run = width_taps - t < stride ? width_taps - t : stride;
         const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(t) - axis[2].pad;
         const std::ptrdiff_t before = first_pixel - start - static_cast<std::ptrdiff_t>(run) + 1;
         std::size_t k = before <= 0 ? 0 : (static_cast<std::size_t>(before) + stride - 1) / stride;
         const float* column =
-            args.columns + ((row * axis[2].output + k) * taps + tap_row * width_taps + t) * m;
+            args.columns + ((at.row * axis[2].output + k) * taps + at.tap_row * width_taps + t) * m;
         for (; k < axis[2].output; ++k, column += taps * m) {
           const std::ptrdiff_t from = static_cast<std::ptrdiff_t>(k * stride) + start;
           if (from >= end_pixel) break;

@@ -340,6 +340,21 @@ TEST_CASE("maxima of all pixels of rows and volumes") {
                   13);
 }
 
+TEST_CASE("a depthwise convolution alone stays as it is") {
+  const std::string in = R"((%x: float32[n, 6, 4, 4]) -> (%y) {
+    %w: float32[6, 1, 3, 3] = constant fill(0.25))";
+  expect_untouched(channels_last, in + " %y = Conv(%x, %w) {group = 6} }");
+  expect_rewrites(channels_last, in + R"(
+    %c = Conv(%x, %w) {group = 6}
+    %y = Relu(%c)
+  })",
+                  in + R"(
+    %c = sardonyx::FusedConv(%x, %w) {group = 6, layout = "NHWC", turns_input = 1}
+    %t = Relu(%c)
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+}
+
 TEST_CASE("norms and margins by layout") {
   expect_region(R"(%f, %s = sardonyx::NormFactors(%c, %u, %u) {groups = 3}
     %m = Mul(%c, %f)
