@@ -50,6 +50,7 @@ bool cut_before_joining(Graph& graph); // what was joined at the cuts
 bool fuse_quantized(Graph& graph);     // float operators between (de)quantisation work on bytes
 bool channels_last(Graph& graph);      // NHWC inside regions of convolutions
 bool fuse_expand_depthwise(Graph& graph);  // a pointwise convolution and the depthwise one behind
+bool fuse_transpose(Graph& graph);     // products read what was transposed as it lies
 bool fuse_elementwise(Graph& graph);   // neighbours in one pass over memory
 bool merge_transposes(Graph& graph);   // one after another becomes one
 

@@ -48,6 +48,7 @@ constexpr Pass kPasses[] = {
     {"fuse_residual", fuse_residual, 2},
     {"fuse_activation", fuse_activation, 2},
     {"fuse_expand_depthwise", fuse_expand_depthwise, 2},
+    {"fuse_transpose", fuse_transpose, 2},
     {"fuse_elementwise", fuse_elementwise, 2},
     {"erase_dead", erase_dead, 1},
 };
