@@ -353,3 +353,27 @@ def test_bound_calls_hand_out_the_arrays_they_wrote() -> None:
     np.testing.assert_array_equal(scores, model(image))
     with pytest.raises(sardonyx.InvalidArgument, match="an array for each output"):
         model.bind({"image": image}, {"probabilities": None})
+
+
+def test_bound_calls_look_at_arrays_and_lists_anew() -> None:
+    model = sardonyx.load(sardonyx.demo_model())
+    image, scores = randn(2, 1, 8, 8), np.empty((2, 10), np.float32)
+    call = model.bind({"image": image}, {"probabilities": scores})
+    for _ in range(2):
+        np.testing.assert_array_equal(call()["probabilities"], model(image))
+    image.resize((3, 1, 8, 8), refcheck=False)  # moves
+    scores.resize((3, 10), refcheck=False)
+    for _ in range(2):
+        np.testing.assert_array_equal(call()["probabilities"], model(image))
+    scores.setflags(write=False)
+    with pytest.raises(sardonyx.InvalidArgument, match="read-only"):
+        call()
+    nested, wide = [[[[0.0] * 8] * 8]], np.zeros((1, 1, 8, 16), np.float32)
+    scores = np.empty((1, 10), np.float32)
+    call = model.bind({"image": nested}, {"probabilities": scores})
+    strided = model.bind({"image": wide[..., ::2]}, {"probabilities": scores})
+    for value in (1.0, 2.0):
+        nested[0][0][0][0] = value
+        wide[..., ::2] = nested
+        np.testing.assert_array_equal(call()["probabilities"], model(np.float32(nested)))
+        np.testing.assert_array_equal(strided()["probabilities"], model(wide[..., ::2]))

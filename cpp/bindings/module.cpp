@@ -280,6 +280,10 @@ void bind_session(py::module_& module) {
       .def("cancel", [](CancelFlag& flag) { flag.set(true); })
       .def_property("is_set", &CancelFlag::is_set, &CancelFlag::set);
 
+  py::class_<BoundCall>(module, "BoundCall", "What a call reads and writes.")
+      .def(py::init<std::vector<std::string>, Arrays, std::vector<py::object>>(), py::arg("names"),
+           py::arg("feeds"), py::arg("arrays"));
+
   py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
       .def_static(
           "load_file",
@@ -348,6 +352,8 @@ void bind_session(py::module_& module) {
           py::arg("in_place") = false, py::arg("timeout") = py::none(),
           py::arg("cancel") = py::none(), py::arg("memory_limit") = 0,
           "The outputs of these names (None: all) as a list.")
+      .def("run_bound", &BoundSession::run_bound, py::arg("call"),
+           "Runs into the arrays of the call and returns them by name.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))
       .def(
           "trim", [](BoundSession& s) { s.session().trim(); },

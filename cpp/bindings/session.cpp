@@ -134,7 +134,7 @@ void BoundSession::add(Request& request, py::handle name, py::handle value) {
   add(request, text, found == positions_.end() ? nullptr : &declared_[found->second], value);
 }
 
-std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
+void BoundSession::place(Request& request, bool in_place) {
   const auto& wanted = request.wanted;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i].is_none()) continue;
@@ -148,14 +148,16 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
                        : "is not contiguous, or of another byte order");
     if (!fed) request.into[i] = std::move(memory);
   }
-  std::vector<Datum> results;
+}
+
+std::vector<Datum> BoundSession::execute(const Request& request, std::span<Tensor> into,
+                                         RunControl& control) {
   Signals signals;
   OperatorErrors errors;
-  request.control.poll = [&signals] { return signals.pending(); };
+  control.poll = [&signals] { return signals.pending(); };
   try {
     const WithoutGil release;
-    results =
-        session_.run(request.feeds, request.outputs, request.into, request.control, request.rooms);
+    return session_.run(request.feeds, request.outputs, into, control, request.rooms);
   } catch (const Interrupted&) {
     signals.raise();
     throw;
@@ -163,6 +165,12 @@ std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
     errors.raise(error);
     throw;
   }
+}
+
+std::vector<py::object> BoundSession::run(Request& request, bool in_place) {
+  place(request, in_place);
+  const auto& wanted = request.wanted;
+  std::vector<Datum> results = execute(request, request.into, request.control);
   std::vector<py::object> values;
   values.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -198,8 +206,7 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
                                                const py::object& out, bool in_place,
                                                std::optional<double> timeout,
-                                               const CancelFlag* cancel,
-                                               int64_t memory_limit) {
+                                               const CancelFlag* cancel, int64_t memory_limit) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
   if (!outputs.is_none()) {
@@ -216,6 +223,36 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
   if (cancel) request.control.cancel = &cancel->flag();
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
   return list;
+}
+
+std::shared_ptr<const BoundSession::Request> BoundSession::prepare(const BoundCall& call) {
+  const auto& all = session_.outputs();
+  const bool everything = std::equal(
+      all.begin(), all.end(), call.names().begin(), call.names().end(),
+      [](const ValueInfo& output, const std::string& name) { return output.name == name; });
+  auto prepared = std::make_shared<Request>();
+  if (!everything) prepared->outputs = call.names();
+  prepared->wanted = call.arrays();
+  prepared->into.resize(prepared->wanted.size());
+  prepared->rooms.resize(prepared->wanted.size());
+  for (const auto& [name, value] : of_ones_own(call.feeds())) add(*prepared, name, value);
+  place(*prepared, true);
+  return prepared;
+}
+
+py::typing::Dict<py::str, py::object> BoundSession::run_bound(BoundCall& call) {
+  if (call.names().empty()) return call.results();
+  std::shared_ptr<const Request> request = call.prepared();
+  if (!request) {
+    request = prepare(call);
+    call.keep(request);
+  }
+  std::vector<Tensor> into = request->into;
+  RunControl control;
+  std::vector<Datum> results = execute(*request, into, control);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    finish(std::move(results[i]), request->wanted[i], request->into[i], i);
+  return call.results();
 }
 
 std::vector<StepProfile> BoundSession::profile(const Arrays& feeds) {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
-__all__: list[str] = ['CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'MemoryUse', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'load_operators', 'measure_peaks', 'version']
+__all__: list[str] = ['BoundCall', 'CancelFlag', 'Cancelled', 'Error', 'InvalidArgument', 'InvalidModel', 'MemoryUse', 'ModelSummary', 'NodeCount', 'Peaks', 'PlanSummary', 'Session', 'StepProfile', 'ThreadPool', 'Timeout', 'Unsupported', 'Value', 'instruction_set', 'load_operators', 'measure_peaks', 'version']
 class Value:
     """
     An input or output as the model declares it.
@@ -203,6 +203,12 @@ class CancelFlag:
         ...
     def cancel(self) -> None:
         ...
+class BoundCall:
+    """
+    What a call reads and writes.
+    """
+    def __init__(self, names: collections.abc.Sequence[str], feeds: dict[str, typing.Any], arrays: collections.abc.Sequence[typing.Any]) -> None:
+        ...
 class Session:
     """
     A loaded model. Safe to run from many threads.
@@ -228,6 +234,10 @@ class Session:
     def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None, memory_limit: int = 0) -> list[typing.Any]:
         """
         The outputs of these names (None: all) as a list.
+        """
+    def run_bound(self, call: BoundCall) -> dict[str, typing.Any]:
+        """
+        Runs into the arrays of the call and returns them by name.
         """
     def summary(self) -> ModelSummary:
         ...

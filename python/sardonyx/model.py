@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sardonyx._core import (
+    BoundCall,
     CancelFlag,
     InvalidArgument,
     MemoryUse,
@@ -120,16 +121,10 @@ class Model:
         It returns the outputs named in `out`, and refuses arrays it would have to write to by a
         copy: ones that are fed too, but for `caches`, and ones that are not contiguous.
         """
-        given, written = dict(feeds), dict(out)
-        names, arrays = list(written), list(written.values())
-        if any(array is None for array in arrays):
+        if any(array is None for array in out.values()):
             raise InvalidArgument("out: expected an array for each output")
-
-        def run() -> dict[str, Any]:
-            self._session.run(names, given, arrays, True)
-            return written.copy()
-
-        return run
+        call = BoundCall(list(out), dict(feeds), list(out.values()))
+        return lambda: self._session.run_bound(call)
 
     def profile(
         self, feeds: Mapping[str, Any], *, runs: int = 1, peaks: Peaks | None = None
