@@ -1,5 +1,6 @@
 // TopK.
 #include <algorithm>
+#include <bit>
 
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
@@ -74,6 +75,41 @@ class Best {
   Watch& watch_;
 };
 
+// The few best of a short line of floats without a branch on any of them. A key is the float as an
+// integer in the same order, above the index that breaks ties; it is the smaller for worse ones.
+template <int64_t kSlots>
+void take_few(const float* items, int64_t size, int64_t stride, bool largest, int64_t k,
+              float* values, int64_t* indices) {
+  const uint32_t flip = largest ? 0 : 0xffffffff;
+  uint64_t best[kSlots] = {};
+  for (int64_t i = 0; i < size; ++i) {
+    const float item = items[i * stride];
+    const auto bits = std::bit_cast<uint32_t>(item + 0.0f);  // -0 is as large as 0
+    const uint32_t ordered = bits ^ (bits >> 31 ? 0xffffffff : 0x80000000);
+    const uint32_t rank = (item == item ? ordered : 0xffffffff) ^ flip;
+    uint64_t key = uint64_t{rank} << 32 | (0xffffffff - static_cast<uint64_t>(i));
+    for (uint64_t& slot : best) {
+      const uint64_t worse = std::min(slot, key);
+      slot = std::max(slot, key);
+      key = worse;
+    }
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    const auto index = static_cast<int64_t>(0xffffffff - (best[i] & 0xffffffff));
+    values[i * stride] = items[index * stride];
+    indices[i * stride] = index;
+  }
+}
+
+// The function for lines of `size` items where the best are few; else null.
+auto few_taker(int64_t size, int64_t k) -> decltype(&take_few<1>) {
+  constexpr int64_t kLongest = 128;
+  if (size > kLongest || k > 8) return nullptr;
+  if (k > 4) return &take_few<8>;
+  if (k > 2) return &take_few<4>;
+  return k == 2 ? &take_few<2> : &take_few<1>;
+}
+
 class TopK final : public Op {
  public:
   explicit TopK(const OpInit& init)
@@ -112,7 +148,7 @@ class TopK final : public Op {
       // An output that nobody takes still needs a place to work in.
       const int64_t spare = has_values && has_indices ? 0 : rows * k;
       ctx.request_scratch(spare * 8);
-      return [=, largest = largest_](Frame& f) {
+      return [=, largest = largest_, take = few_taker(x.size, k)](Frame& f) {
         const T* from = f.in<T>(0);
         T* values = has_values ? f.out<T>(0) : f.scratch<T>();
         int64_t* indices = has_indices ? f.out<int64_t>(1) : f.scratch<int64_t>();
@@ -122,6 +158,12 @@ class TopK final : public Op {
             const int64_t outer = row / x.inner, inner = row % x.inner;
             const T* items = from + outer * x.size * x.inner + inner;
             const int64_t offset = outer * k * x.inner + inner;
+            if constexpr (std::is_same_v<T, float>) {
+              if (take) {
+                take(items, x.size, x.inner, largest, k, values + offset, indices + offset);
+                continue;
+              }
+            }
             Best<T> best(values + offset, indices + offset, x.inner, largest, watch);
             for (int64_t i = 0; i < k; ++i) best.put(i, items[i * x.inner], i);
             best.make_heap(k);

@@ -46,6 +46,18 @@ def test_top_k_of_nan():
     )
 
 
+@pytest.mark.parametrize("largest", [0, 1])
+def test_the_few_best_of_short_lines(largest):
+    for size in (1, 2, 5, 12, 128, 129):
+        x = np.round(randn(6, size)) * np.float32(-1)  # ties, 0 with -0 among them
+        for k in range(1, min(size, 9) + 1):
+            check_op("TopK", x, ints(k), largest=largest, outputs=2, ref=top_k(x, k, -1, largest))
+    x = -np.float32([[np.nan, 1, np.nan, -np.inf], [0, np.nan, np.inf, np.nan]])
+    order = ints([0, 2, 3], [1, 3, 0]) if largest else ints([1, 3, 0], [2, 0, 1])
+    check_op("TopK", x, ints(3), largest=largest, outputs=2,
+             ref=(np.take_along_axis(x, order, 1), order))  # fmt: skip
+
+
 def test_top_k_refuses():
     expect_error("TopK", randn(3), ints(4), outputs=2, match="K is 4 for an axis of size 3")
     expect_error("TopK", randn(3), ints(-1), outputs=2, match="K is -1")
