@@ -50,6 +50,12 @@ class Cumulative final : public Op {
     return [block, combine, exclusive = exclusive_, reverse = reverse_,
             split = split_work(block.outer * block.inner, cost, grain)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
+        if (block.inner == 1) {
+          for (int64_t i = r.begin * block.size; i < r.end * block.size; i += block.size)
+            accumulate_line<T, kProduct>(f.in<T>(0) + i, f.out<T>(0) + i, block, exclusive,
+                                         reverse);
+          return;
+        }
         for (int64_t i = r.begin; i < r.end;) {
           // Columns next to each other in one outer block: rows are read in order.
           const int64_t block_end = (i / block.inner + 1) * block.inner;
@@ -71,6 +77,16 @@ class Cumulative final : public Op {
     };
   }
 
+  // What totals are kept in: 16-bit floats in float32, integers where they wrap.
+  template <class T, bool = std::is_integral_v<T>>
+  struct TotalOf {
+    using type = ComputeType<T>;
+  };
+  template <class T>
+  struct TotalOf<T, true> {
+    using type = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
+  };
+
   static constexpr int64_t kTile = 256;
   // Elements between two looks at the time.
   static constexpr int64_t kBlock = 1 << 20;
@@ -89,39 +105,42 @@ class Cumulative final : public Op {
     }
   }
 
+  // y is the total so far, of x too unless it excludes what it stands at.
+  template <class T, bool kProduct>
+  static void add(typename TotalOf<T>::type& total, const T& x, T& y, bool exclusive) {
+    const auto before = total;
+    const auto item = static_cast<typename TotalOf<T>::type>(x);
+    total = kProduct ? total * item : total + item;
+    y = static_cast<T>(exclusive ? before : total);
+  }
+
+  template <class T, bool kProduct>
+  static void accumulate_line(const T* x, T* y, const AxisSplit& block, bool exclusive,
+                              bool reverse) {
+    typename TotalOf<T>::type total = kProduct ? 1 : 0;
+    const int64_t first = reverse ? block.size - 1 : 0, step = reverse ? -block.inner : block.inner;
+    x += first * block.inner;
+    y += first * block.inner;
+    for (int64_t left = block.size; left > 0 && (left <= kBlock || !Interrupt::due());) {
+      const int64_t count = std::min(left, kBlock);
+      for (int64_t k = 0; k < count; ++k, x += step, y += step)
+        add<T, kProduct>(total, *x, *y, exclusive);
+      left -= count;
+    }
+  }
+
   template <class T, bool kProduct>
   static void accumulate(const T* x, T* y, const AxisSplit& block, int64_t columns, bool exclusive,
                          bool reverse) {
-    using Total = typename TotalOf<T>::type;
-    const Total none = kProduct ? 1 : 0;
-    const auto add = [=](Total& total, int64_t at) {
-      const Total before = total;
-      const auto item = static_cast<Total>(x[at]);
-      total = kProduct ? total * item : total + item;
-      y[at] = static_cast<T>(exclusive ? before : total);
-    };
-    const auto row = [&](int64_t k) { return (reverse ? block.size - 1 - k : k) * block.inner; };
-    if (columns == 1) {
-      Total total = none;
-      for (int64_t begin = 0; begin < block.size && !Interrupt::due(); begin += kBlock)
-        for (int64_t k = begin; k < std::min(block.size, begin + kBlock); ++k) add(total, row(k));
-      return;
+    if (columns == 1) return accumulate_line<T, kProduct>(x, y, block, exclusive, reverse);
+    typename TotalOf<T>::type totals[kTile];
+    std::fill_n(totals, columns, kProduct ? 1 : 0);
+    for (int64_t k = 0; k < block.size; ++k) {
+      const int64_t row = (reverse ? block.size - 1 - k : k) * block.inner;
+      for (int64_t i = 0; i < columns; ++i)
+        add<T, kProduct>(totals[i], x[row + i], y[row + i], exclusive);
     }
-    Total totals[kTile];
-    std::fill_n(totals, columns, none);
-    for (int64_t k = 0; k < block.size; ++k)
-      for (int64_t i = 0; i < columns; ++i) add(totals[i], row(k) + i);
   }
-
-  // What totals are kept in: 16-bit floats in float32, integers where they wrap.
-  template <class T, bool = std::is_integral_v<T>>
-  struct TotalOf {
-    using type = ComputeType<T>;
-  };
-  template <class T>
-  struct TotalOf<T, true> {
-    using type = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
-  };
 
   bool product_, exclusive_, reverse_;
 };

@@ -1,4 +1,5 @@
 // LpNormalization: lines along an axis divided by their L1 or L2 norm.
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -27,6 +28,10 @@ class LpNormalization final : public Op {
               split = split_work(block.outer * block.inner,
                                  3 * static_cast<double>(block.size) + 10, 16)](Frame& f) {
         f.parallel_for(split, [&](Range r) {
+          if (block.inner == 1 && block.size < kParts)
+            return normalize_short(f.in<T>(0) + r.begin * block.size,
+                                   f.out<T>(0) + r.begin * block.size, r.size(), block.size,
+                                   squares);
           for (int64_t i = r.begin; i < r.end; ++i) {
             const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
             const T* x = f.in<T>(0) + first;
@@ -42,12 +47,40 @@ class LpNormalization final : public Op {
   }
 
  private:
+  static constexpr int64_t kParts = 8;
+
+  // Lines of fewer items than parts lie one after the other.
+  template <class T>
+  static void normalize_short(const T* x, T* y, int64_t lines, int64_t size, bool squares) {
+    using C = ComputeType<T>;
+    constexpr int64_t kLines = 64;
+    double norms[kLines];
+    for (int64_t begin = 0; begin < lines; begin += kLines) {
+      const int64_t count = std::min(kLines, lines - begin);
+      const T* from = x + begin * size;
+      T* to = y + begin * size;
+      for (int64_t i = 0; i < count; ++i) {
+        norms[i] = 0;
+        for (int64_t k = 0; k < size; ++k) {
+          const auto item = static_cast<double>(static_cast<C>(from[i * size + k]));
+          norms[i] += squares ? item * item : std::abs(item);
+        }
+      }
+      if (squares)
+        for (int64_t i = 0; i < count; ++i) norms[i] = std::sqrt(norms[i]);
+      for (int64_t i = 0; i < count; ++i) {
+        const auto norm = static_cast<C>(norms[i]);
+        for (int64_t k = i * size; k < (i + 1) * size; ++k)
+          to[k] = norm == 0 ? T(0) : T(static_cast<C>(from[k]) / norm);
+      }
+    }
+  }
+
   // A line whose norm is 0 stays 0. Sums are taken in parts, which the compiler makes vectors of
   // where the stride is a constant.
   template <class T, class Stride>
   static void normalize(const T* x, T* y, int64_t size, Stride stride, bool squares) {
     using C = ComputeType<T>;
-    constexpr int64_t kParts = 8;
     double parts[kParts] = {};
     const auto add = [&](auto term) {
       int64_t k = 0;

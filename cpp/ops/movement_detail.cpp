@@ -97,41 +97,61 @@ void move_items(const T* from, int64_t from_stride, T* to, int64_t to_stride, in
     for (int64_t i = 0; i < count; ++i) to[i * to_stride] = from[i * from_stride];
 }
 
-// Rows of one run each, where runs are so short that a call for each would cost more than they do.
-template <std::size_t kBytes, class T>
-void copy_short_runs(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t rows) {
-  for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * to_row, from + i * from_row, kBytes);
-}
-
-template <class T>
-using RowCopy = void(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t rows);
-
-// For runs of so many items; null: they are long, or of odd length.
-template <class T>
-RowCopy<T>* short_run_copy(int64_t length) {
-  if constexpr (std::is_trivially_copyable_v<T>) {
-    switch (length * static_cast<int64_t>(sizeof(T))) {
-      case 16:
-        return copy_short_runs<16, T>;
-      case 32:
-        return copy_short_runs<32, T>;
-      case 64:
-        return copy_short_runs<64, T>;
-      case 128:
-        return copy_short_runs<128, T>;
-      default:
-        break;
-    }
-  }
-  return nullptr;
-}
-
 // `count` copies of `run` one after the other, from what is written already in ever longer pieces.
 template <class T>
 void repeat_run(const T* run, int64_t length, T* to, int64_t count) {
   copy_run(run, to, length);
   for (int64_t done = 1; done < count; done += std::min(done, count - done))
     copy_run(to, to + done * length, std::min(done, count - done) * length);
+}
+
+// Rows of this few bytes are copied without asking for their length again in each.
+constexpr int64_t kFewBytes = 128;
+
+// Copies the first and the last kPart bytes of every row; they meet or overlap.
+template <std::size_t kPart>
+void copy_ends(const std::byte* from, int64_t from_row, std::byte* to, int64_t to_row, int64_t rows,
+               int64_t bytes) {
+  const int64_t back = bytes - static_cast<int64_t>(kPart);
+  for (int64_t row = 0; row < rows; ++row, from += from_row, to += to_row) {
+    std::memcpy(to, from, kPart);
+    std::memcpy(to + back, from + back, kPart);
+  }
+}
+
+// Copies `rows` runs of `length` items. Runs of the copy do not overlap what is written.
+template <class T>
+void copy_rows(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t rows,
+               int64_t length) {
+  if constexpr (std::is_trivially_copyable_v<T>) {
+    constexpr auto kItem = static_cast<int64_t>(sizeof(T));
+    const int64_t bytes = length * kItem;
+    const auto copy = [&](auto* ends) {
+      ends(reinterpret_cast<const std::byte*>(from), from_row * kItem,
+           reinterpret_cast<std::byte*>(to), to_row * kItem, rows, bytes);
+    };
+    if (bytes > kFewBytes) {
+      for (int64_t row = 0; row < rows; ++row)
+        copy_run(from + row * from_row, to + row * to_row, length);
+    } else if (bytes >= 64) {
+      copy(&copy_ends<64>);
+    } else if (bytes >= 32) {
+      copy(&copy_ends<32>);
+    } else if (bytes >= 16) {
+      copy(&copy_ends<16>);
+    } else if (bytes >= 8) {
+      copy(&copy_ends<8>);
+    } else if (bytes >= 4) {
+      copy(&copy_ends<4>);
+    } else if (bytes >= 2) {
+      copy(&copy_ends<2>);
+    } else {
+      copy(&copy_ends<1>);
+    }
+  } else {
+    for (int64_t row = 0; row < rows; ++row)
+      copy_run(from + row * from_row, to + row * to_row, length);
+  }
 }
 
 template <class T>
@@ -155,36 +175,42 @@ void move(const Frame& f, const StridedCopy& copy, const void* from_bytes, void*
   const int64_t length = copy.shape[last], rows = last > 0 ? copy.shape[last - 1] : 1;
   const int64_t from_row = last > 0 ? copy.from[last - 1] : 0;
   const int64_t to_row = last > 0 ? copy.to[last - 1] : 0;
-  const double cost = move_cost<T>() + 6.0 / length + (from_stride == 1 ? 0.0 : 0.5);
+  const bool runs = from_stride == 1 && to_stride == 1;
+  const int64_t bytes = length * static_cast<int64_t>(sizeof(T));
+  const double cost = move_cost<T>() + (runs && bytes <= kFewBytes ? 2.0 : 6.0) / length +
+                      (from_stride == 1 ? 0.0 : 0.5);
   constexpr int64_t kShortBytes = 256;
-  const bool repeats = from_stride == 1 && to_stride == 1 && from_row == 0 && to_row == length &&
-                       rows > 1 && length * static_cast<int64_t>(sizeof(T)) < kShortBytes;
-  const auto short_runs = from_stride == 1 && to_stride == 1 ? short_run_copy<T>(length) : nullptr;
+  const bool repeats = runs && from_row == 0 && to_row == length && bytes < kShortBytes &&
+                       rows > (bytes <= kFewBytes ? 16 : 1);
   f.parallel_for(split_work(total, cost, 64), [&](Range r) {
     if (r.size() <= 0) return;
     int64_t row = r.begin / length, column = r.begin % length;
     Odometer at(copy, std::max(last - 1, 0), row / rows);
     row %= rows;
     for (int64_t left = r.size(); left > 0;) {
-      if (repeats && column == 0 && left >= length) {
-        const int64_t whole = std::min(rows - row, left / length);
-        repeat_run(from + at.from(), length, to + at.to() + row * to_row, whole);
+      // The rest of a run that the chunk begins in, whole ones, a part of one that it ends in.
+      while (row < rows && left > 0) {
+        const T* source = from + at.from() + row * from_row + column * from_stride;
+        T* target = to + at.to() + row * to_row + column * to_stride;
+        const int64_t whole = column == 0 ? std::min(rows - row, left / length) : 0;
+        if (whole == 0) {
+          const int64_t count = std::min(length - column, left);
+          move_items(source, from_stride, target, to_stride, count);
+          left -= count;
+          column = 0;
+          ++row;
+          continue;
+        }
+        if (repeats) {
+          repeat_run(source, length, target, whole);
+        } else if (runs) {
+          copy_rows(source, from_row, target, to_row, whole, length);
+        } else {
+          for (int64_t k = 0; k < whole; ++k)
+            move_items(source + k * from_row, from_stride, target + k * to_row, to_stride, length);
+        }
         left -= whole * length;
         row += whole;
-      }
-      if (short_runs && column == 0) {
-        const int64_t whole = std::min(rows - row, left / length);
-        short_runs(from + at.from() + row * from_row, from_row, to + at.to() + row * to_row, to_row,
-                   whole);
-        left -= whole * length;
-        row += whole;
-      }
-      for (; row < rows && left > 0; ++row) {
-        const int64_t count = std::min(length - column, left);
-        move_items(from + at.from() + row * from_row + column * from_stride, from_stride,
-                   to + at.to() + row * to_row + column * to_stride, to_stride, count);
-        left -= count;
-        column = 0;
       }
       row = 0;
       at.advance();

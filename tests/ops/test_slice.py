@@ -109,3 +109,15 @@ def test_dynamic_slice():
     check_op(
         "DynamicSlice", x, np.array([1, 0]), np.array([3, 2]), axes, ref=x[:2, :, 1:3], opset=9
     )
+
+
+def test_rows_of_every_few_bytes():
+    """Short rows are copied by their first and last bytes, which may overlap."""
+    for dtype in (np.uint8, np.float16, np.float32, np.int64, np.complex128):
+        for width in (1, 2, 3, 5, 7, 9, 16, 17, 33, 64, 65):
+            x = (100 * randn(21, width + 3)).astype(dtype)
+            parts = (x[:, :width], x[:, width:])
+            check_op("Split", x, ints(width, 3), axis=1, outputs=2, ref=parts)
+            check_op("Concat", *parts, axis=1, ref=x)
+            check_op("Slice", x, ints(3), ints(width + 3), ints(1), ref=x[:, 3:])
+            check_op("Tile", parts[0], ints(2, 3), ref=np.tile(parts[0], (2, 3)))
