@@ -65,6 +65,19 @@ def test_lists_shorter_than_constant_weights_have_axes(op: str, name: str) -> No
             sardonyx.load(made)
 
 
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "QLinearConv"])
+def test_more_groups_than_constant_weights_have_channels(op: str) -> None:
+    x, w = randn(1, 2, 3, 3), randn(2, 1, 3, 3)
+    given: list[Any] = [x, w]
+    if op == "QLinearConv":
+        scale, zero = np.float32(0.1), np.uint8(1)
+        given = [x.astype(np.uint8), scale, zero, w.astype(np.uint8), scale, zero, scale, zero]
+    made = make_model(op, given, constants=range(1, len(given)), attrs={"group": 2**63 - 1})
+    made.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(InvalidModel, match=r"'node'.*channels in 9\d* groups"):
+        sardonyx.load(made)
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 def test_a_scalar_is_not_resized(mode: str) -> None:
     for op, opset in (("Resize", 10), ("Upsample", 9)):

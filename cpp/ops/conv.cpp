@@ -69,6 +69,8 @@ class Conv final : public Op {
     if (!weights || weights->rank() < 3) return;
     if (!packs_as_float32(weights->dtype())) return;
     window_.check_axes(weights->rank() - 2);
+    const int64_t outputs = weights->shape()[0];
+    check(outputs % groups_ == 0, outputs, " output channels in ", groups_, " groups");
     const ConvSizes sizes = weight_sizes(weights->shape());
     if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
     const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());

@@ -338,6 +338,8 @@ class ConvTranspose final : public Op {
     if (!weights || weights->rank() < 3 || weights->count() == 0) return;
     if (!packs_as_float32(weights->dtype())) return;
     check_lists(static_cast<std::size_t>(weights->rank()) - 2);
+    const int64_t channels = weights->shape()[0];
+    check(channels % groups_ == 0, channels, " channels in ", groups_, " groups");
     const Sizes s = weight_sizes(weights->shape());
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(

@@ -111,6 +111,9 @@ class Int8Conv final : public Op {
   void pack(PackContext& ctx) const override {
     const Tensor* w = ctx.constant(in_.b);
     if (!w || w->rank() < 3 || w->count() == 0) return;
+    window_.check_axes(w->rank() - 2);
+    const int64_t outputs = w->shape()[0];
+    check(outputs % groups_ == 0, outputs, " output channels in ", groups_, " groups");
     const Sizes s = weight_sizes(w->shape());
     auto* sums =
         static_cast<int32_t*>(ctx.allocate(kInt8ColumnSums, sum_count(s) * sizeof(int32_t)));
