@@ -125,6 +125,14 @@ def test_lists_that_operators_make_keep_to_the_limit(op: str) -> None:
     assert sardonyx.load(model).run(None, feeds, memory_limit=2 << 30)
 
 
+def test_more_than_there_are_addresses() -> None:
+    x, pads = np.ones(4, np.int8), np.array([3, 1 << 61])
+    for options in ({}, {"memory_limit": 1 << 30}):
+        model = sardonyx.load(make_model("Pad", [x, pads]), **options)
+        with pytest.raises(MemoryError, match=r"'node' \(Pad.*out of memory"):
+            model.run(None, {"x0": x, "x1": pads})
+
+
 @pytest.mark.parametrize(
     ("op", "inputs"),
     [
