@@ -216,6 +216,7 @@ class Parts {
     int64_t length = apart ? parts_[i].rows.length : count(ids_[i]);
     std::size_t end = i + 1;
     if (!is_whole(ids_[i]) || rows(ids_[i]).apart()) {
+      if (apart && !rows(ids_[i]).apart()) return i + 1;  // a piece of a row that has no others
       const int64_t extent = apart ? rows(ids_[i]).step : count(root);
       const auto item = static_cast<int64_t>(item_size(plan_.layouts[root].dtype));
       int64_t at = 0;

@@ -187,3 +187,37 @@ TEST_CASE("what cannot lie apart is copied") {
       %y = Abs(%c)
     })");
 }
+
+TEST_CASE("a piece of a row goes into the rows of a join by a copy") {
+  const char* text = R"(
+    graph "g" opset {"": 17} (%x: float32[1, 24], %past: float32[1, 3, 2, 4]) -> (%y, %q, %z) {
+      %heads: int64[4] = constant [1, 3, 1, 4]
+      %e = Exp(%x)
+      %p = Neg(%past)
+      %a, %b = Split(%e) {axis = 1}
+      %k = Reshape(%a, %heads)
+      %v = Reshape(%b, %heads)
+      %c = Concat(%p, %k) {axis = 2}
+      %d = Concat(%p, %v) {axis = 2}
+      %y = Neg(%c)
+      %z = Neg(%d)
+      %q = Neg(%b)
+    })";
+  const char* apart_text = R"(
+    graph "g" opset {"": 17} (%x: float32[1, 24], %past: float32[1, 3, 2, 4]) -> (%y, %q, %z, %e, %a, %b, %c, %d) {
+      %heads: int64[4] = constant [1, 3, 1, 4]
+      %e = Exp(%x)
+      %p = Neg(%past)
+      %a, %b = Split(%e) {axis = 1}
+      %k = Reshape(%a, %heads)
+      %v = Reshape(%b, %heads)
+      %c = Concat(%p, %k) {axis = 2}
+      %d = Concat(%p, %v) {axis = 2}
+      %y = Neg(%c)
+      %z = Neg(%d)
+      %q = Neg(%b)
+    })";
+  check_same(text, apart_text);
+  CHECK(!has(Planned(text).text(), "%e: float32[1, 24] alias"));
+  CHECK(has(Planned(text).text(), "e: float32[1, 24] arena"));
+}
