@@ -1,4 +1,5 @@
-// The threads of a process: shared by sessions, spinning only inside a run, parked outside it.
+// The threads of a process: shared by sessions, spinning inside a run and for some 50 us after it,
+// else parked.
 #pragma once
 
 #include <atomic>

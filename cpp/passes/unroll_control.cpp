@@ -5,9 +5,9 @@
 namespace sdx::passes {
 namespace {
 
-// Longer loops stay loops: a graph may not outgrow its file by much.
+// Longer loops stay loops, and so do all in a large graph: it may not outgrow its file by much.
 constexpr int64_t kMaxTrips = 64;
-constexpr std::size_t kMaxNodes = 512;
+constexpr std::size_t kMaxNodes = 512, kLargeGraph = 16384;
 
 // What the values of an inner graph are in the graph around it.
 using Values = std::unordered_map<const Value*, Value*>;
@@ -31,6 +31,7 @@ class Unrolling {
                     .inputs = {},
                     .attrs = node->attrs(),
                     .domain = node->domain(),
+                    .name = node->name(),
                     .outputs = {},
                     .opset = node->opset(),
                     .capture_count = node->capture_count()};
@@ -80,12 +81,12 @@ bool always_goes_on(const Graph& body) {
 }
 
 // How often a loop runs that may be unrolled; 0 for others.
-int64_t trips_of(const Node& node, const Graph& body) {
+int64_t trips_of(const Graph& graph, const Node& node, const Graph& body) {
   const Value *count = node.input(0), *condition = node.input(1);
   const auto given = static_cast<int>(node.inputs().size()) - node.capture_count();
   if (given < 1 || !count || !count->is_constant() || count->constant()->count() != 1) return 0;
   if (given > 1 && condition && !is_true(condition)) return 0;
-  if (!always_goes_on(body)) return 0;
+  if (!always_goes_on(body) || graph.node_count() > kLargeGraph) return 0;
   const int64_t trips = *count->constant()->data<int64_t>();
   if (trips < 1 || trips > kMaxTrips ||
       body.node_count() * static_cast<std::size_t>(trips) > kMaxNodes)
@@ -115,7 +116,7 @@ Value* stack(Graph& graph, Node* node, const std::vector<Value*>& items) {
 bool unroll(Graph& graph, Node* node) {
   const Graph* body = subgraph(*node, "body");
   if (!body) return false;
-  const int64_t trips = trips_of(*node, *body);
+  const int64_t trips = trips_of(graph, *node, *body);
   if (trips == 0) return false;
   const std::size_t carried =
       body->inputs().size() - static_cast<std::size_t>(node->capture_count()) - 2;
