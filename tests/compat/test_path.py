@@ -46,6 +46,7 @@ def test_is_found_and_has_a_version() -> None:
 from importlib import metadata, util
 assert util.find_spec("onnxruntime")
 version = metadata.version("onnxruntime")
+assert "Sardonyx" in metadata.metadata("onnxruntime")["Summary"]
 import onnxruntime
 assert onnxruntime.__version__ == version == onnxruntime.get_version_string()
 assert tuple(map(int, version.split("."))) >= (1, 23, 0)
