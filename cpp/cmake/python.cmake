@@ -17,9 +17,6 @@ if(SDX_BINDING_SOURCES)
                                          INSTALL_RPATH "$ORIGIN/lib")
   if(SKBUILD)
     install(TARGETS _core DESTINATION sardonyx COMPONENT python)
-    # What says that a package of another's name is there: packages in a wheel come without.
-    file(GLOB metadata ${PROJECT_SOURCE_DIR}/python/sardonyx/compat/path/*.dist-info)
-    install(DIRECTORY ${metadata} DESTINATION sardonyx/compat/path COMPONENT python)
   else()
     # A developer's build drops both beside the Python sources: PYTHONPATH=python is enough.
     set(package ${PROJECT_SOURCE_DIR}/python/sardonyx)
