@@ -58,6 +58,9 @@ bool has_few_outputs(const ConvSizes& sizes);
 // Whether there are so few outputs and channels that pixels go as lanes: ConvMethod::narrow. Of the
 // window, the likely outputs, taps, strides and dilations are read.
 bool is_narrow(const ConvSizes& sizes, const kernels::Window& window);
+// The last two axes for Winograd's method: all of its arguments but the memory.
+kernels::WinogradArgs winograd_sizes(std::size_t side, const ConvSizes& sizes, int64_t x_step,
+                                     int64_t y_step);
 // Floats of the weights packed for a method.
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
 // Packs weights [outputs][group channels][taps].

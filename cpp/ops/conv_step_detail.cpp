@@ -146,19 +146,7 @@ struct ConvStep {
   static int64_t strip_lanes(const Split& split) { return std::min(split.chunks, kStripLanes); }
 
   int64_t plan_winograd() {
-    const AxisWindow& height = s.axes[0];
-    const AxisWindow& width = s.axes[1];
-    winograd.side = side();
-    winograd.height = size(height.input);
-    winograd.width = size(width.input);
-    winograd.output_height = size(height.output);
-    winograd.output_width = size(width.output);
-    winograd.pad_top = height.pad_begin;
-    winograd.pad_left = width.pad_begin;
-    winograd.channels = size(s.channels);
-    winograd.outputs = size(s.outputs);
-    winograd.x_step = size(x_step);
-    winograd.y_step = size(y_step);
+    winograd = winograd_sizes(side(), s, x_step, y_step);
     winograd.packed = packed;
     image_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
     winograd.images = size(stack);
@@ -527,6 +515,25 @@ struct ConvStep {
 };
 
 }  // namespace
+
+kernels::WinogradArgs winograd_sizes(std::size_t side, const ConvSizes& s, int64_t x_step,
+                                     int64_t y_step) {
+  const AxisWindow& height = s.axes[s.axes.size() - 2];
+  const AxisWindow& width = s.axes.back();
+  kernels::WinogradArgs args{};
+  args.side = side;
+  args.height = size(height.input);
+  args.width = size(width.input);
+  args.output_height = size(height.output);
+  args.output_width = size(width.output);
+  args.pad_top = height.pad_begin;
+  args.pad_left = width.pad_begin;
+  args.channels = size(s.channels);
+  args.outputs = size(s.outputs);
+  args.x_step = size(x_step);
+  args.y_step = size(y_step);
+  return args;
+}
 
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
   const GemmKernels gemm;

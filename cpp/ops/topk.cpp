@@ -75,8 +75,8 @@ class Best {
   Watch& watch_;
 };
 
-// The few best of a short line of floats without a branch on any of them. A key is the float as an
-// integer in the same order, above the index that breaks ties; it is the smaller for worse ones.
+// The few best of a short line of floats without a branch on any of them. A key is the rank of the
+// float in its high half and, for ties, of the index in its low half: the larger the better.
 template <int64_t kSlots>
 void take_few(const float* items, int64_t size, int64_t stride, bool largest, int64_t k,
               float* values, int64_t* indices) {
