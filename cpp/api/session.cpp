@@ -319,7 +319,7 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
                                 std::span<const int64_t> rooms) {
   std::optional<Interrupt> interrupt;
   if (control.cancel || control.timeout || control.poll)
-    interrupt.emplace(control.cancel, control.timeout, control.poll);
+    interrupt.emplace(control.cancel, control.timeout, control.poll, control.elapsed);
   std::shared_ptr<MemoryBudget> budget;
   if (control.memory_limit > 0 || impl_->budget)
     budget = std::make_shared<MemoryBudget>(limit_of(control.memory_limit), "run", impl_->budget);

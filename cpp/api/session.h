@@ -111,6 +111,7 @@ struct Feed {
 struct RunControl {
   const std::atomic<bool>* cancel = nullptr;  // set to true by anybody, ends the run
   std::optional<double> timeout;              // in seconds from the call
+  double elapsed = 0;                         // seconds of it that were over before the call
   // Asked every few milliseconds by the thread that runs; true ends the run.
   std::function<bool()> poll;
   // What the run may take for values, in bytes, beside the session's limit. 0: no limit of its own.

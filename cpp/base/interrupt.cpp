@@ -22,7 +22,7 @@ uint64_t Interrupt::few_milliseconds() {
 }
 
 Interrupt::Interrupt(const std::atomic<bool>* cancel, std::optional<double> timeout,
-                     const std::function<bool()>& poll)
+                     const std::function<bool()>& poll, double elapsed)
     : cancel_(cancel),
       timeout_(timeout),
       poll_(poll),
@@ -31,8 +31,9 @@ Interrupt::Interrupt(const std::atomic<bool>* cancel, std::optional<double> time
   if (timeout_) {
     check_argument(*timeout_ >= 0, "timeout: expected a number of seconds, got ", *timeout_);
     constexpr double kLongest = 1e9;  // decades
-    deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                   std::chrono::duration<double>(std::min(*timeout_, kLongest)));
+    deadline_ =
+        Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                           std::chrono::duration<double>(std::min(*timeout_, kLongest) - elapsed));
   }
   current_interrupt = this;
 }
@@ -59,10 +60,8 @@ void Interrupt::finish() {
 }
 
 void Interrupt::raise() const {
-  std::ostringstream text;
-  text << "the run took longer than " << timeout_.value_or(0) << " seconds";
-  if (late_) throw Interrupted(Interrupted::Reason::timeout, text.str());
-  throw Interrupted(Interrupted::Reason::cancelled, "the run was cancelled");
+  if (late_) throw Interrupted::after(timeout_.value_or(0));
+  throw Interrupted::by_wish();
 }
 
 }  // namespace sdx

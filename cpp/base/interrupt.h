@@ -18,6 +18,12 @@ class Interrupted final : public Error {
   enum class Reason { cancelled, timeout };
   Interrupted(Reason reason, const std::string& what)
       : Error(ErrorKind::invalid_argument, what), reason_(reason) {}
+  static Interrupted after(double seconds) {
+    std::ostringstream text;
+    text << "the run took longer than " << seconds << " seconds";
+    return Interrupted(Reason::timeout, text.str());
+  }
+  static Interrupted by_wish() { return Interrupted(Reason::cancelled, "the run was cancelled"); }
   Reason reason() const noexcept { return reason_; }
 
  private:
@@ -28,10 +34,10 @@ class Interrupted final : public Error {
 // clock and asks the host every few milliseconds of work.
 class Interrupt {
  public:
-  // Ends the run when somebody sets `cancel` (may be null), when it has taken `timeout` seconds, or
-  // when `poll` (may be empty) says so.
+  // Ends the run when somebody sets `cancel` (may be null), when it has taken `timeout` seconds,
+  // of which `elapsed` are over, or when `poll` (may be empty) says so.
   Interrupt(const std::atomic<bool>* cancel, std::optional<double> timeout,
-            const std::function<bool()>& poll);
+            const std::function<bool()>& poll, double elapsed = 0);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

@@ -215,13 +215,16 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
     for (const py::handle name : outputs) names.emplace_back(view_of(name));
     if (names.empty()) return list;
   }
+  check_argument(memory_limit >= 0, "memory_limit: expected a positive number, got ", memory_limit);
+  const Deadline deadline(timeout, cancel ? &cancel->flag() : nullptr);
   Request request = this->request(std::move(names), out);
   for (const auto& [name, value] : of_ones_own(feeds)) add(request, name, value);
-  check_argument(memory_limit >= 0, "memory_limit: expected a positive number, got ", memory_limit);
   request.control.timeout = timeout;
+  request.control.elapsed = timeout ? deadline.elapsed() : 0;
   request.control.memory_limit = memory_limit;
   if (cancel) request.control.cancel = &cancel->flag();
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
+  deadline.check();
   return list;
 }
 

@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include "base/interrupt.h"
+
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +27,8 @@ bool may_handle_signals() {
   return true;
 #endif
 }
+
+thread_local const Deadline* current_deadline = nullptr;
 
 [[noreturn]] void stay_forever() {
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
@@ -57,6 +61,29 @@ bool Signals::pending() {
   if (PyErr_CheckSignals() == 0) return false;
   raised_ = std::make_exception_ptr(py::error_already_set());
   return true;
+}
+
+Deadline::Deadline(std::optional<double> timeout, const std::atomic<bool>* cancel)
+    : timeout_(timeout), cancel_(cancel), outer_(current_deadline) {
+  current_deadline = this;
+}
+
+Deadline::~Deadline() { current_deadline = outer_; }
+
+const Deadline* Deadline::current() { return current_deadline; }
+
+double Deadline::elapsed() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+void Deadline::check() const {
+  if (cancel_ && cancel_->load(std::memory_order_relaxed)) throw Interrupted::by_wish();
+  if (timeout_ && *timeout_ >= 0 && elapsed() >= *timeout_) throw Interrupted::after(*timeout_);
+}
+
+void Conversion::look() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  if (const Deadline* const deadline = Deadline::current()) deadline->check();
 }
 
 }  // namespace sdx::bindings

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <optional>
@@ -46,6 +47,46 @@ class Signals {
 
   Clock::time_point last_ = Clock::now();
   std::exception_ptr raised_;
+};
+
+// What ends a call, its conversion of values as well: `timeout` seconds from here on, or `cancel`,
+// which may be null.
+class Deadline {
+ public:
+  Deadline(std::optional<double> timeout, const std::atomic<bool>* cancel);
+  ~Deadline();
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+  // Of the call that this thread is in, or null.
+  static const Deadline* current();
+  double elapsed() const;  // seconds
+  // Throws Interrupted.
+  void check() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const std::optional<double> timeout_;
+  const std::atomic<bool>* const cancel_;
+  const Deadline* const outer_;
+  const Clock::time_point start_ = Clock::now();
+};
+
+// Of values that are converted one by one under the GIL.
+class Conversion {
+ public:
+  // Called for each: now and then it handles signals, whose exceptions it throws, and ends the call
+  // whose time is over.
+  void go_on() {
+    constexpr int kValues = 1024;
+    if (++count_ % kValues == 0) look();
+  }
+
+ private:
+  static void look();
+
+  unsigned count_ = 0;
 };
 
 }  // namespace sdx::bindings

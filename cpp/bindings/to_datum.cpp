@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "bindings/convert.h"
+#include "bindings/signals.h"
 
 namespace sdx::bindings {
 namespace {
@@ -52,7 +53,9 @@ bool copy_ascii(const py::array& array, Tensor& to) {
   char32_t all = 0;
   for (std::size_t i = 0; i < count; ++i) all |= codes[i];
   if (all > 0x7f) return false;
+  Conversion conversion;
   for (int64_t i = 0; i < to.count(); ++i, codes += width) {
+    conversion.go_on();
     std::size_t size = width;
     while (size > 0 && codes[size - 1] == 0) --size;
     std::string& text = to.data<std::string>()[i];
@@ -67,7 +70,11 @@ Tensor strings_from(const py::array& array) {
   if (copy_ascii(array, texts)) return texts;
   const py::array objects = numpy().attr("require")(array, "O", "C");
   const auto* items = static_cast<PyObject* const*>(objects.data());
-  for (int64_t i = 0; i < texts.count(); ++i) texts.data<std::string>()[i] = text_of(items[i]);
+  Conversion conversion;
+  for (int64_t i = 0; i < texts.count(); ++i) {
+    conversion.go_on();
+    texts.data<std::string>()[i] = text_of(items[i]);
+  }
   return texts;
 }
 
@@ -218,7 +225,9 @@ Datum to_datum(py::handle value, const Declared& declared, std::vector<py::objec
     check_argument(PyList_Check(value.ptr()) || PyTuple_Check(value.ptr()), "expected a list, got ",
                    type_name(value));
     Sequence sequence{declared.element->dtype, {}};
+    Conversion conversion;
     for (const py::handle item : value) {
+      conversion.go_on();
       sequence.items.push_back(to_datum(item, *declared.element, keep));
     }
     return sequence;

@@ -1,6 +1,7 @@
 // Data to Python values: arrays share the tensors' memory.
 #include "base/error.h"
 #include "bindings/convert.h"
+#include "bindings/signals.h"
 
 namespace sdx::bindings {
 namespace {
@@ -41,7 +42,9 @@ py::array new_array(const Tensor& tensor, const void* data = nullptr, py::handle
 py::object strings(const Tensor& tensor) {
   py::array array = new_array(tensor);
   auto** items = static_cast<PyObject**>(array.mutable_data());
+  Conversion conversion;
   for (int64_t i = 0; i < tensor.count(); ++i) {
+    conversion.go_on();
     PyObject* old = items[i];
     items[i] = text(tensor.data<std::string>()[i]).release().ptr();
     Py_XDECREF(old);
@@ -78,15 +81,17 @@ py::list to_list(const Tensor& tensor) {
 struct Keys {
   Tensor tensor;
   py::list list;
+  Conversion conversion;
 };
 
 py::object to_dict(const Map& map, Keys& keys) {
   if (!keys.tensor.raw() || keys.tensor.raw() != map.keys.raw())
-    keys = {map.keys, to_list(map.keys)};
+    keys = {map.keys, to_list(map.keys), keys.conversion};
   const bool plain = has_plain_items(map.values);
   const py::list values = plain ? py::list() : to_list(map.values);
   py::dict dict;
   for (int64_t i = 0; i < map.values.count(); ++i) {
+    keys.conversion.go_on();
     const py::object value = plain ? item_of(map.values, i) : py::object(values[i]);
     if (PyDict_SetItem(dict.ptr(), PyList_GET_ITEM(keys.list.ptr(), i), value.ptr()) != 0)
       throw py::error_already_set();
@@ -115,8 +120,10 @@ py::object to_python(Datum datum) {
   if (datum.is_sequence()) {
     py::list list;
     Keys keys;
-    for (const Datum& item : datum.sequence().items)
+    for (const Datum& item : datum.sequence().items) {
+      keys.conversion.go_on();
       list.append(item.is_map() ? to_dict(item.map(), keys) : to_python(item));
+    }
     return list;
   }
   if (datum.is_map()) {

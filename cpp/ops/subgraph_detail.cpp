@@ -103,7 +103,7 @@ std::vector<Type> infer_iterations(InferContext& ctx, std::string_view body,
 
 void stop_if_cancelled(const Frame& frame) {
   if (Interrupt* const interrupt = Interrupt::current()) interrupt->raise_if_stopped();
-  if (frame.cancelled()) throw Interrupted(Interrupted::Reason::cancelled, "the run was cancelled");
+  if (frame.cancelled()) throw Interrupted::by_wish();
 }
 
 void append_captures(const Frame& frame, int capture_count, std::vector<Datum>& inputs) {

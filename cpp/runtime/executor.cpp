@@ -168,7 +168,7 @@ Tensor whole_buffer(const Tensor& rows, int64_t room) {
 void check_cancel(const RunState& state) {
   if (Interrupt* const interrupt = Interrupt::current()) interrupt->raise_if_stopped();
   if (state.cancel && state.cancel->load(std::memory_order_relaxed))
-    throw Interrupted(Interrupted::Reason::cancelled, "the run was cancelled");
+    throw Interrupted::by_wish();
 }
 
 // What a plan needs before its first step, counted while it runs.
