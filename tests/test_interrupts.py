@@ -83,7 +83,8 @@ SLOW = [product, convolution, loop, recurrent]
 
 def one(op: str, *inputs: np.ndarray | None, outputs: int = 1, **attrs: Any) -> Any:
     """A model of one operator that works on one thread for a second or more."""
-    model = make_model(op, list(inputs), attrs=attrs, outputs=outputs)
+    domain = "com.microsoft" if op == "Tokenizer" else ""
+    model = make_model(op, list(inputs), attrs=attrs, outputs=outputs, domain=domain)
     return sardonyx.load(model, threads=1), {
         f"x{i}": x for i, x in enumerate(inputs) if x is not None
     }
@@ -91,6 +92,20 @@ def one(op: str, *inputs: np.ndarray | None, outputs: int = 1, **attrs: Any) -> 
 
 def numbers(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def long_concatenation() -> tuple[sardonyx.Model, dict[str, Any]]:
+    sequence = helper.make_sequence_type_proto(
+        helper.make_tensor_type_proto(TensorProto.FLOAT, ["n"])
+    )
+    graph = helper.make_graph(
+        [helper.make_node("ConcatFromSequence", ["x0"], ["y"], axis=0)],
+        "graph",
+        [helper.make_value_info("x0", sequence)],
+        [onnx.ValueInfoProto(name="y")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return sardonyx.load(model, threads=1), {"x0": [np.ones(60_000_000, np.float32)] * 4}
 
 
 SERIAL: dict[str, Callable[[], Any]] = {
@@ -121,6 +136,24 @@ SERIAL: dict[str, Callable[[], Any]] = {
     "StringSplit": lambda: one("StringSplit", np.array(["a b " * 3_000_000], object), outputs=2),
     "RegexFullMatch": lambda: one(
         "RegexFullMatch", np.array(["ab" * 3_000_000], object), pattern="(a|b|ab)*"
+    ),
+    "Conv": lambda: one("Conv", numbers(1, 1, 1_000_000), numbers(1, 1, 401)),
+    "MatMulInteger": lambda: one(
+        "MatMulInteger", np.ones((3, 6_000_000), np.uint8), np.ones((6_000_000, 3), np.int8)
+    ),
+    "GlobalLpPool": lambda: one("GlobalLpPool", np.ones((1, 1, 5000, 8000), np.float32)),
+    "SoftmaxCrossEntropyLoss": lambda: one(
+        "SoftmaxCrossEntropyLoss", np.ones((1, 20_000_000), np.float32), np.array([3])
+    ),
+    "SplitToSequence": lambda: one("SplitToSequence", np.ones((600_000, 2), np.float32)),
+    "ConcatFromSequence": lambda: long_concatenation(),
+    "Tokenizer": lambda: one(
+        "Tokenizer",
+        np.array(["some words in a row"] * 300_000),
+        mark=0,
+        mincharnum=1,
+        pad_value="#",
+        separators=[" "],
     ),
     "Resize": lambda: one(
         "Resize", np.zeros(3_000_000, np.float32), None, np.array([1.7], np.float32), mode="cubic"
@@ -163,6 +196,37 @@ def test_deadlines_hold_in_operators_of_one_thread(op: str) -> None:
         return time.perf_counter() - start - 0.05
 
     assert lateness(ended) < LATENCY
+
+
+def texts(count: int) -> tuple[sardonyx.Model, dict[str, np.ndarray]]:
+    x = np.array([f"text {i}" for i in range(count)], object)
+    return sardonyx.load(make_model("Identity", [x]), threads=1), {"x0": x}
+
+
+def test_deadlines_hold_while_texts_are_converted() -> None:
+    model, feeds = texts(1_000_000)
+
+    def ended() -> float:
+        start = time.perf_counter()
+        with pytest.raises(sardonyx.Timeout, match=r"took longer than 0\.01 seconds"):
+            model.run(None, feeds, timeout=0.01)
+        return time.perf_counter() - start - 0.01
+
+    assert lateness(ended) < LATENCY
+
+
+def test_signals_are_handled_while_texts_are_converted() -> None:
+    model, feeds = texts(1_000_000)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        start = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            model.run(None, feeds)
+        assert time.perf_counter() - start < 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_timeouts_are_errors_of_every_useful_kind() -> None:

@@ -27,7 +27,7 @@ constexpr bool share_out_evenly(int64_t blocks) { return blocks == 4 || blocks >
 constexpr int64_t kStripFloats = 32768;
 // Fewer rows of outputs than this are cut into stretches of at least so many pixels.
 constexpr int64_t kFewRows = 8;
-constexpr int64_t kStretch = 48, kMostStretches = 16;
+constexpr int64_t kStretch = 48, kMostStretches = 16, kLongestStretch = 1 << 12;
 constexpr int64_t kStripLanes = 16;  // as many strips are under way at most
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
 constexpr int64_t kLaneChannels = 8;
@@ -352,8 +352,9 @@ struct ConvStep {
   template <class F>
   void for_each_rows(const Frame& f, int64_t images, double cost, int64_t grain, F run) const {
     const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
+    const int64_t most = std::max(kMostStretches, width / kLongestStretch);
     const int64_t pieces =
-        images * rows < kFewRows ? std::clamp<int64_t>(width / kStretch, 1, kMostStretches) : 1;
+        images * rows < kFewRows ? std::clamp<int64_t>(width / kStretch, 1, most) : 1;
     if (pieces == 1) {
       f.parallel_for(split_work(images * rows, cost, grain), [&](Range r) {
         for (int64_t at = r.begin; at < r.end;) {

@@ -62,12 +62,19 @@ Int8Grid::Int8Grid(int64_t row_count, int64_t n, int64_t k)
       panels(static_cast<int64_t>(kernels::int8_panels(static_cast<std::size_t>(n)))) {
   constexpr int64_t kRows = 48, kPanels = 4;
   constexpr double kSumsPerNanosecond = 150;
+  constexpr double kLongest = 8e6;  // nanoseconds: a run that is cancelled ends after a block
   row_step = kRows;
   panel_step = kPanels;
-  const int64_t blocks = (rows + kRows - 1) / kRows * ((panels + kPanels - 1) / kPanels);
-  const double cost = static_cast<double>(std::min(rows, kRows)) *
-                      static_cast<double>(std::min(panels, kPanels) * 64) * static_cast<double>(k) /
-                      kSumsPerNanosecond;
+  const auto cost_of_block = [&] {
+    return static_cast<double>(std::min(rows, row_step)) *
+           static_cast<double>(std::min(panels, panel_step) * 64) * static_cast<double>(k) /
+           kSumsPerNanosecond;
+  };
+  while (panel_step > 1 && cost_of_block() > kLongest) panel_step /= 2;
+  while (row_step > 12 && cost_of_block() > kLongest) row_step /= 2;
+  const int64_t blocks =
+      (rows + row_step - 1) / row_step * ((panels + panel_step - 1) / panel_step);
+  const double cost = cost_of_block();
   split = split_work(blocks, cost);
 }
 

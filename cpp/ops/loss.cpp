@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/scratch.h"
 
@@ -29,16 +30,22 @@ struct Places {
 
 // log(softmax(scores)) of one place.
 template <class T>
-void log_softmax(const T* scores, T* out, int64_t classes, int64_t stride) {
+void log_softmax(const T* scores, T* out, int64_t classes, int64_t stride, Watch& watch) {
+  constexpr int64_t kBlock = 4096, kScoreWork = 8;  // nanoseconds
+  const auto for_each = [&](auto&& f) {
+    for (int64_t at = 0; at < classes; at += kBlock) {
+      const int64_t end = std::min(classes, at + kBlock);
+      if (at > 0 && watch.over(kBlock * kScoreWork)) return;
+      for (int64_t c = at; c < end; ++c) f(c * stride);
+    }
+  };
   double largest = -std::numeric_limits<double>::infinity(), total = 0;
-  for (int64_t c = 0; c < classes; ++c)
-    largest = std::max(largest, static_cast<double>(scores[c * stride]));
-  for (int64_t c = 0; c < classes; ++c)
-    total += std::exp(static_cast<double>(scores[c * stride]) - largest);
+  for_each([&](int64_t i) { largest = std::max(largest, static_cast<double>(scores[i])); });
+  for_each([&](int64_t i) { total += std::exp(static_cast<double>(scores[i]) - largest); });
   const double shift = largest + std::log(total);
-  for (int64_t c = 0; c < classes; ++c)
-    out[c * stride] = static_cast<T>(
-        static_cast<ComputeType<T>>(static_cast<double>(scores[c * stride]) - shift));
+  for_each([&](int64_t i) {
+    out[i] = static_cast<T>(static_cast<ComputeType<T>>(static_cast<double>(scores[i]) - shift));
+  });
 }
 
 class Loss final : public Op {
@@ -106,10 +113,13 @@ class Loss final : public Op {
       auto* loss = reinterpret_cast<double*>(f.scratch<float>() + losses);
       auto* weight = reinterpret_cast<double*>(f.scratch<float>() + weights);
       f.parallel_for(split, [&](Range r) {
+        Watch watch(f);
         for (int64_t i = r.begin; i < r.end; ++i) {
           const int64_t first = places.first(i);
           if (from_scores_)
-            log_softmax(scores + first, log_probabilities + first, places.classes, places.points);
+            log_softmax(scores + first, log_probabilities + first, places.classes, places.points,
+                        watch);
+          if (watch.over(places.classes)) return;
           const auto label = static_cast<int64_t>(labels[i]);
           weight[i] = loss[i] = 0;
           if (ignored_ && label == *ignored_) continue;

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "ir/graph.h"
 #include "ops/checks.h"
 #include "ops/dynamic_quantize.h"
@@ -13,6 +14,10 @@
 
 namespace sdx::ops {
 namespace {
+
+// Sums over more depths than this are made piece by piece, which keeps what is packed of B in one
+// run small, and lets the run be ended between them.
+constexpr int64_t kDeepest = 1 << 17;
 
 enum class Result { sums, floats, requantised };
 
@@ -158,6 +163,7 @@ class Int8MatMul final : public Op {
     call.b_type = ctx.dtype(in_.b);
     call.y_type = ctx.output_dtype(0);
     const Sizes& s = call.sizes;
+    call.depth = s.k;
     call.packed = ctx.packed<int8_t>(kInt8Weights);
     call.column_sums = ctx.packed<int32_t>(kInt8ColumnSums);
     const int64_t a_rows = checked_mul(element_count(s.a_batch), s.m);
@@ -202,7 +208,9 @@ class Int8MatMul final : public Op {
       call.a_count = ctx.count(in_.a);
     }
     if (!call.packed) {
-      call.weights_at = take(static_cast<int64_t>(int8_weight_bytes(matrix_of(s.k, s.n))));
+      if (result_ == Result::sums) call.depth = std::min(s.k, kDeepest);
+      call.weights_at = take(static_cast<int64_t>(int8_weight_bytes(matrix_of(call.depth, s.n))));
+      if (call.depth < s.k) call.piece_at = take(checked_mul(checked_mul(s.m, s.n), 4));
       call.sums_at = take(padded * 4);
     }
     ctx.request_scratch(bytes);
@@ -230,10 +238,11 @@ class Int8MatMul final : public Op {
     DType a_scale_type{}, b_scale_type{}, y_scale_type{};
     const int8_t* packed = nullptr;
     const int32_t* column_sums = nullptr;
+    int64_t depth = 0;    // that is summed over at once
     int64_t a_count = 0;  // of A where it comes as floats
     int64_t a_zero_count = 0, b_zero_count = 0, a_scale_count = 0, b_scale_count = 0;
     int64_t zeros_at = 0, scales_at = 0, row_sums_at = 0, row_zeros_at = 0, quantized_at = 0,
-            parts_at = 0, weights_at = 0, sums_at = 0;
+            parts_at = 0, weights_at = 0, sums_at = 0, piece_at = 0;
 
     static const void* input(const Frame& f, int i) {
       return i >= 0 ? f.in<std::byte>(i) : nullptr;
@@ -287,22 +296,41 @@ class Int8MatMul final : public Op {
                    float a_scale) const {
       const Sizes& s = sizes;
       std::byte* scratch = f.scratch();
-      const int64_t a_batch = batch_index(i, s.batch, s.a_batch);
       const int64_t b_batch = batch_index(i, s.batch, s.b_batch);
-      const auto* a_bytes = static_cast<const uint8_t*>(a) + a_batch * s.m * s.k;
       auto* b_zeros = reinterpret_cast<int32_t*>(scratch + zeros_at);
       const void* zeros = input(f, in.b_zero);
       if (zeros && b_zero_count > s.n) zeros = static_cast<const uint8_t*>(zeros) + b_batch * s.n;
       const bool b_offset =
           widen_zero_points(b_type, zeros, std::min(b_zero_count, s.n), s.n, b_zeros);
       epilogue.b_zero_points = b_offset ? b_zeros : nullptr;
+      const std::size_t item = item_size(y_type);
+      std::byte* y = f.out<std::byte>(0) + static_cast<std::size_t>(i * s.m * s.n) * item;
+      if (depth == s.k) return one_piece(f, a, i, {0, s.k}, epilogue, a_scale, y);
+      auto* piece = reinterpret_cast<uint32_t*>(scratch + piece_at);
+      for (int64_t at = 0; at < s.k; at += depth) {
+        if (f.cancelled() || Interrupt::due()) return;
+        const Range depths{at, std::min(s.k, at + depth)};
+        one_piece(f, a, i, depths, epilogue, a_scale, at == 0 ? y : scratch + piece_at);
+        auto* sums = reinterpret_cast<uint32_t*>(y);
+        for (int64_t j = 0; at > 0 && j < s.m * s.n; ++j) sums[j] += piece[j];
+      }
+    }
+
+    // Of some of the depths.
+    void one_piece(Frame& f, const void* a, int64_t i, Range depths, kernels::Int8Epilogue epilogue,
+                   float a_scale, std::byte* y) const {
+      const Sizes& s = sizes;
+      std::byte* scratch = f.scratch();
+      const int64_t a_batch = batch_index(i, s.batch, s.a_batch);
+      const int64_t b_batch = batch_index(i, s.batch, s.b_batch);
+      const auto* a_bytes = static_cast<const uint8_t*>(a) + a_batch * s.m * s.k + depths.begin;
       const int8_t* weights = packed;
       epilogue.column_sums = column_sums;
       if (!weights) {
         auto* made = reinterpret_cast<int8_t*>(scratch + weights_at);
         auto* sums = reinterpret_cast<int32_t*>(scratch + sums_at);
-        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + b_batch * s.k * s.n, matrix_of(s.k, s.n),
-                          made, sums);
+        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + (b_batch * s.k + depths.begin) * s.n,
+                          matrix_of(depths.size(), s.n), made, sums);
         weights = made;
         epilogue.column_sums = sums;
       }
@@ -310,7 +338,7 @@ class Int8MatMul final : public Op {
                              .a_stride = static_cast<std::size_t>(s.k),
                              .pixels = nullptr,
                              .taps = 1,
-                             .channels = static_cast<std::size_t>(s.k),
+                             .channels = static_cast<std::size_t>(depths.size()),
                              .is_signed = a_type == DType::int8};
       auto* row_sums = reinterpret_cast<int32_t*>(scratch + row_sums_at);
       if (epilogue.b_zero_points)
@@ -322,9 +350,8 @@ class Int8MatMul final : public Op {
           row_zeros[r] = zero_point_at(a_type, input(f, in.a_zero), first + r);
       }
       const std::size_t item = item_size(y_type);
-      std::byte* y = f.out<std::byte>(0) + static_cast<std::size_t>(i * s.m * s.n) * item;
       const auto multiply = [&, gemm = kernels::int8_gemm.resolve()](Range all) {
-        Int8Grid(all.size(), s.n, s.k).run(f, [&](Range r, Range p) {
+        Int8Grid(all.size(), s.n, depths.size()).run(f, [&](Range r, Range p) {
           const int64_t first = all.begin + r.begin;
           kernels::Int8GemmArgs args;
           args.a = rows;

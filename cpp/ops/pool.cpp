@@ -43,7 +43,8 @@ Range outputs_inside(const AxisWindow& axis, int64_t shift, Range outputs) {
 // Visits the taps that windows along one row of outputs share, in the order of the standard:
 // f(those whose tap lies inside the image, where output 0 would find it in the plane).
 template <class F>
-void for_taps(const PoolSizes& s, int64_t row, Range outputs, F&& f) {
+void for_taps(const PoolSizes& s, int64_t row, Range outputs, Watch& watch, F&& f) {
+  constexpr int64_t kTaps = 256, kTapWork = 10;  // nanoseconds, beside those of each output
   const AxisWindow& last = s.axes.back();
   for (int64_t above = 0; above < s.taps / last.taps; ++above) {
     int64_t o = row, t = above, base = 0, step = last.input;
@@ -58,9 +59,13 @@ void for_taps(const PoolSizes& s, int64_t row, Range outputs, F&& f) {
       o /= axis.output;
       t /= axis.taps;
     }
-    for (int64_t tap = 0; inside && tap < last.taps; ++tap) {
-      const int64_t shift = tap * last.dilation - last.pad_begin;
-      f(outputs_inside(last, shift, outputs), base + shift);
+    for (int64_t first = 0; inside && first < last.taps; first += kTaps) {
+      const int64_t end = std::min(first + kTaps, last.taps);
+      if (watch.over((end - first) * (kTapWork + outputs.size()))) return;
+      for (int64_t tap = first; tap < end; ++tap) {
+        const int64_t shift = tap * last.dilation - last.pad_begin;
+        f(outputs_inside(last, shift, outputs), base + shift);
+      }
     }
   }
 }
@@ -68,12 +73,14 @@ void for_taps(const PoolSizes& s, int64_t row, Range outputs, F&& f) {
 // Taps of output `o` of an axis that count: those inside the image, or those that are not past the
 // padding at its end.
 int64_t taps_counted(const AxisWindow& axis, int64_t o, bool padding) {
-  int64_t count = 0;
-  for (int64_t t = 0; t < axis.taps; ++t) {
-    const int64_t at = o * axis.stride + t * axis.dilation - axis.pad_begin;
-    count += padding ? at < axis.input + axis.pad_end : at >= 0 && at < axis.input;
-  }
-  return count;
+  const int64_t first = o * axis.stride - axis.pad_begin;
+  const int64_t end = padding ? axis.input + axis.pad_end : axis.input;
+  // How many taps lie below a place.
+  const auto below = [&](int64_t place) {
+    return first < place ? std::min(axis.taps, (place - first + axis.dilation - 1) / axis.dilation)
+                         : 0;
+  };
+  return std::max<int64_t>(below(end) - (padding ? 0 : below(0)), 0);
 }
 
 // The pixel's number where the last spatial axis moves slowest.
@@ -116,7 +123,8 @@ struct PlainPool {
   }
 
   // For `outputs` of one row of a plane; `index` may be null.
-  void pool_largest(const T* x, int64_t row, Range outputs, T* y, int64_t* index) const {
+  void pool_largest(const T* x, int64_t row, Range outputs, Watch& watch, T* y,
+                    int64_t* index) const {
     T best[kTile];
     int64_t where[kTile];
     std::fill_n(best, outputs.size(),
@@ -124,7 +132,7 @@ struct PlainPool {
                                                      : std::numeric_limits<T>::lowest());
     std::fill_n(where, outputs.size(), -1);
     const int64_t stride = s.axes.back().stride;
-    for_taps(s, row, outputs, [&](Range inside, int64_t at) {
+    for_taps(s, row, outputs, watch, [&](Range inside, int64_t at) {
       for (int64_t o = inside.begin; o < inside.end; ++o) {
         const int64_t pixel = at + o * stride, i = o - outputs.begin;
         const T value = x[pixel];
@@ -139,10 +147,10 @@ struct PlainPool {
     for (int64_t i = 0; index && i < outputs.size(); ++i) index[i] = std::max<int64_t>(where[i], 0);
   }
 
-  void pool_sums(const T* x, int64_t row, Range outputs, T* y) const {
+  void pool_sums(const T* x, int64_t row, Range outputs, Watch& watch, T* y) const {
     double sums[kTile] = {};
     const int64_t stride = s.axes.back().stride;
-    for_taps(s, row, outputs, [&](Range inside, int64_t at) {
+    for_taps(s, row, outputs, watch, [&](Range inside, int64_t at) {
       const auto add = [&](auto&& term) {
         for (int64_t o = inside.begin; o < inside.end; ++o)
           sums[o - outputs.begin] += term(static_cast<double>(x[at + o * stride]));
@@ -171,6 +179,7 @@ struct PlainPool {
     const double cost = 1.5 * static_cast<double>(s.taps) * static_cast<double>(width) + 10;
     f.parallel_for(split_work(s.planes() * rows, cost), [&](Range r) {
       int64_t* indices = pooling == Pooling::max ? f.out<int64_t>(1) : nullptr;
+      Watch watch(f);
       for (int64_t i = r.begin; i < r.end; ++i) {
         const int64_t before = i / rows * s.input_pixels;
         const T* x = f.in<T>(0) + before;
@@ -178,11 +187,11 @@ struct PlainPool {
           const Range outputs{o, std::min(o + kTile, width)};
           T* y = f.out<T>(0) + i * width + o;
           if (pooling != Pooling::max) {
-            pool_sums(x, i % rows, outputs, y);
+            pool_sums(x, i % rows, outputs, watch, y);
             continue;
           }
           int64_t* index = indices ? indices + i * width + o : nullptr;
-          pool_largest(x, i % rows, outputs, y, index);
+          pool_largest(x, i % rows, outputs, watch, y, index);
           for (int64_t k = 0; index && k < outputs.size(); ++k)
             index[k] = before + (columns_first ? column_major(s, index[k]) : index[k]);
         }

@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/graph.h"
+#include "ops/checkpoint.h"
 #include "ops/subgraph.h"
 
 namespace sdx::ops {
@@ -10,6 +11,9 @@ namespace {
 
 // Most parts that one split makes: an axis without elements may claim any length.
 constexpr int64_t kMaxParts = int64_t{1} << 24;
+
+// Nanoseconds that a tensor of a sequence takes.
+constexpr int64_t kPartWork = 200;
 
 // The type of a sequence's items; none where it is not known.
 Type item_type(const Type& sequence) {
@@ -156,19 +160,29 @@ class SequenceLength final : public Op {
   }
 };
 
+// copy_items, which the end of a run interrupts.
+void copy_run(DType dtype, const char* from, char* to, int64_t count, Checkpoint& checkpoint) {
+  constexpr int64_t kBlock = 1 << 14, kBlockWork = 1 << 15;
+  const auto bytes = static_cast<int64_t>(item_size(dtype));
+  for (int64_t at = 0; at < count; at += kBlock) {
+    copy_items(dtype, from + at * bytes, to + at * bytes, std::min(kBlock, count - at));
+    if (count > kBlock) checkpoint(kBlockWork);
+  }
+}
+
 // Elements [begin, end) along an axis, in memory of their own.
-Tensor cut(const Tensor& tensor, int64_t axis, int64_t begin, int64_t end) {
+Tensor cut(const Tensor& tensor, int64_t axis, int64_t begin, int64_t end, Checkpoint& checkpoint) {
   const AxisSplit around = split_at(tensor.shape(), axis);
   Shape shape = tensor.shape();
   shape[axis] = end - begin;
   Tensor part = Tensor::allocate(tensor.dtype(), shape);
   const auto bytes = static_cast<int64_t>(item_size(tensor.dtype()));
   for (int64_t o = 0; o < around.outer; ++o)
-    copy_items(
+    copy_run(
         tensor.dtype(),
         static_cast<const char*>(tensor.raw()) + (o * around.size + begin) * around.inner * bytes,
         static_cast<char*>(part.raw()) + o * (end - begin) * around.inner * bytes,
-        (end - begin) * around.inner);
+        (end - begin) * around.inner, checkpoint);
   return part;
 }
 
@@ -225,8 +239,10 @@ class SplitToSequence final : public Op {
       check(total == size, "split lengths add up to ", total, ", the axis has ", size);
       Sequence sequence{tensor.dtype(), {}};
       int64_t begin = 0;
+      Checkpoint checkpoint;
       for (const int64_t length : lengths) {
-        Tensor part = cut(tensor, axis, begin, begin + length);
+        checkpoint(kPartWork);
+        Tensor part = cut(tensor, axis, begin, begin + length, checkpoint);
         begin += length;
         if (!f.has_input(1) && !keep_axis) {
           Shape shape = part.shape();
@@ -276,7 +292,9 @@ class ConcatFromSequence final : public Op {
       rest[axis] = 0;
       shape[axis] = 0;
       std::vector<Tensor> parts;
+      Checkpoint checkpoint;
       for (const Datum& item : items) {
+        checkpoint(kPartWork);
         Tensor part = item.tensor();
         Shape part_shape = part.shape();
         if (new_axis) {
@@ -298,12 +316,13 @@ class ConcatFromSequence final : public Op {
       const auto bytes = static_cast<int64_t>(item_size(first.dtype()));
       int64_t begin = 0;
       for (const Tensor& part : parts) {
+        checkpoint(kPartWork);
         const int64_t run = part.shape()[axis] * around.inner;
         for (int64_t o = 0; o < around.outer; ++o)
-          copy_items(
+          copy_run(
               first.dtype(), static_cast<const char*>(part.raw()) + o * run * bytes,
               static_cast<char*>(result.raw()) + (o * around.size * around.inner + begin) * bytes,
-              run);
+              run, checkpoint);
         begin += run;
       }
       f.set_output(0, std::move(result));

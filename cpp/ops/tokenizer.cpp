@@ -72,12 +72,15 @@ class Tokenizer final : public Op {
   Step prepare(PrepareContext&) const override {
     return [this](Frame& f) {
       const Tensor input = f.input_tensor(0);
-      CountedVector<Tokens> rows;
+      Tokens tokens;  // of all texts, one after another
+      CountedVector<std::size_t> ends;
       std::size_t most = 0;
       Watch watch(f);
       for (const std::string& text : input.items<std::string>()) {
-        rows.push_back(tokens(text, watch));
-        most = std::max(most, rows.back().size());
+        const std::size_t before = tokens.size();
+        add_tokens(text, tokens, watch);
+        ends.push_back(tokens.size());
+        most = std::max(most, tokens.size() - before);
         if (watch.over(kTextWork)) return;
       }
       const std::size_t marks = mark_ && most > 0 ? 2 : 0;
@@ -85,12 +88,14 @@ class Tokenizer final : public Op {
       shape.push_back(static_cast<int64_t>(most + marks));
       Tensor result = Tensor::allocate(DType::string, shape);
       auto* y = result.data<std::string>();
-      for (const Tokens& row : rows) {
+      std::size_t begin = 0;
+      for (const std::size_t end : ends) {
         if (watch.over(kTextWork * static_cast<int64_t>(1 + most))) return;
         if (marks) *y++ = "\x02";
-        y = std::copy(row.begin(), row.end(), y);
+        y = std::copy(tokens.begin() + begin, tokens.begin() + end, y);
         if (marks) *y++ = "\x03";
-        for (std::size_t i = row.size(); i < most; ++i) *y++ = padding_;
+        y = std::fill_n(y, most - (end - begin), padding_);
+        begin = end;
       }
       f.set_output(0, std::move(result));
     };
@@ -103,32 +108,31 @@ class Tokenizer final : public Op {
     if (character_count(token) >= least_) to.push_back(token);
   }
 
-  Tokens tokens(std::string_view text, Watch& watch) const {
-    Tokens result;
+  void add_tokens(std::string_view text, Tokens& to, Watch& watch) const {
     if (regexes_.empty()) {
       for (std::size_t at = 0; at < text.size() && !watch.over(kTextWork);) {
         const std::size_t begin = at;
         read_code_point(text, at);
-        result.push_back(text.substr(begin, at - begin));
+        to.push_back(text.substr(begin, at - begin));
       }
-      return result;
+      return;
     }
     if (!between_) {
       for (std::size_t at = 0; at < text.size();) {
         const auto match = find(regexes_[0], text, at, watch);
         if (!match) break;
-        add(result, text.substr(match->begin, match->end - match->begin));
+        add(to, text.substr(match->begin, match->end - match->begin));
         at = after(text, *match);
       }
-      return result;
+      return;
     }
-    result.assign(1, text);
-    for (const Regex& separator : regexes_) {
+    Tokens whole(1, text);
+    for (std::size_t i = 0; i + 1 < regexes_.size(); ++i) {
       Tokens parts;
-      for (const std::string_view part : result) cut(part, separator, parts, watch);
-      result = std::move(parts);
+      for (const std::string_view part : whole) cut(part, regexes_[i], parts, watch);
+      whole = std::move(parts);
     }
-    return result;
+    for (const std::string_view part : whole) cut(part, regexes_.back(), to, watch);
   }
 
   void cut(std::string_view text, const Regex& separator, Tokens& parts, Watch& watch) const {
