@@ -1,4 +1,4 @@
-// DFT and STFT.
+// DFT and STFT, computed in float where that holds the elements, or else in double.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -34,8 +34,12 @@ struct Line {
 };
 
 // The transforms of one step, ready to run.
+// U is the element's ComputeType.
+template <class U>
 class LineTransform {
  public:
+  using Value = Complex<U>;
+
   explicit LineTransform(const TransformKind& kind) : kind_(kind) {
     if (kind.complex_input && !kind.onesided) {
       complex_.emplace(kind.size);
@@ -51,7 +55,7 @@ class LineTransform {
 
   // Values the line lacks are zeros, those it has too many are not read. The window may be null.
   template <class T>
-  void run(const Line<const T>& x, const T* window, const Line<T>& y, Complex* scratch) const {
+  void run(const Line<const T>& x, const T* window, const Line<T>& y, Value* scratch) const {
     if (complex_)
       run_complex(x, window, y, scratch);
     else if (kind_.complex_input)
@@ -64,34 +68,34 @@ class LineTransform {
 
  private:
   template <class T>
-  static double wide(T x) {
-    return static_cast<double>(static_cast<ComputeType<T>>(x));
+  static U wide(T x) {
+    return static_cast<U>(x);
   }
   template <class T>
-  static Complex load(const Line<const T>& x, int64_t i) {
+  static Value load(const Line<const T>& x, int64_t i) {
     const T* pair = x.data + 2 * i * x.stride;
     return {wide(pair[0]), wide(pair[1])};
   }
   template <class T>
-  static void store(const Line<T>& y, int64_t i, double re, double im) {
+  static void store(const Line<T>& y, int64_t i, U re, U im) {
     T* pair = y.data + 2 * i * y.stride;
     pair[0] = number_cast<T>(re);
     pair[1] = number_cast<T>(im);
   }
 
   template <class T>
-  void run_complex(const Line<const T>& x, const T* window, const Line<T>& y, Complex* z) const {
+  void run_complex(const Line<const T>& x, const T* window, const Line<T>& y, Value* z) const {
     const int64_t n = kind_.size, given = std::min(n, x.count);
     for (int64_t i = 0; i < given; ++i) {
-      const Complex value = load(x, i);
-      const double factor = window ? wide(window[i]) : 1;
+      const Value value = load(x, i);
+      const U factor = window ? wide(window[i]) : 1;
       z[i] = {value.re * factor, value.im * factor};
       // An inverse transform is a forward one with real and imaginary parts exchanged.
       if (kind_.inverse) std::swap(z[i].re, z[i].im);
     }
-    std::fill(z + given, z + n, Complex{});
-    const Complex* result = complex_->run(z, z + n);
-    const auto divisor = static_cast<double>(n);
+    std::fill(z + given, z + n, Value{});
+    const Value* result = complex_->run(z, z + n);
+    const auto divisor = static_cast<U>(n);
     for (int64_t i = 0; i < n; ++i) {
       if (kind_.inverse)
         store(y, i, result[i].im / divisor, result[i].re / divisor);
@@ -102,17 +106,17 @@ class LineTransform {
 
   template <class T>
   void run_from_real(const Line<const T>& x, const T* window, const Line<T>& y,
-                     Complex* scratch) const {
+                     Value* scratch) const {
     const int64_t n = kind_.size, given = std::min(n, x.count);
-    auto* signal = reinterpret_cast<double*>(scratch);
+    auto* signal = reinterpret_cast<U*>(scratch);
     for (int64_t i = 0; i < given; ++i)
       signal[i] = wide(x.data[i * x.stride]) * (window ? wide(window[i]) : 1);
-    std::fill(signal + given, signal + n, 0.0);
-    Complex* bins = scratch + n;
+    std::fill(signal + given, signal + n, U{0});
+    Value* bins = scratch + n;
     real_->forward(signal, bins, bins + real_->bins());
-    const double divisor = kind_.inverse ? static_cast<double>(n) : 1;
+    const U divisor = kind_.inverse ? static_cast<U>(n) : 1;
     for (int64_t k = 0; k < real_->bins(); ++k) {
-      const Complex bin = kind_.inverse ? conj(bins[k]) : bins[k];
+      const Value bin = kind_.inverse ? conj(bins[k]) : bins[k];
       store(y, k, bin.re / divisor, bin.im / divisor);
       if (!kind_.onesided && k > 0 && k < n - k)
         store(y, n - k, bin.re / divisor, -bin.im / divisor);
@@ -120,41 +124,41 @@ class LineTransform {
   }
 
   template <class T>
-  void run_to_real(const Line<const T>& x, const Line<T>& y, Complex* scratch) const {
+  void run_to_real(const Line<const T>& x, const Line<T>& y, Value* scratch) const {
     const int64_t n = kind_.size, bins = real_->bins(), given = std::min(bins, x.count);
-    auto* signal = reinterpret_cast<double*>(scratch);
-    Complex* spectrum = scratch + n;
+    auto* signal = reinterpret_cast<U*>(scratch);
+    Value* spectrum = scratch + n;
     for (int64_t i = 0; i < given; ++i) spectrum[i] = load(x, i);
-    std::fill(spectrum + given, spectrum + bins, Complex{});
+    std::fill(spectrum + given, spectrum + bins, Value{});
     real_->inverse(spectrum, signal, spectrum + bins);
-    const auto divisor = static_cast<double>(n);
+    const auto divisor = static_cast<U>(n);
     for (int64_t i = 0; i < n; ++i) y.data[i * y.stride] = number_cast<T>(signal[i] / divisor);
   }
 
   TransformKind kind_;
-  std::optional<FourierTransform> complex_;
-  std::optional<RealFourierTransform> real_;
+  std::optional<FourierTransform<U>> complex_;
+  std::optional<RealFourierTransform<U>> real_;
   int64_t scratch_ = 0;
 };
 
 // A step that calls each(frame, transform, line number, scratch) for `lines` lines.
-template <class F>
+template <class U, class F>
 Step line_step(PrepareContext& ctx, const TransformKind& kind, int64_t lines, F each) {
   if (lines == 0) return [](Frame&) {};
-  auto transform = std::make_shared<const LineTransform>(kind);
+  auto transform = std::make_shared<const LineTransform<U>>(kind);
   Split split = split_work(lines, transform->cost());
   if (split.chunks > kMostParts) {
     split.step = (lines + kMostParts - 1) / kMostParts;
     split.chunks = (lines + split.step - 1) / split.step;
   }
   const int64_t scratch = transform->scratch_count();
-  ctx.request_scratch(checked_mul(checked_mul(scratch, split.chunks), sizeof(Complex)));
+  ctx.request_scratch(checked_mul(checked_mul(scratch, split.chunks), sizeof(Complex<U>)));
   return [=](Frame& f) {
     f.parallel_for({split.chunks, split.chunks}, [&](Range parts) {
       for (int64_t part = parts.begin; part < parts.end; ++part) {
         const Range r = split.chunk(part);
         for (int64_t i = r.begin; i < r.end; ++i)
-          each(f, *transform, i, f.scratch<Complex>() + part * scratch);
+          each(f, *transform, i, f.scratch<Complex<U>>() + part * scratch);
       }
     });
   };
@@ -239,11 +243,12 @@ class DiscreteFourierTransform final : public Op {
     const int64_t x_size = shape[axis], y_size = y_shape[axis];
     const int64_t x_width = shape.back(), y_width = y_shape.back();
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
-      return line_step(
+      using U = ComputeType<T>;
+      return line_step<U>(
           ctx, kind, outer * inner,
-          [=](Frame& f, const LineTransform& transform, int64_t i, Complex* scratch) {
+          [=](Frame& f, const LineTransform<U>& transform, int64_t i, Complex<U>* scratch) {
             const int64_t block = i / inner, offset = i % inner;
-            transform.run<T>(
+            transform.template run<T>(
                 {f.in<T>(0) + (block * x_size * inner + offset) * x_width, x_size, inner}, nullptr,
                 {f.out<T>(0) + (block * y_size * inner + offset) * y_width, y_size, inner},
                 scratch);
@@ -314,13 +319,15 @@ class ShortTimeFourierTransform final : public Op {
             " for frames of ", kind.size);
     const int64_t bins = ctx.output_shape(0)[2];
     return dispatch(FloatTypes{}, ctx.dtype(kSignal), [&]<class T>() -> Step {
-      return line_step(ctx, kind, signal[0] * frames,
-                       [=](Frame& f, const LineTransform& transform, int64_t i, Complex* scratch) {
-                         const int64_t first = i / frames * samples + i % frames * step;
-                         transform.run<T>(
-                             {f.in<T>(kSignal) + first * width, transform.kind().size, 1},
-                             f.in<T>(kWindow), {f.out<T>(0) + 2 * i * bins, bins, 1}, scratch);
-                       });
+      using U = ComputeType<T>;
+      return line_step<U>(
+          ctx, kind, signal[0] * frames,
+          [=](Frame& f, const LineTransform<U>& transform, int64_t i, Complex<U>* scratch) {
+            const int64_t first = i / frames * samples + i % frames * step;
+            transform.template run<T>({f.in<T>(kSignal) + first * width, transform.kind().size, 1},
+                                      f.in<T>(kWindow), {f.out<T>(0) + 2 * i * bins, bins, 1},
+                                      scratch);
+          });
     });
   }
 

@@ -1,12 +1,15 @@
 """Cases of the ONNX backend suite that Sardonyx does not pass, each with its reason. A case that
 starts passing fails the run until it leaves this list."""
 
-_DFT_NOISE = (
-    "the reference computes in complex64: it expects 1.9e-7 where the transform, which we compute "
-    "in double, is exactly 0"
-)
+import numpy as np
 
-KNOWN_FAILURES: dict[str, str] = {
-    "test_dft_inverse": _DFT_NOISE,
-    "test_dft_inverse_opset19": _DFT_NOISE,
-}
+# The suite computes what it expects with the NumPy that is installed. From NumPy 2 on its transforms
+# of float32 are float32, as ours; before, they were double, which the tolerance of 1e-7 tells apart
+# where a sum of large terms is 0.
+_DFT_NOISE = "NumPy 1 transforms float32 in double: it expects 0 where we have 1.9e-7"
+
+KNOWN_FAILURES: dict[str, str] = (
+    {"test_dft_inverse": _DFT_NOISE, "test_dft_inverse_opset19": _DFT_NOISE}
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0"
+    else {}
+)

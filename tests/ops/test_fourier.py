@@ -51,6 +51,15 @@ def test_lengths(length):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("length", LENGTHS)
+def test_lengths_in_float32(length):
+    for width, inverse in itertools.product([1, 2], [0, 1]):
+        x = randn(3, length, width)
+        wide = dft_np(x.astype(np.float64), inverse=inverse)
+        got = run_op("DFT", x, inverse=inverse)
+        np.testing.assert_allclose(got, wide, rtol=0, atol=1e-6 * np.abs(wide).max())
+
+
 def test_dft_axes_and_lengths():
     x, z = randn(3, 4, 10, 1), randn(3, 4, 10, 2)
     for value, axis, length in itertools.product([x, z], [0, 1, 2, -2, -4], [None, 4, 7, 16]):
