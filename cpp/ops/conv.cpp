@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/depthwise_planes.h"
 #include "ops/checks.h"
 #include "ops/conv_step.h"
 #include "ops/conv_volume.h"
@@ -207,9 +208,15 @@ class Conv final : public Op {
   }
 
   ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
-    if (is_depthwise(sizes)) return ConvMethod::depthwise;
+    const kernels::Window window = w.size() < 5 ? likely_window(x, w) : kernels::Window{};
+    const bool narrow = w.size() < 5 && is_narrow(sizes, window);
+    if (is_depthwise(sizes)) {
+      // One channel would fill one lane, but where planes are taken, which are best at two axes.
+      const bool planes = w.size() == 4 && kernels::fits_planes(window);
+      return sizes.channels == 1 && narrow && !planes ? ConvMethod::narrow : ConvMethod::depthwise;
+    }
     if (has_few_outputs(sizes)) return ConvMethod::few;
-    if (w.size() < 5 && is_narrow(sizes, likely_window(x, w))) return ConvMethod::narrow;
+    if (narrow) return ConvMethod::narrow;
     if (may_use_volume(sizes, w) && pays_by_volume(sizes, x, w)) return ConvMethod::volume;
     if (!may_use_winograd(sizes, w)) return ConvMethod::indirect;
     double pixels = 1, tiles_2 = 1, tiles_4 = 1;
