@@ -5,6 +5,7 @@
 #include "kernels/conv.h"
 #include "kernels/conv_few.h"
 #include "kernels/conv_narrow.h"
+#include "kernels/conv_planes.h"
 #include "kernels/depthwise.h"
 #include "kernels/depthwise_planes.h"
 #include "kernels/winograd.h"
@@ -182,6 +183,39 @@ void few(const Bench& bench, const Kernel& kernel, const Layer& layer, std::size
     bench.time(kernel.name, isa, text, work, [&, run = run] { run(args, 0, layer.side); });
 }
 
+// Planes in, planes out; a transposed one doubles the sides.
+void planes(const Bench& bench, bool transposed, const Layer& layer, std::size_t outputs) {
+  const auto& kernel = transposed ? kernels::conv_transpose_planes : kernels::conv_planes;
+  kernels::Window window = window_of(layer);
+  const std::size_t side = layer.side * (transposed ? 2 : 1);
+  for (kernels::WindowAxis* axis : {&window.axis[1], &window.axis[2]}) {
+    axis->input = side;
+    axis->stride = transposed ? 2 : 1;
+    if (transposed) axis->pad = static_cast<std::ptrdiff_t>((layer.taps - 1) / 2);
+  }
+  const std::size_t taps = layer.taps * layer.taps;
+  auto x = random_floats(layer.pixels() * layer.channels);
+  auto packed = random_floats(kernels::plane_outputs(outputs) * layer.channels * taps);
+  Buffer<float> y(side * side * outputs);
+  const kernels::ConvPlanesArgs args{.window = window,
+                                     .channels = layer.channels,
+                                     .outputs = outputs,
+                                     .x = x.data(),
+                                     .packed = packed.data(),
+                                     .y = y.data()};
+  const kernels::PlaneTile tile = kernels::conv_planes_tile(window, transposed, layer.channels);
+  const Work work{
+      2.0 * static_cast<double>(layer.pixels() * layer.channels * taps * outputs),
+      4.0 * static_cast<double>(layer.pixels() * layer.channels + side * side * outputs)};
+  const std::string text =
+      layer.text() + " " + std::to_string(layer.taps) + " into " + std::to_string(outputs);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, text, work, [&, run = run] {
+      for (std::size_t row = 0; row < layer.side; row += tile.rows)
+        run(args, {row, std::min(row + tile.rows, layer.side), 0, layer.side});
+    });
+}
+
 }  // namespace
 
 void bench_convolutions(const Bench& bench) {
@@ -191,6 +225,10 @@ void bench_convolutions(const Bench& bench) {
   few(bench, kernels::conv_few, {64, 128, 3}, 3);
   few(bench, kernels::conv_narrow, {1, 28, 5}, 6);
   few(bench, kernels::conv_narrow, {8, 64, 3}, 8);
+  for (const std::size_t outputs : {1, 16}) planes(bench, false, {16, 28, 3}, outputs);
+  planes(bench, false, {1, 64, 5}, 8);
+  planes(bench, true, {64, 28, 2}, 32);
+  planes(bench, true, {64, 28, 4}, 32);
 }
 
 }  // namespace sdx::bench

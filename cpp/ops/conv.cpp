@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "kernels/depthwise_planes.h"
 #include "ops/checks.h"
+#include "ops/conv_planes.h"
 #include "ops/conv_step.h"
 #include "ops/conv_volume.h"
 #include "ops/float32_adapter.h"
@@ -22,7 +23,8 @@ class Conv final : public Op {
   explicit Conv(const OpInit& init)
       : window_(init.attrs),
         groups_(init.attrs.get("group", 1)),
-        strict_(init.attrs.get("strict", 0) != 0) {
+        strict_(init.attrs.get("strict", 0) != 0),
+        has_residual_(init.input_count > 3) {
     options_.channels_last = is_channels_last(init.attrs);
     options_.input_last = options_.channels_last && init.attrs.get("turns_input", 0) == 0;
     options_.residual_last = init.attrs.get("residual_last", 0) != 0;
@@ -75,17 +77,20 @@ class Conv final : public Op {
     const ConvSizes sizes = weight_sizes(weights->shape());
     if (sizes.taps * sizes.outputs * sizes.channels == 0) return;
     const ConvMethod method = choose(sizes, ctx.input(0), weights->shape());
-    const bool volume = method == ConvMethod::volume;
+    const bool volume = method == ConvMethod::volume, planes = method == ConvMethod::planes;
     const int64_t depth_taps = weights->shape()[2];
-    const int64_t bytes = checked_mul(
-        volume ? packed_volume_floats(sizes, depth_taps) : packed_conv_floats(method, sizes),
-        sizeof(float));
+    const PlanesConv plane_conv = planes ? planes_of(weights->shape()) : PlanesConv{};
+    const int64_t bytes = checked_mul(volume   ? packed_volume_floats(sizes, depth_taps)
+                                      : planes ? plane_conv.packed_floats()
+                                               : packed_conv_floats(method, sizes),
+                                      sizeof(float));
     auto* packed = static_cast<float*>(
         ctx.allocate(static_cast<int>(method), static_cast<std::size_t>(bytes)));
     std::vector<float> wide;
     const float* floats = as_floats(*weights, wide);
-    volume ? pack_volume(sizes, depth_taps, floats, packed)
-           : pack_conv(method, sizes, floats, packed);
+    volume   ? pack_volume(sizes, depth_taps, floats, packed)
+    : planes ? plane_conv.pack(floats, packed)
+             : pack_conv(method, sizes, floats, packed);
     ctx.release_input(1);
   }
 
@@ -110,6 +115,8 @@ class Conv final : public Op {
     ConvOptions options = options_;
     options.residual = ctx.has_input(3);
     if (ctx.dtype(0) == DType::float64) return prepare_double(sizes, options);
+    if (const auto* packed = ctx.packed<float>(static_cast<int>(ConvMethod::planes)))
+      return in_float32(ctx, PlanesConv{sizes}.step(options.activation, packed));
     if (const auto* packed = ctx.packed<float>(static_cast<int>(ConvMethod::indirect))) {
       if (may_use_winograd(sizes, ctx.shape(1))) options.side_on_the_way = choose_side(sizes);
       return in_float32(ctx, conv_step(ctx, sizes, options, ConvMethod::indirect, packed));
@@ -151,6 +158,18 @@ class Conv final : public Op {
       sizes.axes.push_back(axis);
     }
     return sizes;
+  }
+
+  // With axes of any length, so that what fits does so whatever images come.
+  PlanesConv planes_of(const Shape& w) const {
+    PlanesConv conv{weight_sizes(w)};
+    for (std::size_t i = 0; i + 2 < w.size(); ++i)
+      conv.sizes.axes.push_back({.input = kLongAxis,
+                                 .output = kLongAxis,
+                                 .taps = w[2 + i],
+                                 .stride = window_.stride(i),
+                                 .dilation = window_.dilation(i)});
+    return conv;
   }
 
   bool may_use_winograd(const ConvSizes& sizes, const Shape& w) const {
@@ -210,11 +229,15 @@ class Conv final : public Op {
   ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
     const kernels::Window window = w.size() < 5 ? likely_window(x, w) : kernels::Window{};
     const bool narrow = w.size() < 5 && is_narrow(sizes, window);
-    if (is_depthwise(sizes)) {
+    if (is_depthwise(sizes) && sizes.group_channels() == 1) {
       // One channel would fill one lane, but where planes are taken, which are best at two axes.
       const bool planes = w.size() == 4 && kernels::fits_planes(window);
       return sizes.channels == 1 && narrow && !planes ? ConvMethod::narrow : ConvMethod::depthwise;
     }
+    if (!options_.channels_last && !has_residual_ && suits_planes(groups_, w) &&
+        planes_of(w).fits())
+      return ConvMethod::planes;
+    if (is_depthwise(sizes)) return ConvMethod::depthwise;
     if (has_few_outputs(sizes)) return ConvMethod::few;
     if (narrow) return ConvMethod::narrow;
     if (may_use_volume(sizes, w) && pays_by_volume(sizes, x, w)) return ConvMethod::volume;
@@ -253,6 +276,7 @@ class Conv final : public Op {
     return winograd_2 <= winograd_4 ? 2 : 4;
   }
 
+  static constexpr int64_t kLongAxis = 1 << 20;
   static constexpr double kInside = 0.92;  // of the taps, and the others are left out
   static constexpr double kFlopsPerNs = 150, kBytesPerNs = 10;
 
@@ -272,7 +296,7 @@ class Conv final : public Op {
 
   WindowAttributes window_;
   int64_t groups_;
-  bool strict_;
+  bool strict_, has_residual_;
   ConvOptions options_;
 };
 

@@ -19,7 +19,8 @@ enum class ConvMethod {
   winograd_4 = 3,
   few = 4,
   volume = 5,
-  narrow = 6
+  narrow = 6,
+  planes = 7
 };
 
 // Outputs along a side of a tile of Winograd's method; 0 for the other methods.

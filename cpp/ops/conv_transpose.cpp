@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ops/activation.h"
 #include "ops/checks.h"
+#include "ops/conv_planes.h"
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
 #include "ops/layout.h"
@@ -19,6 +20,9 @@ namespace {
 
 // Weights that stay in the second-level cache while rows of the image pass over them.
 constexpr int64_t kCachedFloats = 100'000;
+// Slots of packed weights.
+constexpr int kProducts = 0, kPlanes = 1;
+constexpr int64_t kLongAxis = 1 << 20;  // stands for axes of any length
 
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
 
@@ -341,10 +345,19 @@ class ConvTranspose final : public Op {
     const int64_t channels = weights->shape()[0];
     check(channels % groups_ == 0, channels, " channels in ", groups_, " groups");
     const Sizes s = weight_sizes(weights->shape());
+    std::vector<float> wide;
+    if (const PlanesConv planes = planes_of(weights->shape());
+        !channels_last_ && s.channels * s.group_outputs() * s.taps <= kCachedFloats &&
+        planes.fits()) {
+      auto* packed = static_cast<float*>(
+          ctx.allocate(kPlanes, size(checked_mul(planes.packed_floats(), sizeof(float)))));
+      planes.pack(as_floats(*weights, wide), packed);
+      return ctx.release_input(1);
+    }
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(
-        ctx.allocate(0, size(checked_mul(all_packed_floats(gemm, s), sizeof(float)))));
-    std::vector<float> wide, turned(size(s.group_channels() * s.group_outputs() * s.taps));
+        ctx.allocate(kProducts, size(checked_mul(all_packed_floats(gemm, s), sizeof(float)))));
+    std::vector<float> turned(size(s.group_channels() * s.group_outputs() * s.taps));
     pack_weights(gemm, s, as_floats(*weights, wide), turned.data(), packed);
     ctx.release_input(1);
   }
@@ -380,11 +393,19 @@ class ConvTranspose final : public Op {
         fail(ErrorKind::unsupported, "channels-last convolution of float64 is not supported");
       return DoubleTransposedConv{s, activation_};
     }
+    if (const auto* packed = ctx.packed<float>(kPlanes)) {
+      PlanesConv planes = planes_of(w);
+      planes.sizes.images = s.images;
+      planes.sizes.output_pixels = s.input_pixels;
+      planes.sizes.input_pixels = s.output_pixels;
+      planes.sizes.axes = s.axes;
+      return in_float32(ctx, planes.step(activation_, packed));
+    }
     TransposedConv step;
     step.s = s;
     step.channels_last = channels_last_;
     step.activation = activation_;
-    step.packed = ctx.packed<float>(0);
+    step.packed = ctx.packed<float>(kProducts);
     step.plan(ctx);
     return in_float32(ctx, step);
   }
@@ -445,6 +466,22 @@ class ConvTranspose final : public Op {
 
   bool pads_itself() const {
     return window_.auto_pad == AutoPad::same_upper || window_.auto_pad == AutoPad::same_lower;
+  }
+
+  PlanesConv planes_of(const Shape& w) const {
+    PlanesConv conv{.transposed = true};
+    conv.sizes.groups = groups_;
+    conv.sizes.channels = w[0];
+    conv.sizes.outputs = w[1] * groups_;
+    for (std::size_t i = 2; i < w.size(); ++i) {
+      conv.sizes.taps *= w[i];
+      conv.sizes.axes.push_back({.input = kLongAxis,
+                                 .output = kLongAxis,
+                                 .taps = w[i],
+                                 .stride = window_.stride(i - 2),
+                                 .dilation = window_.dilation(i - 2)});
+    }
+    return conv;
   }
 
   Sizes weight_sizes(const Shape& w) const {

@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ops/conv_planes.h"
 #include "passes/epilogue.h"
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -162,13 +163,20 @@ class ChannelsLast {
     twins_[node.output(0)] = graph_.insert_before(&node, std::move(spec))->output(0);
   }
 
-  // Whether a depthwise convolution has none beside it that would take its layout.
+  // Whether a convolution has none beside it that would take its layout.
   bool stands_alone(const Node& node) const {
-    const Value *x = node.input(0), *weights = node.input(1), *y = node.output(0);
+    const Value *x = node.input(0), *y = node.output(0);
+    return !x->producer() && !has_twin(x) && !node.input(3) && y->is_graph_output() &&
+           y->users().empty();
+  }
+
+  // Whether it is better done plane by plane then.
+  static bool likes_planes(const Node& node) {
+    const Value* weights = node.input(1);
     if (!weights->is_constant() || rank_of(weights) < 3) return false;
     const Shape& shape = weights->constant()->shape();
-    return node.attrs().get("group", 1) == shape[0] && shape[1] == 1 && !x->producer() &&
-           !has_twin(x) && !node.input(3) && y->is_graph_output() && y->users().empty();
+    const int64_t groups = node.attrs().get("group", 1);
+    return (groups == shape[0] && shape[1] == 1) || ops::suits_planes(groups, shape);
   }
 
   // Convolution and pooling have channels-last forms of their own.
@@ -185,9 +193,10 @@ class ChannelsLast {
     if (dtype != DType::float32 && !bytes && !byte_pool) return false;
     const std::size_t rank = rank_of(node.input(0));
     const bool volume = rank == 5 && dtype == DType::float32 && (convolution || pool);
-    if (rank != 4 && !volume && !(rank == 3 && convolution && !bytes)) return false;
-    if ((pool || upward) && !has_twin(node.input(0))) return false;
-    if (convolution && !bytes && stands_alone(node)) return false;
+    if (rank != 4 && !volume && !(rank == 3 && !pool && !bytes)) return false;
+    if (pool && !has_twin(node.input(0))) return false;
+    if (upward && stands_alone(node)) return false;
+    if (convolution && !bytes && stands_alone(node) && likes_planes(node)) return false;
     if (node.outputs().size() > 1 && node.output(1)) return false;  // MaxPool's indices
     if (!pool && !node.input(bytes ? 3 : 1)->is_constant()) return false;
     NodeSpec spec{.op_type = upward                  ? "FusedConvTranspose"

@@ -22,6 +22,13 @@ struct LaneList {
 
   // Lanes 0, 2, 4 ... of a, then of b.
   SDX_INLINE VecF even(VecF a, VecF b) { return __builtin_shufflevector(a, b, 2 * kLanes...); }
+
+  // Lanes of a and b in turns: of their lower halves, or of their upper ones.
+  template <bool kUpper>
+  SDX_INLINE VecF zip(VecF a, VecF b) {
+    constexpr int kCount = sizeof...(kLanes), kFirst = kUpper ? kCount / 2 : 0;
+    return __builtin_shufflevector(a, b, (kFirst + kLanes / 2 + kLanes % 2 * kCount)...);
+  }
 };
 
 template <int kCount, int... kLanes>

@@ -39,11 +39,13 @@ TEST_CASE("one transposition at each edge of a region") {
 
 TEST_CASE("a convolution turns an image of few channels itself") {
   expect_rewrites(channels_last, "(%x: float32[n, 3, 4, 4]) -> (%y) {" + kWeights + R"(
-    %y = Conv(%x, %v)
+    %c = Conv(%x, %v)
+    %y = Relu(%c)
   })",
                   "(%x: float32[n, 3, 4, 4]) -> (%y) {" + kWeights + R"(
     %c = sardonyx::FusedConv(%x, %v) {layout = "NHWC", turns_input = 1}
-    %y = Transpose(%c) )" +
+    %t = Relu(%c)
+    %y = Transpose(%t) )" +
                       kBack + "}");
 }
 
@@ -261,12 +263,12 @@ TEST_CASE("the model's own transpositions meet those of the layout") {
   expect_rewrites(channels_last, in + row + R"(
     %c = Conv(%x, %w) {pads = ints [1, 1, 1, 1]}
     %l = Transpose(%c) {perm = ints [0, 2, 3, 1]}
-    %n = LayerNormalization(%l, %scale) {axis = -1}
+    %n = LayerNormalization(%l, %scale) {axis = -1, epsilon = 1.0}
     %b = Transpose(%n) {perm = ints [0, 3, 1, 2]}
     %y = Add(%b, %c)
   })",
                   in + row + conv + R"(
-    %n = LayerNormalization(%c, %scale) {axis = -1}
+    %n = LayerNormalization(%c, %scale) {axis = -1, epsilon = 1.0}
     %t = Add(%n, %c)
     %y = Transpose(%t) )" +
                       kBack + "}");
@@ -353,6 +355,50 @@ TEST_CASE("a depthwise convolution alone stays as it is") {
     %t = Relu(%c)
     %y = Transpose(%t) )" +
                       kBack + "}");
+}
+
+TEST_CASE("convolutions of few channels in a group stay as they are, alone") {
+  expect_untouched(channels_last,
+                   "(%x: float32[n, 3, 4, 4]) -> (%y) {" + kWeights + " %y = Conv(%x, %v) }");
+  expect_untouched(channels_last, R"((%x: float32[n, 8, 4, 4]) -> (%y) {
+    %w: float32[6, 4, 3, 3] = constant fill(0.25)
+    %y = Conv(%x, %w) {group = 2}
+  })");
+  // The products of many outweigh turning them around.
+  const std::string many = R"((%x: float32[n, 40, 4, 4]) -> (%y) {
+    %w: float32[5, 40, 3, 3] = constant fill(0.25))";
+  expect_rewrites(channels_last, many + " %y = Conv(%x, %w) }",
+                  many + " %xt = Transpose(%x) " + kTo +
+                      R"( %t = sardonyx::FusedConv(%xt, %w) {layout = "NHWC"}
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+}
+
+TEST_CASE("transposed convolutions take the layout, but alone") {
+  const std::string in = R"((%x: float32[n, 6, 4, 4]) -> (%y) {
+    %w: float32[6, 3, 2, 2] = constant fill(0.25))";
+  expect_untouched(channels_last, in + " %y = ConvTranspose(%x, %w) {strides = ints [2, 2]} }");
+  expect_rewrites(channels_last, in + R"(
+    %c = ConvTranspose(%x, %w) {strides = ints [2, 2]}
+    %y = Relu(%c)
+  })",
+                  in + " %xt = Transpose(%x) " + kTo + R"(
+    %c = sardonyx::FusedConvTranspose(%xt, %w) {layout = "NHWC", strides = ints [2, 2]}
+    %t = Relu(%c)
+    %y = Transpose(%t) )" +
+                      kBack + "}");
+  const std::string rows = R"((%x: float32[n, 6, 4]) -> (%y) {
+    %w: float32[6, 3, 2] = constant fill(0.25))";
+  expect_rewrites(channels_last, rows + R"(
+    %c = ConvTranspose(%x, %w) {strides = ints [2]}
+    %y = Relu(%c)
+  })",
+                  rows + R"(
+    %xt = Transpose(%x) {perm = ints [0, 2, 1]}
+    %c = sardonyx::FusedConvTranspose(%xt, %w) {layout = "NHWC", strides = ints [2]}
+    %t = Relu(%c)
+    %y = Transpose(%t) {perm = ints [0, 2, 1]}
+  })");
 }
 
 TEST_CASE("norms and margins by layout") {
