@@ -1,6 +1,7 @@
 // Pooling over single planes: the rows of a window are folded into one row by vectors, of which the
 // outputs then fold their stretches.
 #include "kernels/simd/pooling.h"
+#include "kernels/simd/round.h"
 #include "kernels/simd/transpose.h"
 
 namespace sdx::kernels {
@@ -9,6 +10,8 @@ namespace {
 
 // Inputs of a row that are folded at once.
 constexpr std::size_t kRowBuffer = 1024;
+// Rows are folded some at a time, so that no load waits for the stores of its own row.
+constexpr std::size_t kBandFloats = 4096;
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
@@ -32,9 +35,13 @@ SDX_INLINE const float* input_row(const Window& window, const Rows& rows, std::s
 template <template <class> class Fold, class V, class Load>
 SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at, Load load_at) {
   Fold<V> fold;
-  for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i)
-    for (std::size_t j = rows.height.begin; j < rows.height.end; ++j)
-      fold.add(load_at(input_row(window, rows, i, j) + at));
+  if (rows.height.begin == rows.height.end) return fold.value();
+  const std::size_t step = window.axis[1].dilation * window.axis[2].input;
+  for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i) {
+    const float* p = input_row(window, rows, i, rows.height.begin) + at;
+    for (std::size_t j = rows.height.begin; j < rows.height.end; ++j, p += step)
+      fold.add(load_at(p));
+  }
   return fold.value();
 }
 
@@ -48,9 +55,10 @@ SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t be
       store(buffer + (i - begin),
             fold_column<Fold, VecF>(window, rows, i, [](const float* p) { return load(p); }));
     else
-      store(buffer + (i - begin), fold_column<Fold, VecF>(window, rows, i, [&](const float* p) {
-              return load_head(p, end - i);
-            }));
+      store_head(buffer + (i - begin),
+                 fold_column<Fold, VecF>(window, rows, i,
+                                         [&](const float* p) { return load_head(p, end - i); }),
+                 end - i);
   }
 }
 
@@ -87,32 +95,35 @@ SDX_INLINE bool fits_padded(const WindowAxis& axis) {
          (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation < kRowBuffer;
 }
 
-// A row of outputs where fits_padded. `divisors` are of the width alone, one for each output.
-template <template <class> class Fold>
-SDX_INLINE void pool_padded_row(const Window& window, const Rows& rows, float row_count,
+// Rows of outputs where fits_padded, with room for `step` floats of a row of columns.
+struct Band {
+  std::size_t left, begin, end;  // columns of padding, and the inputs behind them
+  std::size_t length, step;
+};
+
+SDX_INLINE Band band_of(const WindowAxis& axis) {
+  Band band;
+  band.length = (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1;
+  band.left = axis.pad <= 0 ? 0 : smaller(static_cast<std::size_t>(axis.pad), band.length);
+  band.begin = axis.pad < 0 ? static_cast<std::size_t>(-axis.pad) : 0;
+  band.end = smaller(axis.input, band.begin + (band.length - band.left));
+  if (band.end < band.begin) band.end = band.begin;
+  band.step = band.length + 2 * kF32;
+  return band;
+}
+
+// One row of outputs from folded columns between padding. `divisors` are of the width alone, one
+// for each output. kTaps: 0 is any number.
+template <template <class> class Fold, int kStride, std::size_t kTaps>
+SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, float row_count,
                                 const float* divisors, float* y) {
-  const WindowAxis& axis = window.axis[2];
-  const std::size_t reach = (axis.taps - 1) * axis.dilation;
-  const std::size_t length = (axis.output - 1) * axis.stride + reach + 1;
-  const float neutral = Fold<float>{}.value();
-  const std::size_t left = axis.pad <= 0 ? 0 : smaller(static_cast<std::size_t>(axis.pad), length);
-  const std::size_t begin = axis.pad < 0 ? static_cast<std::size_t>(-axis.pad) : 0;
-  const std::size_t end = smaller(axis.input, begin + (length - left));
-  float buffer[kRowBuffer + 2 * kF32];
-  for (std::size_t i = 0; i < left; ++i) buffer[i] = neutral;
-  std::size_t filled = left;
-  if (begin < end) {
-    fold_rows<Fold>(window, rows, begin, end, buffer + left);
-    filled += end - begin;
-  }
-  for (; filled < length; ++filled) buffer[filled] = neutral;
+  const std::size_t taps = kTaps ? kTaps : axis.taps;
   for (std::size_t o = 0; o < axis.output; o += kF32) {
     const std::size_t lanes = smaller(kF32, axis.output - o);
     Fold<VecF> fold;
-    for (std::size_t t = 0; t < axis.taps; ++t) {
-      const float* p = buffer + o * axis.stride + t * axis.dilation;
-      fold.add(axis.stride == 1 ? load_every<1>(p) : load_every<2>(p));
-    }
+#pragma GCC unroll 5
+    for (std::size_t t = 0; t < taps; ++t)
+      fold.add(load_every<kStride>(columns + o * kStride + t * axis.dilation));
     VecF value = fold.value();
     if (Fold<VecF>::kAverage) value /= load_head(divisors + o, lanes) * row_count;
     if (lanes == kF32)
@@ -121,7 +132,6 @@ SDX_INLINE void pool_padded_row(const Window& window, const Rows& rows, float ro
       store_head(y + o, value, lanes);
   }
 }
-
 template <template <class> class Fold>
 SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, float* y) {
   const WindowAxis& axis = args.window.axis[2];
@@ -167,36 +177,113 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
   }
 }
 
+SDX_INLINE Rows rows_at(const Window& window, const float* x, std::size_t d, std::size_t h) {
+  const WindowAxis* axis = window.axis;
+  return {x, inside_taps(axis[0], d), inside_taps(axis[1], h), first_input(axis[0], d),
+          first_input(axis[1], h)};
+}
+
+template <template <class> class Fold, int kStride>
+SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, float row_count,
+                                const float* divisors, float* y) {
+  switch (axis.taps) {
+    case 2:
+      return pool_padded_row<Fold, kStride, 2>(axis, columns, row_count, divisors, y);
+    case 3:
+      return pool_padded_row<Fold, kStride, 3>(axis, columns, row_count, divisors, y);
+    case 5:
+      return pool_padded_row<Fold, kStride, 5>(axis, columns, row_count, divisors, y);
+    default:
+      return pool_padded_row<Fold, kStride, 0>(axis, columns, row_count, divisors, y);
+  }
+}
+
+// All planes, where fits_padded.
+template <template <class> class Fold>
+SDX_INLINE void pool_bands(const PlanePoolArgs& args, std::size_t plane_begin,
+                           std::size_t plane_end) {
+  const WindowAxis* axis = args.pool.window.axis;
+  float divisors[kRowBuffer];
+  if (Fold<float>::kAverage)
+    for (std::size_t o = 0; o < axis[2].output; ++o)
+      divisors[o] = divisor(args.pool, {{0, 0, o}}, 2, 3);
+  const Band band = band_of(axis[2]);
+  const std::size_t count = kBandFloats / band.step;  // rows at a time
+  const std::size_t rows = axis[0].output * axis[1].output;
+  float columns[kBandFloats];
+  for (std::size_t i = 0; i < smaller(count, rows) * band.step; ++i)
+    columns[i] = Fold<float>{}.value();
+  for (std::size_t p = plane_begin; p < plane_end; ++p)
+    for (std::size_t first = 0; first < rows; first += count) {
+      const std::size_t end = smaller(first + count, rows);
+      float* to = columns + band.left;
+      for (std::size_t r = first; r < end && band.begin < band.end; ++r, to += band.step)
+        fold_rows<Fold>(args.pool.window,
+                        rows_at(args.pool.window, args.pool.x + p * args.x_plane,
+                                r / axis[1].output, r % axis[1].output),
+                        band.begin, band.end, to);
+      const float* from = columns;
+      float* y = args.pool.y + p * args.y_plane + first * axis[2].output;
+      for (std::size_t r = first; r < end; ++r, from += band.step, y += axis[2].output) {
+        const float row_count =
+            Fold<float>::kAverage
+                ? divisor(args.pool, {{r / axis[1].output, r % axis[1].output, 0}}, 0, 2)
+                : 1;
+        if (axis[2].stride == 1)
+          pool_padded_row<Fold, 1>(axis[2], from, row_count, divisors, y);
+        else
+          pool_padded_row<Fold, 2>(axis[2], from, row_count, divisors, y);
+      }
+    }
+}
+
 template <template <class> class Fold>
 SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
                             std::size_t plane_end) {
   const WindowAxis* axis = args.pool.window.axis;
-  const bool padded = fits_padded(axis[2]);
-  float divisors[kRowBuffer];
-  if (padded && Fold<float>::kAverage)
-    for (std::size_t o = 0; o < axis[2].output; ++o)
-      divisors[o] = divisor(args.pool, {{0, 0, o}}, 2, 3);
+  if (fits_padded(axis[2])) return pool_bands<Fold>(args, plane_begin, plane_end);
   for (std::size_t p = plane_begin; p < plane_end; ++p) {
-    const float* x = args.pool.x + p * args.x_plane;
     float* y = args.pool.y + p * args.y_plane;
     for (std::size_t d = 0; d < axis[0].output; ++d)
-      for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output) {
-        const Rows rows{x, inside_taps(axis[0], d), inside_taps(axis[1], h),
-                        first_input(axis[0], d), first_input(axis[1], h)};
-        if (padded)
-          pool_padded_row<Fold>(args.pool.window, rows,
-                                Fold<float>::kAverage ? divisor(args.pool, {{d, h, 0}}, 0, 2) : 1,
-                                divisors, y);
-        else
-          pool_row<Fold>(args.pool, rows, {{d, h, 0}}, y);
-      }
+      for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output)
+        pool_row<Fold>(args.pool, rows_at(args.pool.window, args.pool.x + p * args.x_plane, d, h),
+                       {{d, h, 0}}, y);
   }
+}
+
+// The maximum of what is known to be numbers.
+template <class V>
+struct NumberFold {
+  static constexpr bool kAverage = false;
+  V largest = V{} - __builtin_inff();
+  __attribute__((always_inline)) void add(V x) { largest = max(largest, x); }
+  __attribute__((always_inline)) V value() const { return largest; }
+};
+
+// Planes of more floats take longer to come than to pool.
+constexpr std::size_t kScanFloats = 4096;
+
+bool holds_nan(const float* x, std::size_t n) {
+  VecI found = {};
+  std::size_t i = 0;
+  for (; i + kF32 <= n; i += kF32) {
+    const VecF v = load(x + i);
+    found |= v != v;
+  }
+  const VecF tail = load_head(x + i, n - i);
+  found |= tail != tail;
+  return any(found);
 }
 
 }  // namespace
 
 void max_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin, std::size_t plane_end) {
-  pool_planes<MaxFold>(args, plane_begin, plane_end);
+  for (std::size_t p = plane_begin; p < plane_end; ++p) {
+    if (args.x_plane > kScanFloats || holds_nan(args.pool.x + p * args.x_plane, args.x_plane))
+      pool_planes<MaxFold>(args, p, p + 1);
+    else
+      pool_planes<NumberFold>(args, p, p + 1);
+  }
 }
 
 void average_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
