@@ -14,6 +14,8 @@ constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a :
 
 // Rows of outputs that are summed at once where there are so many; fewer wait for their own sums.
 constexpr std::size_t kManyRows = 8;
+// The same where the rows are a multiple of this, as those of many images are.
+constexpr std::size_t kSevenRows = 7;
 
 // One channel's share of the arguments.
 struct Plane {
@@ -30,52 +32,75 @@ SDX_INLINE VecF load_every(const float* p) {
   return AllLanes::even(load(p), load(p + kF32));
 }
 
-// kRows rows of outputs from `row` of the frame on. kTaps: along the height, whose stride and
-// dilation are 1; 0: any.
-template <std::size_t kRows, std::size_t kStride, std::size_t kTaps>
-void sum_rows(const DepthwisePlanesArgs& args, const Plane& plane, std::size_t row, float* y) {
+// Vectors of a row that meet a weight together: more chains of sums than one add up meanwhile.
+constexpr std::size_t kTogether = kF32 >= 16 ? 2 : 1;
+
+// kRows rows of outputs and kVectors vectors of each from output `o` on. kTaps: along the height,
+// whose stride and dilation are 1; 0: any.
+template <std::size_t kRows, std::size_t kStride, std::size_t kTaps, std::size_t kVectors>
+SDX_INLINE void sum_vectors(const DepthwisePlanesArgs& args, const Plane& plane, const float* start,
+                            std::size_t o, float* y) {
   const WindowAxis& height = args.window.axis[1];
   const WindowAxis& width = args.window.axis[2];
-  const float* start = plane.frame + row * plane.row_floats;
-  for (std::size_t o = 0; o < width.output; o += kF32) {
-    VecF sums[kRows];
+  VecF sums[kRows][kVectors];
 #pragma GCC unroll 8
-    for (VecF& sum : sums) sum = splat(plane.bias);
-    for (std::size_t t = 0; t < width.taps; ++t) {
-      const float* x = start + o * kStride + t * width.dilation;
-      if constexpr (kTaps > 0) {
-        VecF weights[kTaps];
+  for (std::size_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = splat(plane.bias);
+  for (std::size_t t = 0; t < width.taps; ++t) {
+    const float* x = start + o * kStride + t * width.dilation;
+    if constexpr (kTaps > 0) {
+      VecF weights[kTaps];
 #pragma GCC unroll 8
-        for (std::size_t h = 0; h < kTaps; ++h)
-          weights[h] = splat(plane.weights[h * width.taps + t]);
+      for (std::size_t h = 0; h < kTaps; ++h) weights[h] = splat(plane.weights[h * width.taps + t]);
 #pragma GCC unroll 16
-        for (std::size_t i = 0; i < kRows + kTaps - 1; ++i) {
-          const VecF input = load_every<kStride>(x + i * plane.row_floats);
+      for (std::size_t i = 0; i < kRows + kTaps - 1; ++i)
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          const VecF input = load_every<kStride>(x + i * plane.row_floats + v * kStride * kF32);
 #pragma GCC unroll 8
           for (std::size_t h = 0; h < kTaps; ++h)
-            if (i >= h && i - h < kRows) sums[i - h] += weights[h] * input;
+            if (i >= h && i - h < kRows) sums[i - h][v] += weights[h] * input;
         }
-      } else {
-        for (std::size_t h = 0; h < height.taps; ++h) {
-          const VecF weight = splat(plane.weights[h * width.taps + t]);
+    } else {
+      for (std::size_t h = 0; h < height.taps; ++h) {
+        const VecF weight = splat(plane.weights[h * width.taps + t]);
 #pragma GCC unroll 8
-          for (std::size_t r = 0; r < kRows; ++r)
-            sums[r] += weight * load_every<kStride>(x + (h * height.dilation + r * height.stride) *
-                                                            plane.row_floats);
-        }
+        for (std::size_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+          for (std::size_t v = 0; v < kVectors; ++v)
+            sums[r][v] +=
+                weight * load_every<kStride>(
+                             x + (h * height.dilation + r * height.stride) * plane.row_floats +
+                             v * kStride * kF32);
       }
     }
-    const std::size_t lanes = smaller(kF32, width.output - o);
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const VecF v =
-          is_simple(args.epilogue.activation) ? activate_simple(sums[r], args.epilogue) : sums[r];
-      if (lanes == kF32)
-        store(y + r * width.output + o, v);
-      else
-        store_head(y + r * width.output + o, v, lanes);
-    }
   }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const std::size_t at = o + v * kF32, lanes = smaller(kF32, width.output - at);
+      const VecF sum = is_simple(args.epilogue.activation)
+                           ? activate_simple(sums[r][v], args.epilogue)
+                           : sums[r][v];
+      if (lanes == kF32)
+        store(y + r * width.output + at, sum);
+      else
+        store_head(y + r * width.output + at, sum, lanes);
+    }
+}
+
+// kRows rows of outputs from `row` of the frame on.
+template <std::size_t kRows, std::size_t kStride, std::size_t kTaps>
+void sum_rows(const DepthwisePlanesArgs& args, const Plane& plane, std::size_t row, float* y) {
+  const std::size_t outputs = args.window.axis[2].output;
+  const float* start = plane.frame + row * plane.row_floats;
+  std::size_t o = 0;
+  for (; o + (kTogether - 1) * kF32 < outputs; o += kTogether * kF32)
+    sum_vectors<kRows, kStride, kTaps, kTogether>(args, plane, start, o, y);
+  if constexpr (kTogether > 1)
+    for (; o < outputs; o += kF32) sum_vectors<kRows, kStride, kTaps, 1>(args, plane, start, o, y);
 }
 
 using SumRows = void(const DepthwisePlanesArgs&, const Plane&, std::size_t, float*);
@@ -101,7 +126,8 @@ SumRows* choose_rows(const Window& window) {
                                     : choose_taps<kRows, 1>(window.axis[1]);
 }
 
-// Copies input row `row` between zeros; all zeros where it is padding.
+// Copies input row `row` between zeros; all zeros where it is padding. Writes up to a vector past
+// the row.
 void copy_row(const DepthwisePlanesArgs& args, const float* x, std::ptrdiff_t row, float* to,
               std::size_t row_floats) {
   const WindowAxis& width = args.window.axis[2];
@@ -111,16 +137,16 @@ void copy_row(const DepthwisePlanesArgs& args, const float* x, std::ptrdiff_t ro
   const std::size_t skipped = width.pad < 0 ? static_cast<std::size_t>(-width.pad) : 0;
   const std::size_t count =
       inside && skipped < width.input ? smaller(width.input - skipped, row_floats - left) : 0;
-  for (std::size_t i = 0; i < left; ++i) to[i] = 0;
   const float* from = x + (inside ? static_cast<std::size_t>(row) * width.input + skipped : 0);
-  for_each_vector(
-      count, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
-        lanes.store_to(to + left + i, lanes.load_from(from + i, lanes), lanes);
-      });
-  for_each_vector(
-      row_floats - left - count, [&](std::size_t i, auto lanes) __attribute__((always_inline)) {
-        lanes.store_to(to + left + count + i, VecF{}, lanes);
-      });
+  // Whole vectors: what goes too far is zero, and the next one or the next row overwrites it.
+  for (std::size_t i = 0; i < left; i += kF32) store(to + i, VecF{});
+  std::size_t i = 0;
+  for (; i + kF32 <= count; i += kF32) store(to + left + i, load(from + i));
+  if (i < count) {
+    store(to + left + i, load_head(from + i, count - i));
+    i += kF32;
+  }
+  for (i += left; i < row_floats; i += kF32) store(to + i, VecF{});
 }
 
 }  // namespace
@@ -132,13 +158,14 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
   const std::size_t taps = height.taps * width.taps;
   const std::size_t reach = (height.taps - 1) * height.dilation + 1;
   const std::size_t pixels = height.output * width.output;
-  alignas(kVecBytes) float frame[kPlaneFloats];
+  alignas(kVecBytes) float frame[kPlaneFloats + kF32];
   float weights[kPlaneTaps];
   Plane plane;
   plane.frame = frame;
   plane.row_floats = plane_row_floats(width);
   plane.weights = weights;
   const Group groups[] = {{kManyRows, choose_rows<kManyRows>(args.window)},
+                          {kSevenRows, choose_rows<kSevenRows>(args.window)},
                           {kPlaneRows, choose_rows<kPlaneRows>(args.window)},
                           {1, choose_rows<1>(args.window)}};
   // Rows of outputs whose inputs the frame holds.
@@ -156,9 +183,10 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
       for (std::size_t i = 0; i < rows; ++i)
         copy_row(args, x, first_input(height, first) + static_cast<std::ptrdiff_t>(i),
                  frame + i * plane.row_floats, plane.row_floats);
-      const Group& group = count >= kManyRows    ? groups[0]
-                           : count >= kPlaneRows ? groups[1]
-                                                 : groups[2];
+      const Group& group = count % kSevenRows == 0 && count % kManyRows != 0 ? groups[1]
+                           : count >= kManyRows                              ? groups[0]
+                           : count >= kPlaneRows                             ? groups[2]
+                                                                             : groups[3];
       // The last rows once more where they do not fill a group.
       for (std::size_t i = 0; i < count; i += group.rows) {
         const std::size_t r = i + group.rows <= count ? i : count - group.rows;
