@@ -1,6 +1,7 @@
 // TopK.
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
@@ -75,19 +76,25 @@ class Best {
   Watch& watch_;
 };
 
-// The few best of a short line of floats without a branch on any of them. A key is the rank of the
-// float in its high half and, for ties, of the index in its low half: the larger the better.
+// The rank of a float in the high half and, for ties, that of its index in the low half: the larger
+// the better. `flip` is kLowest where low ones are best, else 0.
+constexpr uint32_t kLowest = 0xffffffff;
+uint64_t key_of(float item, int64_t index, uint32_t flip) {
+  const auto bits = std::bit_cast<uint32_t>(item + 0.0f);  // -0 is as large as 0
+  const uint32_t ordered = bits ^ (bits >> 31 ? 0xffffffff : 0x80000000);
+  const uint32_t rank = (item == item ? ordered : 0xffffffff) ^ flip;
+  return uint64_t{rank} << 32 | (0xffffffff - static_cast<uint64_t>(index));
+}
+int64_t index_of(uint64_t key) { return static_cast<int64_t>(0xffffffff - (key & 0xffffffff)); }
+
+// The few best of a short line of floats without a branch on any of them.
 template <int64_t kSlots>
 void take_few(const float* items, int64_t size, int64_t stride, bool largest, int64_t k,
               float* values, int64_t* indices) {
-  const uint32_t flip = largest ? 0 : 0xffffffff;
+  const uint32_t flip = largest ? 0 : kLowest;
   uint64_t best[kSlots] = {};
   for (int64_t i = 0; i < size; ++i) {
-    const float item = items[i * stride];
-    const auto bits = std::bit_cast<uint32_t>(item + 0.0f);  // -0 is as large as 0
-    const uint32_t ordered = bits ^ (bits >> 31 ? 0xffffffff : 0x80000000);
-    const uint32_t rank = (item == item ? ordered : 0xffffffff) ^ flip;
-    uint64_t key = uint64_t{rank} << 32 | (0xffffffff - static_cast<uint64_t>(i));
+    uint64_t key = key_of(items[i * stride], i, flip);
     for (uint64_t& slot : best) {
       const uint64_t worse = std::min(slot, key);
       slot = std::max(slot, key);
@@ -95,9 +102,72 @@ void take_few(const float* items, int64_t size, int64_t stride, bool largest, in
     }
   }
   for (int64_t i = 0; i < k; ++i) {
-    const auto index = static_cast<int64_t>(0xffffffff - (best[i] & 0xffffffff));
+    const int64_t index = index_of(best[i]);
     values[i * stride] = items[index * stride];
     indices[i * stride] = index;
+  }
+}
+
+// The smallest key of a heap gives way to another one. The hole it leaves goes all the way down
+// without a branch on the keys, then the new one goes up, which is seldom far.
+void replace_smallest(uint64_t* heap, int64_t count, uint64_t key) {
+  int64_t hole = 0;
+  while (2 * hole + 2 < count) {
+    int64_t child = 2 * hole + 1;
+    child += heap[child + 1] < heap[child];
+    heap[hole] = heap[child];
+    hole = child;
+  }
+  if (2 * hole + 1 < count) {
+    heap[hole] = heap[2 * hole + 1];
+    hole = 2 * hole + 1;
+  }
+  for (; hole > 0 && heap[(hole - 1) / 2] > key; hole = (hole - 1) / 2)
+    heap[hole] = heap[(hole - 1) / 2];
+  heap[hole] = key;
+}
+
+// Elements between two looks at the time, and nanoseconds that they may take.
+constexpr int64_t kBlock = 1024, kBlockWork = kBlock * 64;
+// The most that are sorted without a look at the time.
+constexpr int64_t kMostKeys = 1 << 16;
+
+// The best of a line of floats; until they are found, their keys are in the place of the indices.
+void take_keys(const float* items, int64_t size, bool largest, int64_t k, float* values,
+               int64_t* indices, Watch& watch) {
+  const uint32_t flip = largest ? 0 : kLowest;
+  auto* keys = reinterpret_cast<uint64_t*>(indices);
+  for (int64_t i = 0; i < k; ++i) keys[i] = key_of(items[i], i, flip);
+  std::make_heap(keys, keys + k, std::greater<>());
+  float worst = items[index_of(keys[0])];
+  const auto is_worse = [&](float item) { return largest ? item <= worst : item >= worst; };
+  const auto offer = [&](int64_t i) {
+    if (is_worse(items[i])) return;  // NaN is not
+    const uint64_t key = key_of(items[i], i, flip);
+    if (key < keys[0]) return;
+    replace_smallest(keys, k, key);
+    worst = items[index_of(keys[0])];
+  };
+  constexpr int64_t kRun = 16;  // looked at together: hardly any has one of the best
+  for (int64_t begin = k; begin < size && !watch.over(kBlockWork); begin += kBlock) {
+    const int64_t end = std::min(size, begin + kBlock);
+    int64_t i = begin;
+    for (; i + kRun <= end; i += kRun) {
+      int32_t worse = 0;
+      if (largest)
+        for (int64_t j = 0; j < kRun; ++j) worse += items[i + j] <= worst;
+      else
+        for (int64_t j = 0; j < kRun; ++j) worse += items[i + j] >= worst;
+      if (worse == kRun) continue;
+      for (int64_t j = 0; j < kRun; ++j) offer(i + j);
+    }
+    for (; i < end; ++i) offer(i);
+  }
+  std::sort(keys, keys + k, std::greater<>());
+  for (int64_t i = 0; i < k; ++i) {
+    const int64_t index = index_of(keys[i]);
+    values[i] = items[index];
+    indices[i] = index;
   }
 }
 
@@ -163,6 +233,10 @@ class TopK final : public Op {
                 take(items, x.size, x.inner, largest, k, values + offset, indices + offset);
                 continue;
               }
+              if (x.inner == 1 && k <= kMostKeys && x.size <= int64_t{kLowest}) {
+                take_keys(items, x.size, largest, k, values + offset, indices + offset, watch);
+                continue;
+              }
             }
             Best<T> best(values + offset, indices + offset, x.inner, largest, watch);
             for (int64_t i = 0; i < k; ++i) best.put(i, items[i * x.inner], i);
@@ -178,9 +252,6 @@ class TopK final : public Op {
   }
 
  private:
-  // Elements between two looks at the time, and nanoseconds that they may take.
-  static constexpr int64_t kBlock = 1024, kBlockWork = kBlock * 64;
-
   int64_t axis_;
   bool largest_;
   std::optional<int64_t> k_;
