@@ -74,6 +74,9 @@ void bench_rows(const Bench& bench) {
       for (const auto& [isa, run] : kernel->variants)
         bench.time(kernel->name, isa, shape.text(), work, [&, run = run] { run(args); });
     }
+    for (const auto& [isa, run] : kernels::lp_norm_rows.variants)
+      bench.time(kernels::lp_norm_rows.name, isa, shape.text(), work,
+                 [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols, true); });
   }
 }
 

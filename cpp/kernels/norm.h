@@ -44,6 +44,13 @@ using MomentsColumns = void(const float* x, std::size_t row_stride, std::size_t 
 
 extern const Kernel<MomentsColumns, kIsaCount> moments_columns;
 
+// Rows of `cols` contiguous floats divided by the square root of their sum of squares or, where
+// `squares` is false, by their sum of magnitudes; a row of zeros stays so. It is made for short
+// rows. x and y may be the same.
+using LpNormRows = void(const float* x, float* y, std::size_t rows, std::size_t cols, bool squares);
+
+extern const Kernel<LpNormRows, kIsaCount> lp_norm_rows;
+
 // y[r, c] = x[r, c] * scale[c] + shift[c] over contiguous rows of `cols`; x and y may be the same.
 // The form with one scale and shift for a run is unary_scale_shift.
 using ScaleShiftRows = void(const float* x, float* y, std::size_t rows, std::size_t cols,

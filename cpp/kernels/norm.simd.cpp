@@ -3,6 +3,7 @@
 #include "kernels/norm.h"
 
 #include "kernels/simd/round.h"
+#include "kernels/simd/short_rows.h"
 #include "kernels/simd/sum.h"
 
 namespace sdx::kernels {
@@ -115,10 +116,82 @@ void scale_shift_rows(const float* x, float* y, std::size_t rows, std::size_t co
   }
 }
 
+SDX_INLINE void lp_norm_row(const float* x, float* y, std::size_t n, bool squares) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double item = static_cast<double>(x[i]);
+    sum += squares ? item * item : __builtin_fabs(item);
+  }
+  const float norm = static_cast<float>(squares ? __builtin_sqrt(sum) : sum);
+  for (std::size_t i = 0; i < n; ++i) y[i] = norm == 0 ? 0.0f : x[i] / norm;
+}
+
+// Whether sums of float32 lost nothing to their range, nor will their inverses. Those of zeros are
+// not told from those of tiny numbers.
+SDX_INLINE bool keeps_range(VecF sum) { return !any(~((sum > 1e-25f) & (sum < 1e25f))); }
+SDX_INLINE VecF inverse_norm(VecF sum, bool squares) { return 1.0f / (squares ? sqrt(sum) : sum); }
+
+// As many rows as a vector holds; rows of a power of two, which divides its lanes.
+template <std::size_t kCols>
+SDX_INLINE std::size_t lp_norm_lanes(const float* x, float* y, std::size_t rows, bool squares) {
+  constexpr std::size_t kRows = kF32 / kCols;
+  std::size_t r = 0;
+  for (; r + kRows <= rows; r += kRows, x += kF32, y += kF32) {
+    const VecF v = load(x);
+    VecF sum = squares ? v * v : abs(v);
+    if constexpr (kCols >= 2) sum += swap_lanes<1>(sum);
+    if constexpr (kCols >= 4) sum += swap_lanes<2>(sum);
+    if constexpr (kCols >= 8) sum += swap_lanes<4>(sum);
+    if (keeps_range(sum)) {
+      store(y, v * inverse_norm(sum, squares));
+      continue;
+    }
+    for (std::size_t i = 0; i < kF32; i += kCols) lp_norm_row(x + i, y + i, kCols, squares);
+  }
+  return r;
+}
+
+// Groups of kF32 rows.
+SDX_INLINE std::size_t lp_norm_groups(const float* x, float* y, std::size_t rows, std::size_t cols,
+                                      bool squares) {
+  const std::size_t grouped = groupable_rows(rows, cols);
+  for (std::size_t r = 0; r < grouped; r += kF32, x += kF32 * cols, y += kF32 * cols) {
+    VecF columns[kShortRow], sum = {};
+    for_each_column(
+        x, cols, [&](std::size_t c, VecF v) __attribute__((always_inline)) {
+          columns[c] = v;
+          sum += squares ? v * v : abs(v);
+        });
+    if (keeps_range(sum)) {
+      const VecF inverse = inverse_norm(sum, squares);
+      store_columns(
+          y,
+          cols, [&](std::size_t c) __attribute__((always_inline)) { return columns[c] * inverse; });
+      continue;
+    }
+    for (std::size_t i = 0; i < kF32; ++i) lp_norm_row(x + i * cols, y + i * cols, cols, squares);
+  }
+  return grouped;
+}
+
+void lp_norm_rows(const float* x, float* y, std::size_t rows, std::size_t cols, bool squares) {
+  std::size_t done;
+  if (cols == 2)
+    done = lp_norm_lanes<2>(x, y, rows, squares);
+  else if (cols == 4)
+    done = lp_norm_lanes<4>(x, y, rows, squares);
+  else if (cols == 8 && kF32 >= 8)
+    done = lp_norm_lanes < kF32 >= 8 ? 8 : 4 > (x, y, rows, squares);
+  else
+    done = lp_norm_groups(x, y, rows, cols, squares);
+  for (std::size_t r = done; r < rows; ++r) lp_norm_row(x + r * cols, y + r * cols, cols, squares);
+}
+
 }  // namespace SDX_ISA
 
 SDX_DEFINE_KERNEL(layer_norm_rows, NormRows)
 SDX_DEFINE_KERNEL(rms_norm_rows, NormRows)
+SDX_DEFINE_KERNEL(lp_norm_rows, LpNormRows)
 SDX_DEFINE_KERNEL(moments, MomentsOf)
 SDX_DEFINE_KERNEL(moments_columns, MomentsColumns)
 SDX_DEFINE_KERNEL(scale_shift_rows, ScaleShiftRows)

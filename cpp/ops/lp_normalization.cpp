@@ -3,6 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "kernels/norm.h"
 #include "ops/broadcast.h"
 
 namespace sdx::ops {
@@ -24,14 +25,16 @@ class LpNormalization final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const AxisSplit block = split_at(ctx.shape(0), axis_);
     return dispatch(FloatTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
-      return [block, squares = p_ == 2,
+      return [block, squares = p_ == 2, run = kernels::lp_norm_rows.resolve(),
               split = split_work(block.outer * block.inner,
                                  3 * static_cast<double>(block.size) + 10, 16)](Frame& f) {
         f.parallel_for(split, [&](Range r) {
-          if (block.inner == 1 && block.size < kParts)
-            return normalize_short(f.in<T>(0) + r.begin * block.size,
-                                   f.out<T>(0) + r.begin * block.size, r.size(), block.size,
-                                   squares);
+          if constexpr (std::is_same_v<T, float>) {
+            if (block.inner == 1 && block.size <= kShortLine)
+              return run(f.in<float>(0) + r.begin * block.size,
+                         f.out<float>(0) + r.begin * block.size, static_cast<std::size_t>(r.size()),
+                         static_cast<std::size_t>(block.size), squares);
+          }
           for (int64_t i = r.begin; i < r.end; ++i) {
             const int64_t first = i / block.inner * block.size * block.inner + i % block.inner;
             const T* x = f.in<T>(0) + first;
@@ -48,33 +51,7 @@ class LpNormalization final : public Op {
 
  private:
   static constexpr int64_t kParts = 8;
-
-  // Lines of fewer items than parts lie one after the other.
-  template <class T>
-  static void normalize_short(const T* x, T* y, int64_t lines, int64_t size, bool squares) {
-    using C = ComputeType<T>;
-    constexpr int64_t kLines = 64;
-    double norms[kLines];
-    for (int64_t begin = 0; begin < lines; begin += kLines) {
-      const int64_t count = std::min(kLines, lines - begin);
-      const T* from = x + begin * size;
-      T* to = y + begin * size;
-      for (int64_t i = 0; i < count; ++i) {
-        norms[i] = 0;
-        for (int64_t k = 0; k < size; ++k) {
-          const auto item = static_cast<double>(static_cast<C>(from[i * size + k]));
-          norms[i] += squares ? item * item : std::abs(item);
-        }
-      }
-      if (squares)
-        for (int64_t i = 0; i < count; ++i) norms[i] = std::sqrt(norms[i]);
-      for (int64_t i = 0; i < count; ++i) {
-        const auto norm = static_cast<C>(norms[i]);
-        for (int64_t k = i * size; k < (i + 1) * size; ++k)
-          to[k] = norm == 0 ? T(0) : T(static_cast<C>(from[k]) / norm);
-      }
-    }
-  }
+  static constexpr int64_t kShortLine = 32;
 
   // A line whose norm is 0 stays 0. Sums are taken in parts, which the compiler makes vectors of
   // where the stride is a constant.

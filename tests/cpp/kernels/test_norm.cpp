@@ -71,6 +71,38 @@ TEST_CASE("layer and RMS normalisation of rows, with and without what is optiona
     });
 }
 
+TEST_CASE("rows divided by their norms") {
+  for_each_variant(lp_norm_rows, [](LpNormRows* run) {
+    for (const bool squares : {true, false})
+      for (const std::size_t rows : {1, 7, 16, 37, 100})
+        for (std::size_t cols = 1; cols <= 50; ++cols) {
+          Fenced<float> x = Values(static_cast<unsigned>(cols)).floats(rows * cols);
+          for (std::size_t i = 0; i < cols; ++i) {
+            x[i] = 0;
+            if (rows > 20) x[20 * cols + i] *= 1e-30f;
+            if (rows > 36) x[36 * cols + i] *= 1e25f;
+          }
+          Fenced<float> y(rows * cols), same(x);
+          run(x.data(), y.data(), rows, cols, squares);
+          run(same.data(), same.data(), rows, cols, squares);
+          for (std::size_t r = 0; r < rows; ++r) {
+            double sum = 0;
+            for (std::size_t c = 0; c < cols; ++c) {
+              const double v = x[r * cols + c];
+              sum += squares ? v * v : std::fabs(v);
+            }
+            const double norm = squares ? std::sqrt(sum) : sum;
+            for (std::size_t c = 0; c < cols; ++c) {
+              const std::size_t i = r * cols + c;
+              CAPTURE(cols);
+              CHECK_MESSAGE(close(y[i], norm == 0 ? 0 : x[i] / norm, 1e-6), y[i], " of ", x[i]);
+              CHECK(y[i] == same[i]);
+            }
+          }
+        }
+  });
+}
+
 TEST_CASE("moments of a run and of columns") {
   for_each_variant(moments, [](MomentsOf* run) {
     for (const std::size_t n : {1, 2, 15, 16, 17, 65, 1024, 1025, 300001}) {
