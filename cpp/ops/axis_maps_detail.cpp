@@ -98,6 +98,28 @@ void fill_row(const Job& job, const T* from, T* to, const T& fill, Watch& watch)
   }
 }
 
+// Where a row lies in the input.
+struct RowPlace {
+  int64_t offset = 0;
+  bool filled = false;
+
+  void add(int64_t more) {
+    filled = filled || more < 0;
+    offset += more;
+  }
+};
+
+// Of rows numbered by all mapped axes but the last `skipped`.
+RowPlace place_of(const Job& job, int64_t row, std::size_t skipped) {
+  RowPlace place;
+  for (std::size_t d = job.outer.size() - skipped; d-- > 0;) {
+    const auto size = static_cast<int64_t>(job.outer[d].size());
+    place.add(job.outer[d][row % size]);
+    row /= size;
+  }
+  return place;
+}
+
 template <class T>
 void run(const Frame& f, const Job& job, const T& fill) {
   const T* x = f.in<T>(0);
@@ -109,25 +131,27 @@ void run(const Frame& f, const Job& job, const T& fill) {
   f.parallel_for(split_work(job.rows, cost), [&](Range r) {
     int64_t previous = -1;
     Watch watch(f);
-    for (int64_t i = r.begin; i < r.end; ++i) {
-      T* to = y + i * width;
-      int64_t base = 0, rest = i;
-      bool filled = false;
-      for (std::size_t d = job.outer.size(); d-- > 0;) {
-        const auto& offsets = job.outer[d];
-        const auto size = static_cast<int64_t>(offsets.size());
-        const int64_t offset = offsets[rest % size];
-        rest /= size;
-        filled = filled || offset < 0;
-        base += offset;
+    // The innermost of the outer axes is counted along; division is slow beside a short row.
+    const std::size_t counted = job.outer.empty() ? 0 : 1;
+    const int64_t size = counted ? static_cast<int64_t>(job.outer.back().size()) : 1;
+    int64_t at = r.begin % size;
+    RowPlace above = place_of(job, r.begin / size, counted);
+    for (int64_t i = r.begin; i < r.end; ++i, ++at) {
+      if (at == size) {
+        at = 0;
+        above = place_of(job, i / size, counted);
       }
-      if (filled)
+      RowPlace place = above;
+      if (counted) place.add(job.outer.back()[at]);
+      const int64_t base = place.offset;
+      T* to = y + i * width;
+      if (place.filled)
         for (int64_t j = 0; j < job.row; ++j) std::fill_n(to + j * job.to_step, unit, fill);
       else if (base == previous && together)
         copy_run(to - width, to, width);
       else
         fill_row(job, x + base, to, fill, watch);
-      previous = filled ? -1 : base;
+      previous = place.filled ? -1 : base;
     }
   });
 }

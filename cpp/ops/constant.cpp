@@ -1,4 +1,7 @@
 // Constant, ConstantOfShape.
+#include <algorithm>
+#include <cstring>
+
 #include "ops/axes.h"
 #include "ops/movement.h"
 
@@ -60,16 +63,29 @@ class ConstantOfShape final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const int64_t count = element_count(ctx.output_shape(0));
     return dispatch_items(value_.dtype(), [&]<class T>() -> Step {
-      return [value = value_, count](Frame& f) {
+      return [value = value_, count, alike = bytes_are_alike(value_)](Frame& f) {
         const T* item = static_cast<const T*>(value.raw());
         T* y = f.out<T>(0);
-        f.parallel_for(split_work(count, move_cost<T>()),
-                       [&](Range r) { std::fill(y + r.begin, y + r.end, *item); });
+        f.parallel_for(split_work(count, move_cost<T>()), [&](Range r) {
+          if (alike)
+            std::memset(static_cast<void*>(y + r.begin),
+                        static_cast<int>(*reinterpret_cast<const unsigned char*>(item)),
+                        static_cast<std::size_t>(r.size()) * sizeof(T));
+          else
+            std::fill(y + r.begin, y + r.end, *item);
+        });
       };
     });
   }
 
  private:
+  static bool bytes_are_alike(const Tensor& item) {
+    if (item.dtype() == DType::string) return false;
+    const auto* bytes = static_cast<const unsigned char*>(item.raw());
+    return std::all_of(bytes, bytes + item_size(item.dtype()),
+                       [&](unsigned char byte) { return byte == bytes[0]; });
+  }
+
   Tensor value_;
 };
 

@@ -50,6 +50,12 @@ class Cumulative final : public Op {
     return [block, combine, exclusive = exclusive_, reverse = reverse_,
             split = split_work(block.outer * block.inner, cost, grain)](Frame& f) {
       f.parallel_for(split, [&](Range r) {
+        if (block.inner == 1 && block.size <= kShortLine) {
+          accumulate_short<T, kProduct>(f.in<T>(0) + r.begin * block.size,
+                                        f.out<T>(0) + r.begin * block.size, r.size(), block.size,
+                                        exclusive, reverse);
+          return;
+        }
         if (block.inner == 1) {
           for (int64_t i = r.begin * block.size; i < r.end * block.size; i += block.size)
             accumulate_line<T, kProduct>(f.in<T>(0) + i, f.out<T>(0) + i, block, exclusive,
@@ -88,6 +94,7 @@ class Cumulative final : public Op {
   };
 
   static constexpr int64_t kTile = 256;
+  static constexpr int64_t kShortLine = 16;
   // Elements between two looks at the time.
   static constexpr int64_t kBlock = 1 << 20;
 
@@ -126,6 +133,18 @@ class Cumulative final : public Op {
       for (int64_t k = 0; k < count; ++k, x += step, y += step)
         add<T, kProduct>(total, *x, *y, exclusive);
       left -= count;
+    }
+  }
+
+  // Lines of few items, one after the other.
+  template <class T, bool kProduct>
+  static void accumulate_short(const T* x, T* y, int64_t lines, int64_t size, bool exclusive,
+                               bool reverse) {
+    const int64_t first = reverse ? size - 1 : 0, step = reverse ? -1 : 1;
+    for (int64_t i = 0; i < lines; ++i, x += size, y += size) {
+      typename TotalOf<T>::type total = kProduct ? 1 : 0;
+      for (int64_t k = 0, at = first; k < size; ++k, at += step)
+        add<T, kProduct>(total, x[at], y[at], exclusive);
     }
   }
 

@@ -452,26 +452,39 @@ class MaxUnpool final : public Op {
                           T* y = f.out<T>(0);
                           std::fill_n(y, total, T{});
                           Checkpoint checkpoint;
-                          for (int64_t i = 0; i < count; ++i) {
-                            checkpoint(10);
-                            int64_t index = indices[i], at = 0;
-                            check_argument(index >= 0 && index < most, "index ", index,
-                                           " is outside [0, ", most, ")");
-                            if (same) {
-                              y[index] = x[i];
-                              continue;
-                            }
-                            for (std::size_t axis = from.size(); axis-- > 0;) {
-                              at += index % from[axis] * to[axis];
-                              index /= from[axis];
-                            }
-                            y[at] = x[i];
+                          constexpr int64_t kBlock = 1024;
+                          for (int64_t begin = 0; begin < count; begin += kBlock) {
+                            const int64_t end = std::min(begin + kBlock, count);
+                            checkpoint(10 * kBlock);
+                            check_indices(indices + begin, end - begin, most);
+                            if (same)
+                              for (int64_t i = begin; i < end; ++i) y[indices[i]] = x[i];
+                            else
+                              for (int64_t i = begin; i < end; ++i)
+                                y[place_of(indices[i], from, to)] = x[i];
                           }
                         };
                       }));
   }
 
  private:
+  static void check_indices(const int64_t* indices, int64_t count, int64_t most) {
+    const auto is_outside = [=](int64_t index) { return index < 0 || index >= most; };
+    bool any = false;
+    for (int64_t i = 0; i < count; ++i) any |= is_outside(indices[i]);
+    if (!any) return;
+    fail(ErrorKind::invalid_argument, "index ", *std::find_if(indices, indices + count, is_outside),
+         " is outside [0, ", most, ")");
+  }
+
+  // Where the element of a tensor of shape `from` lies in a larger one with strides `to`.
+  static int64_t place_of(int64_t index, const Shape& from, const Shape& to) {
+    int64_t at = 0;
+    for (std::size_t axis = from.size(); axis-- > 0; index /= from[axis])
+      at += index % from[axis] * to[axis];
+    return at;
+  }
+
   Dims unpooled(const Dims& x) const {
     Dims result = x;
     for (std::size_t i = 0; i + 2 < x.size(); ++i)

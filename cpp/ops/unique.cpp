@@ -91,11 +91,15 @@ class Slices {
     Groups groups;
     groups.inverse.reserve(static_cast<std::size_t>(split_.size));
     slots_.assign(kLeastSlots, -1);
+    // The code of a single number is as good as the number itself.
+    const bool exact = std::is_arithmetic_v<T> && split_.outer * split_.inner == 1;
     for (int64_t slice = 0; slice < split_.size; ++slice) {
       const uint64_t code = code_of(slice);
+      const auto differs = [&](int64_t group) {
+        return codes_[group] != code || (!exact && order_of(slice, groups.first[group]) != 0);
+      };
       std::size_t at = place_of(code);
-      while (slots_[at] >= 0 && order_of(slice, groups.first[slots_[at]]) != 0)
-        at = (at + 1) & (slots_.size() - 1);
+      while (slots_[at] >= 0 && differs(slots_[at])) at = (at + 1) & (slots_.size() - 1);
       if (slots_[at] < 0) {
         slots_[at] = static_cast<int64_t>(groups.first.size());
         groups.first.push_back(slice);
@@ -126,13 +130,18 @@ class Slices {
   uint64_t code_of(int64_t slice) {
     constexpr int64_t kHashWork = 2;
     checkpoint_(kHashWork * split_.outer * split_.inner);
+    if (split_.outer * split_.inner == 1) return mixed(hash(x_[slice]));
     uint64_t code = 0;
     for (int64_t o = 0; o < split_.outer; ++o)
-      for (int64_t i = 0; i < split_.inner; ++i) {
-        code = (std::rotl(code, 23) ^ hash(at(o, slice, i))) * 0x9E3779B97F4A7C15u;
-        code ^= code >> 32;
-      }
+      for (int64_t i = 0; i < split_.inner; ++i)
+        code = mixed(std::rotl(code, 23) ^ hash(at(o, slice, i)));
     return code;
+  }
+
+  // Different for different codes.
+  static uint64_t mixed(uint64_t code) {
+    code *= 0x9E3779B97F4A7C15u;
+    return code ^ code >> 32;
   }
 
   const T& at(int64_t o, int64_t slice, int64_t i) const {
