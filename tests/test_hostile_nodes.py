@@ -163,3 +163,26 @@ def test_shapes_that_numpy_does_not_have() -> None:
         with pytest.raises(Unsupported, match="NumPy has no arrays of shape"):
             loaded.run(None, {"s": np.array(shape)})
     assert loaded.run(None, {"s": np.array([2, 3])})[0].shape == (2, 3)
+
+
+def test_resize_of_a_scalar_by_no_sizes_of_two_axes() -> None:
+    nothing = np.zeros((5, 0), np.int64)
+    for given in (run, as_constants):
+        with pytest.raises(InvalidModel, match="expected 0 scales, got 16"):
+            given("Resize", np.float32(3), None, np.ones((8, 2), np.float32), nothing)
+
+
+def test_slices_of_more_axes_than_there_are() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Slice", ["x", "starts", "ends"], ["y"])],
+        "graph",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3]),
+            helper.make_tensor_value_info("starts", TensorProto.INT64, [1 << 62]),
+            helper.make_tensor_value_info("ends", TensorProto.INT64, [3]),
+        ],
+        [onnx.ValueInfoProto(name="y")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    with pytest.raises(InvalidModel, match=r"starts of 4611686018427387904 axes.* rank 2"):
+        sardonyx.load(model)

@@ -150,7 +150,8 @@ class Resize final : public Op {
     if constexpr (std::is_same_v<Context, PrepareContext>)
       return ctx.count(i) == 0;
     else
-      return ctx.has_rank(i) && ctx.rank(i) == 1 && ctx.dims(i)[0] == Dim(0);
+      return ctx.has_rank(i) &&
+             std::find(ctx.dims(i).begin(), ctx.dims(i).end(), Dim(0)) != ctx.dims(i).end();
   }
   // Exporters write an empty tensor for an input they do not mean to give.
   template <class Context>

@@ -68,7 +68,10 @@ class Slice final : public Op {
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
     Dims dims = ctx.dims(0);
     const auto starts = starts_.symbols(ctx), ends = ends_.symbols(ctx);
-    const auto axes = axes_.given(ctx) ? axes_.get(ctx) : first_axes(starts_.count(ctx));
+    const auto count = starts_.count(ctx);
+    check(!count || *count <= ctx.rank(0), "starts of ", count.value_or(0),
+          " axes for an input of rank ", ctx.rank(0));
+    const auto axes = axes_.given(ctx) ? axes_.get(ctx) : first_axes(count);
     if (!axes) return ctx.set_output(0, ctx.dtype(0), unknown_dims(ctx.rank(0)));
     const Shape normal = normalize_axes(*axes, ctx.rank(0));
     const auto steps = steps_.given(ctx) ? steps_.symbols(ctx) : Dims(normal.size(), Dim(1));
