@@ -34,7 +34,8 @@ struct Product {
     if (!convolution && shape.size() != 2) return;
     channels = rows ? shape[0] : shape.back();
     taps = rows && channels > 0 ? weight->count() / channels : 1;
-    behind = convolution ? value->type().shape->size() - 2 : 0;
+    const bool channels_last = !convolution || found->attrs().get("layout", "") == "NHWC";
+    behind = channels_last ? 0 : value->type().shape->size() - 2;
     if (found->input(2) && (!bias || bias->rank() != 1 || bias->count() != channels)) return;
     // Gemm's own factors would have to be told apart.
     if (found->attrs().get("alpha", 1.0) != 1 || found->attrs().get("beta", 1.0) != 1) return;

@@ -76,3 +76,22 @@ TEST_CASE("constants of another axis, of a higher rank, and behind activations s
   expect_untouched(fold_scale, conv + "%r = Relu(%c) %y = Mul(%r, %column)}");
   expect_untouched(fold_scale, conv + "%m = Mul(%c, %column) %y = Add(%m, %c)}");
 }
+
+TEST_CASE("channels of a convolution may come last") {
+  const std::string conv = R"((%x: float32[n, h, w, 1]) -> (%y) {
+    %w: float32[2, 1, 1, 1] = constant [1, 2]
+    %row: float32[1, 2, 1, 1] = constant [3, 4]
+    %c = sardonyx::FusedConv(%x, %w) {layout = "NHWC"}
+)";
+  expect_untouched(fold_scale, conv + "%y = Mul(%c, %row)}");
+  expect_rewrites(fold_scale, R"((%x: float32[n, h, w, 1]) -> (%y) {
+    %w: float32[2, 1, 1, 1] = constant [1, 2]
+    %s: float32[1, 1, 1, 2] = constant [3, 4]
+    %c = sardonyx::FusedConv(%x, %w) {layout = "NHWC"}
+    %y = Mul(%c, %s)
+  })",
+                  R"((%x: float32[n, h, w, 1]) -> (%y) {
+    %w: float32[2, 1, 1, 1] = constant [3, 8]
+    %y = sardonyx::FusedConv(%x, %w) {layout = "NHWC"}
+  })");
+}
