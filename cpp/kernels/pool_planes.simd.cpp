@@ -132,6 +132,7 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, fl
       store_head(y + o, value, lanes);
   }
 }
+
 template <template <class> class Fold>
 SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, float* y) {
   const WindowAxis& axis = args.window.axis[2];
@@ -198,57 +199,54 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, fl
   }
 }
 
-// All planes, where fits_padded.
-template <template <class> class Fold>
-SDX_INLINE void pool_bands(const PlanePoolArgs& args, std::size_t plane_begin,
-                           std::size_t plane_end) {
-  const WindowAxis* axis = args.pool.window.axis;
+// Room for folded columns between padding, which is made once for many planes.
+struct Columns {
+  Band band;
+  std::size_t rows;  // at a time
   float divisors[kRowBuffer];
-  if (Fold<float>::kAverage)
-    for (std::size_t o = 0; o < axis[2].output; ++o)
-      divisors[o] = divisor(args.pool, {{0, 0, o}}, 2, 3);
-  const Band band = band_of(axis[2]);
-  const std::size_t count = kBandFloats / band.step;  // rows at a time
-  const std::size_t rows = axis[0].output * axis[1].output;
-  float columns[kBandFloats];
-  for (std::size_t i = 0; i < smaller(count, rows) * band.step; ++i)
-    columns[i] = Fold<float>{}.value();
-  for (std::size_t p = plane_begin; p < plane_end; ++p)
-    for (std::size_t first = 0; first < rows; first += count) {
-      const std::size_t end = smaller(first + count, rows);
-      float* to = columns + band.left;
-      for (std::size_t r = first; r < end && band.begin < band.end; ++r, to += band.step)
-        fold_rows<Fold>(args.pool.window,
-                        rows_at(args.pool.window, args.pool.x + p * args.x_plane,
-                                r / axis[1].output, r % axis[1].output),
-                        band.begin, band.end, to);
-      const float* from = columns;
-      float* y = args.pool.y + p * args.y_plane + first * axis[2].output;
-      for (std::size_t r = first; r < end; ++r, from += band.step, y += axis[2].output) {
-        const float row_count =
-            Fold<float>::kAverage
-                ? divisor(args.pool, {{r / axis[1].output, r % axis[1].output, 0}}, 0, 2)
-                : 1;
+  float at[kBandFloats];
+};
+
+template <template <class> class Fold>
+SDX_INLINE void prepare_columns(const PoolArgs& args, Columns& columns) {
+  const WindowAxis* axis = args.window.axis;
+  columns.band = band_of(axis[2]);
+  columns.rows = smaller(kBandFloats / columns.band.step, axis[0].output * axis[1].output);
+  for (std::size_t i = 0; i < columns.rows * columns.band.step; ++i)
+    columns.at[i] = Fold<float>{}.value();
+  for (std::size_t o = 0; Fold<float>::kAverage && o < axis[2].output; ++o)
+    columns.divisors[o] = divisor(args, {{0, 0, o}}, 2, 3);
+}
+
+// One plane, where fits_padded.
+template <template <class> class Fold>
+SDX_INLINE void pool_bands(const PoolArgs& args, Columns& columns, const float* x, float* y) {
+  const WindowAxis* axis = args.window.axis;
+  const Band& band = columns.band;
+  for (std::size_t d = 0; d < axis[0].output; ++d)
+    for (std::size_t first = 0; first < axis[1].output; first += columns.rows) {
+      const std::size_t end = smaller(first + columns.rows, axis[1].output);
+      float* to = columns.at + band.left;
+      for (std::size_t h = first; h < end && band.begin < band.end; ++h, to += band.step)
+        fold_rows<Fold>(args.window, rows_at(args.window, x, d, h), band.begin, band.end, to);
+      const float* from = columns.at;
+      for (std::size_t h = first; h < end; ++h, from += band.step, y += axis[2].output) {
+        const float row_count = Fold<float>::kAverage ? divisor(args, {{d, h, 0}}, 0, 2) : 1;
         if (axis[2].stride == 1)
-          pool_padded_row<Fold, 1>(axis[2], from, row_count, divisors, y);
+          pool_padded_row<Fold, 1>(axis[2], from, row_count, columns.divisors, y);
         else
-          pool_padded_row<Fold, 2>(axis[2], from, row_count, divisors, y);
+          pool_padded_row<Fold, 2>(axis[2], from, row_count, columns.divisors, y);
       }
     }
 }
 
+// One plane, whatever the window.
 template <template <class> class Fold>
-SDX_INLINE void pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
-                            std::size_t plane_end) {
-  const WindowAxis* axis = args.pool.window.axis;
-  if (fits_padded(axis[2])) return pool_bands<Fold>(args, plane_begin, plane_end);
-  for (std::size_t p = plane_begin; p < plane_end; ++p) {
-    float* y = args.pool.y + p * args.y_plane;
-    for (std::size_t d = 0; d < axis[0].output; ++d)
-      for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output)
-        pool_row<Fold>(args.pool, rows_at(args.pool.window, args.pool.x + p * args.x_plane, d, h),
-                       {{d, h, 0}}, y);
-  }
+SDX_INLINE void pool_plane(const PoolArgs& args, const float* x, float* y) {
+  const WindowAxis* axis = args.window.axis;
+  for (std::size_t d = 0; d < axis[0].output; ++d)
+    for (std::size_t h = 0; h < axis[1].output; ++h, y += axis[2].output)
+      pool_row<Fold>(args, rows_at(args.window, x, d, h), {{d, h, 0}}, y);
 }
 
 // The maximum of what is known to be numbers.
@@ -278,17 +276,34 @@ bool holds_nan(const float* x, std::size_t n) {
 }  // namespace
 
 void max_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin, std::size_t plane_end) {
+  const bool padded = fits_padded(args.pool.window.axis[2]);
+  Columns columns;
+  if (padded) prepare_columns<MaxFold>(args.pool, columns);
   for (std::size_t p = plane_begin; p < plane_end; ++p) {
-    if (args.x_plane > kScanFloats || holds_nan(args.pool.x + p * args.x_plane, args.x_plane))
-      pool_planes<MaxFold>(args, p, p + 1);
+    const float* x = args.pool.x + p * args.x_plane;
+    float* y = args.pool.y + p * args.y_plane;
+    if (!padded)
+      pool_plane<MaxFold>(args.pool, x, y);
+    else if (args.x_plane > kScanFloats || holds_nan(x, args.x_plane))
+      pool_bands<MaxFold>(args.pool, columns, x, y);
     else
-      pool_planes<NumberFold>(args, p, p + 1);
+      pool_bands<NumberFold>(args.pool, columns, x, y);
   }
 }
 
 void average_pool_planes(const PlanePoolArgs& args, std::size_t plane_begin,
                          std::size_t plane_end) {
-  pool_planes<SumFold>(args, plane_begin, plane_end);
+  const bool padded = fits_padded(args.pool.window.axis[2]);
+  Columns columns;
+  if (padded) prepare_columns<SumFold>(args.pool, columns);
+  for (std::size_t p = plane_begin; p < plane_end; ++p) {
+    const float* x = args.pool.x + p * args.x_plane;
+    float* y = args.pool.y + p * args.y_plane;
+    if (padded)
+      pool_bands<SumFold>(args.pool, columns, x, y);
+    else
+      pool_plane<SumFold>(args.pool, x, y);
+  }
 }
 
 }  // namespace SDX_ISA
