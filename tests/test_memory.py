@@ -219,10 +219,12 @@ def test_the_end_of_with_closes() -> None:
 
 def wait_until_trimmed(model: sardonyx.Model) -> bool:
     end = time.monotonic() + 20
-    while model.memory().plans and time.monotonic() < end:
+    while time.monotonic() < end:
+        held = model.memory()
+        if (held.plans, held.idle, held.kept_results) == (0, 0, 0):
+            return True
         time.sleep(0.02)
-    held = model.memory()
-    return (held.plans, held.idle, held.kept_results) == (0, 0, 0)
+    return False
 
 
 def test_an_idle_model_trims_itself() -> None:
