@@ -101,6 +101,12 @@ Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> op
   std::array<Shape, kMaxOperands> merged;
   for (std::size_t d = result.size(); d-- > 0;) {
     if (result[d] == 1) continue;
+    // Steps within a run are 0 or 1: of elements that lie apart, each is a run.
+    const auto apart = [d](const Shape& strides_of) { return strides_of[d] > 1; };
+    if (sizes.empty() && std::any_of(walked.begin(), walked.end(), apart)) {
+      sizes.push_back(1);
+      for (int k = 0; k < kMaxOperands; ++k) merged[k].push_back(walked[k][d] > 0 ? 1 : 0);
+    }
     bool joins = !sizes.empty();
     for (int k = 0; joins && k < kMaxOperands; ++k)
       joins = walked[k][d] == merged[k].back() * sizes.back();

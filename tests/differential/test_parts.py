@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnx.helper as oh
 import onnx.numpy_helper
+import onnx.parser
 import pytest
 from helpers import compare
 from onnx.reference import ReferenceEvaluator
@@ -130,3 +131,84 @@ def test_random_images(seed):
         compare(expected, ours, f"seed {seed}", length=SUMMED)
         for a, b in zip(ours, two.run(None, {"x": x}), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class Columns:
+    """Builds a graph of tables, [N, columns], that are cut, changed and joined by column."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights = [onnx.numpy_helper.from_array(np.array([v]), f"i{v}") for v in range(6)]
+        self.weights.append(onnx.numpy_helper.from_array(np.array([0.5], np.float32), "half"))
+        self.columns = {"x": 4}
+
+    def add(self, op: str, inputs: list[str], columns: int, **attributes) -> str:
+        name = f"v{len(self.nodes)}"
+        self.columns[name] = columns
+        self.nodes.append(oh.make_node(op, inputs, [name], **attributes))
+        return name
+
+    def step(self) -> None:
+        names = list(self.columns)
+        x = str(self.rng.choice(names[-4:]))
+        count = self.columns[x]
+        kind = self.rng.choice(["pair", "scale", "unary", "join", "join", "slice", "take"])
+        if kind == "pair":
+            same = [n for n in names if self.columns[n] in (1, count)]
+            op = str(self.rng.choice(["Add", "Mul", "Sub", "Max"]))
+            self.add(op, [x, str(self.rng.choice(same))], count)
+        elif kind == "scale":
+            pair = [x, "half"] if self.rng.random() < 0.5 else ["half", x]
+            self.add(str(self.rng.choice(["Add", "Mul", "Sub"])), pair, count)
+        elif kind == "unary":
+            self.add(str(self.rng.choice(["Sigmoid", "Tanh", "Neg", "Abs"])), [x], count)
+        elif kind == "join":
+            parts = [str(n) for n in self.rng.choice(names[-5:], size=2)]
+            if (joined := sum(self.columns[n] for n in parts)) <= 12:
+                self.add("Concat", parts, joined, axis=1)
+        elif kind == "slice" and count > 1:
+            first = int(self.rng.integers(min(count, 6) - 1))
+            self.add("Slice", [x, f"i{first}", f"i{first + 1}", "i1"], 1)
+        elif kind == "take":
+            self.add("Gather", [x, f"i{self.rng.integers(min(count, 6))}"], 1, axis=1)
+
+    def model(self, steps: int) -> onnx.ModelProto:
+        while len(self.nodes) < steps:
+            self.step()
+        used = {name for node in self.nodes for name in node.input}
+        outputs = [name for name in self.columns if name not in used and name != "x"]
+        graph = oh.make_graph(
+            self.nodes,
+            "columns",
+            [oh.make_tensor_value_info("x", 1, ["N", 4])],
+            [oh.make_tensor_value_info(name, 1, None) for name in outputs],
+            self.weights,
+        )
+        return oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_columns(seed):
+    columns = Columns(seed)
+    model = columns.model(steps=int(columns.rng.integers(3, 16)))
+    plain, fused = sx.load(model, level=0), sx.load(model)
+    reference = ReferenceEvaluator(model)
+    for rows in (1, 3, 40, 700):
+        x = columns.rng.standard_normal((rows, 4)).astype(np.float32)
+        expected = reference.run(None, {"x": x})
+        compare(expected, plain.run(None, {"x": x}), f"seed {seed}, level 0", length=SUMMED)
+        compare(expected, fused.run(None, {"x": x}), f"seed {seed}", length=SUMMED)
+
+
+def test_columns_that_are_read_where_they_were_joined():
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]>
+        join (float[N, 1] a, float[1] u) => (float[N, 2] y) {
+          b = Exp(a) c = Add(u, b) d = Div(u, c) e = Sub(u, d) y = Concat<axis = 1>(e, d)
+        }"""
+    )
+    a, u = np.linspace(-2, 2, 90, dtype=np.float32)[:, None], np.ones(1, np.float32)
+    d = 1 / (1 + np.exp(a))
+    [y] = sx.load(model).run(None, {"a": a, "u": u})
+    compare(np.concatenate([1 - d, d], axis=1), y, "")
