@@ -125,6 +125,34 @@ def test_optimized_models_are_written(ort: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(session.run(None, {"x": X})[0], [W, W])
 
 
+def test_models_that_do_not_load_are_not_written(ort: Any, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    with pytest.raises(Exception, match=r"INVALID|FAIL"):
+        ort.InferenceSession(b"no model", options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_callback_is_told_of_warnings() -> None:
+    import sardonyx.compat.onnxruntime as ort
+
+    told: list[tuple[Any, ...]] = []
+    newer = onnx.load_from_string(models.ADD)
+    newer.ir_version = 99
+    options = ort.SessionOptions()
+    options.logid = "mine"
+    ort.set_default_logger_callback(lambda *event: told.append(event), 2)
+    try:
+        ort.InferenceSession(newer.SerializeToString(), options)
+    finally:
+        ort.set_default_logger_callback(None)
+    [(severity, _, logid, _, message)] = told
+    assert (severity, logid) == (2, "mine")
+    assert "IR version 99" in message
+    ort.InferenceSession(newer.SerializeToString(), options)
+    assert len(told) == 1
+
+
 def test_custom_operators_are_refused(ort: Any, state: Any) -> None:
     with pytest.raises(state.Fail, match="Failed to load library"):
         ort.SessionOptions().register_custom_ops_library("/absent.so")

@@ -167,3 +167,40 @@ def test_values_beyond_onnx_runtime() -> None:
     (y,) = ort.InferenceSession(data).run(None, {"x": np.ones(2, np.float32)})
     assert y.dtype == ml_dtypes.bfloat16
     assert ort.OrtValue.ortvalue_from_numpy(y).data_type() == "tensor(bfloat16)"
+
+
+def test_dlpack_of_constant_arrays(ort: Any) -> None:
+    constant = X.copy()
+    constant.flags.writeable = False
+    value = ort.OrtValue.ortvalue_from_numpy(constant)
+    np.testing.assert_array_equal(np.from_dlpack(value._ortvalue), X)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_dlpack_of_types_that_numpy_lacks(name: str) -> None:
+    import ml_dtypes
+
+    import sardonyx.compat.onnxruntime as ort
+
+    x = X.astype(getattr(ml_dtypes, name))
+    value = ort.OrtValue.from_dlpack(ort.OrtValue.ortvalue_from_numpy(x).to_dlpack())
+    assert value.numpy().tobytes() == x.tobytes()
+    assert value.data_ptr() == x.ctypes.data
+    assert value.data_type() == f"tensor({name.replace('_', '', 1)})"
+
+
+def test_runs_the_session_below_on_vectors(ort: Any, state: Any) -> None:
+    device = state.OrtDevice(state.OrtDevice.cpu(), state.OrtDevice.default_memory(), 0)
+    session = ort.InferenceSession(models.TWO)
+    feeds, fetches = state.OrtValueVector(), state.OrtValueVector()
+    arrays, kinds = [X, K], [np.float32, np.int64]
+    pointers = [array.ctypes.data for array in arrays]
+    shapes = [array.shape for array in arrays]
+    feeds.push_back_batch(arrays, pointers, kinds, shapes, [device, device])
+    session._sess.run_with_ortvaluevector(
+        ort.RunOptions(), ["x", "k"], feeds, ["y", "z"], fetches, [device, device]
+    )
+    y, z = fetches
+    np.testing.assert_array_equal(y.numpy(), Y)
+    np.testing.assert_array_equal(z.numpy(), -K)
+    assert len(fetches.to_dlpacks(None)) == 2

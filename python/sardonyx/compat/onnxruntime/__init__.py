@@ -63,11 +63,15 @@ from sardonyx.compat.onnxruntime.refused import (
     AdapterFormat,
     LoraAdapter,
     ModelCompiler,
+    ModelPackage,
+    ModelPackageContext,
+    ModelPackageOptions,
 )
 from sardonyx.compat.onnxruntime.session import (
     InferenceSession,
     ModelMetadata,
     NodeArg,
+    set_default_logger_callback,
     set_default_logger_severity,
 )
 from sardonyx.compat.onnxruntime.values import OrtValue, SparseTensor, copy_tensors
@@ -87,6 +91,9 @@ __all__ = [
     "LoraAdapter",
     "ModelCompiler",
     "ModelMetadata",
+    "ModelPackage",
+    "ModelPackageContext",
+    "ModelPackageOptions",
     "NodeArg",
     "OrtAllocatorType",
     "OrtArenaCfg",
@@ -124,6 +131,7 @@ __all__ = [
     "preload_dlls",
     "print_debug_info",
     "register_execution_provider_library",
+    "set_default_logger_callback",
     "set_default_logger_severity",
     "set_default_logger_verbosity",
     "set_global_thread_pool_sizes",

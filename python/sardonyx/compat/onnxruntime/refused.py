@@ -26,6 +26,18 @@ class ModelCompiler(_Refused):
     what = "there is no execution provider that compiles models ahead"
 
 
+class ModelPackage(_Refused):
+    what = "packages of models for several execution providers are not supported by Sardonyx"
+
+
+class ModelPackageContext(ModelPackage):
+    pass
+
+
+class ModelPackageOptions(ModelPackage):
+    pass
+
+
 def refuse_module(name: str, instead: str) -> ImportError:
     """The error that importing a package raises that is not part of this."""
     return ImportError(

@@ -55,6 +55,7 @@ _MODEL_FOLDER = "session.model_external_initializers_file_folder_path"
 _UNVERSIONED = 2**63 - 1
 
 default_severity = _WARNING
+default_callback: Callable[[int, str, str, str, str], None] | None = None
 
 
 def set_default_logger_severity(severity: int) -> None:
@@ -63,6 +64,27 @@ def set_default_logger_severity(severity: int) -> None:
     if not 0 <= severity <= 4:
         raise RuntimeError(f"Invalid logging severity. {severity} given")
     default_severity = severity
+
+
+def set_default_logger_callback(
+    callback: Callable[[int, str, str, str, str], None] | None, severity: int = _WARNING
+) -> None:
+    """Has sessions that are made from now on tell the callback what they warn of, not the log.
+
+    It is called with severity, category, logger id, code location and message.
+    """
+    global default_callback
+    if callback is not None:
+        set_default_logger_severity(severity)
+    default_callback = callback
+
+
+def _log_to(
+    callback: Callable[[int, str, str, str, str], None] | None, logid: str
+) -> Callable[[str], None]:
+    if callback is None:
+        return logging.getLogger("sardonyx").warning
+    return lambda message: callback(_WARNING, "sardonyx", logid, "", message)
 
 
 class NodeArg:
@@ -120,6 +142,8 @@ class InferenceSession:
         self._profiling_start = time.monotonic_ns() if self._sess_options.enable_profiling else 0
         self._trace = Trace(self._sess_options) if self._sess_options.enable_profiling else None
         self._engine = self._load(path_or_bytes)
+        if self._sess_options.optimized_model_filepath:
+            self._save(path_or_bytes, self._sess_options.optimized_model_filepath)
         if self._trace is not None:
             self._trace.add_loading(is_file=not isinstance(path_or_bytes, bytes))
 
@@ -141,7 +165,7 @@ class InferenceSession:
         settings: dict[str, Any] = {
             "threads": max(options.intra_op_num_threads, 0),
             "level": _LEVELS.get(int(options.graph_optimization_level), 2),
-            "log": logging.getLogger("sardonyx").warning if logs else None,
+            "log": _log_to(default_callback, options.logid) if logs else None,
             "image_codec": decode_image,
             "dims": options._dims,
             "initializers": {name: v._array() for name, v in options._initializers.items()},
@@ -161,9 +185,6 @@ class InferenceSession:
             return Engine.load_file(os.fspath(model), **settings)
         except (sardonyx.Error, MemoryError) as error:
             raise_load_error(error, origin)
-        finally:
-            if options.optimized_model_filepath:
-                self._save(model, options.optimized_model_filepath)
 
     def _load_beside(
         self,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from sardonyx.compat.onnxruntime import types
+from sardonyx.compat.onnxruntime import dlpack, types
 from sardonyx.compat.onnxruntime.devices import OrtDevice, OrtMemoryInfo, require_cpu
 from sardonyx.compat.onnxruntime.enums import OrtSparseFormat
 from sardonyx.compat.onnxruntime.types import Array
@@ -212,7 +212,7 @@ class OrtValue:
             return cls(data)
         dtype = getattr(data, "dtype", None)
         is_bool = is_bool_tensor or getattr(dtype, "name", str(dtype)) in _BOOL_NAMES
-        array = np.from_dlpack(data if hasattr(data, "__dlpack__") else _Capsule(data))
+        array = dlpack.take(data)
         return cls._of(array.view(np.bool_) if is_bool and array.dtype != np.bool_ else array)
 
     def _array(self) -> Array:
@@ -291,8 +291,8 @@ class OrtValue:
             return np.array(array, dtype=dtype)
         return np.asarray(array, dtype=dtype)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return cast(Any, self._array()).__dlpack__(**options)
+    def __dlpack__(self, **_: Any) -> Any:
+        return dlpack.export(self._array())
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
@@ -301,24 +301,23 @@ class OrtValue:
         return self.__dlpack__()
 
 
-class _Capsule:
-    """A bare DLPack capsule as np.from_dlpack wants it."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **_: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
 class OrtValueVector(list[OrtValue]):
     """A list of OrtValues with the methods of ONNX Runtime's own kind of list."""
 
     def push_back(self, value: OrtValue) -> None:
         self.append(value)
+
+    def push_back_batch(
+        self,
+        tensors: Sequence[Any],
+        data_ptrs: Sequence[int],
+        element_types: Sequence[Any],
+        shapes: Sequence[Sequence[int]],
+        devices: Sequence[Any],
+    ) -> None:
+        """Appends the memory at these addresses, which the tensors keep alive."""
+        for pointer, element_type, shape in zip(data_ptrs, element_types, shapes, strict=True):
+            self.append(OrtValue._of(array_at(pointer, shape, element_type)))
 
     def reserve(self, count: int) -> None:
         """Lists grow by themselves."""
@@ -328,6 +327,11 @@ class OrtValueVector(list[OrtValue]):
 
     def dlpack_at(self, index: int) -> Any:
         return self[index].to_dlpack()
+
+    def to_dlpacks(self, to_tensor: Callable[[Any], Any] | None = None) -> list[Any]:
+        """A capsule for each value, or what `to_tensor` makes of it."""
+        capsules = [value.to_dlpack() for value in self]
+        return capsules if to_tensor is None else [to_tensor(capsule) for capsule in capsules]
 
     def element_type_at(self, index: int) -> int:
         return self[index].element_type()
