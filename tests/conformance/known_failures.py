@@ -3,8 +3,8 @@ starts passing fails the run until it leaves this list."""
 
 import numpy as np
 
-# The suite computes what it expects with the NumPy that is installed. From NumPy 2 on its transforms
-# of float32 are float32, as ours; before, they were double, which the tolerance of 1e-7 tells apart
+# The suite computes what it expects with the NumPy that is installed. From NumPy 2 on that
+# transforms float32 in float32, as we do; before, in double, which a tolerance of 1e-7 tells apart
 # where a sum of large terms is 0.
 _DFT_NOISE = "NumPy 1 transforms float32 in double: it expects 0 where we have 1.9e-7"
 
