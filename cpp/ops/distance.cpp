@@ -12,12 +12,20 @@
 namespace sdx::ops {
 namespace {
 
+// The standard has no such attribute: converters write what scikit-learn is given, 3 or 3.0.
+double power_of(const Attributes& attrs) {
+  const auto given = attrs.all().find("p");
+  if (given != attrs.all().end() && std::holds_alternative<int64_t>(given->second))
+    return static_cast<double>(attrs.get("p", 2));
+  return attrs.get("p", 2.0);
+}
+
 class CDist final : public Op {
  public:
   explicit CDist(const OpInit& init) {
     const std::string metric = init.attrs.get("metric", "sqeuclidean");
     if (metric == "euclidean" || metric == "minkowski") {
-      if (metric == "minkowski") power_ = init.attrs.get("p", 2.0);
+      if (metric == "minkowski") power_ = power_of(init.attrs);
       root_ = 1 / power_;
     } else {
       check(metric == "sqeuclidean", "metric '", metric, "' is not known");
@@ -125,6 +133,8 @@ class CDist final : public Op {
 
 }  // namespace
 
-[[gnu::cold]] void register_distance(OpRegistry& ops) { ops.add<CDist>("CDist", {.since = 1}, "com.microsoft"); }
+[[gnu::cold]] void register_distance(OpRegistry& ops) {
+  ops.add<CDist>("CDist", {.since = 1}, "com.microsoft");
+}
 
 }  // namespace sdx::ops

@@ -38,7 +38,7 @@ def test_rows_that_lie_close_together_keep_their_digits() -> None:
     )
 
 
-@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0, 3])
 def test_powers(p: float) -> None:
     # scikit-learn's converter writes these; ONNX Runtime has no kernel for them.
     def minkowski(a: np.ndarray, b: np.ndarray, **_: Any) -> np.ndarray:
