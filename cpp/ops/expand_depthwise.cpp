@@ -22,6 +22,9 @@ enum Slot { kPackedExpand = 0, kPackedFilters = 1 };
 constexpr int64_t kStripFloats = 65536;  // lie well in a second-level cache
 constexpr int64_t kEnoughChunks = 6;
 constexpr int64_t kLeastRows = 8;  // of results a chunk: the first of them expand their halo anew
+// Images of so many rows are cut into an upper and a lower half, as the operators around cut them,
+// so that a thread finds most of what it reads in its own cache.
+constexpr int64_t kHalvedRows = 14;
 
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
 
@@ -58,6 +61,7 @@ struct ExpandDepthwiseStep {
         static_cast<double>(images) *
         (gemm_cost(height.input * width.input, channels, inputs) +
          0.02 * static_cast<double>(height.output * width.output * channels * (taps() + 4)));
+    if (height.output >= kHalvedRows && width.input >= kHalvedRows) row_blocks = 2;
     while (images * blocks * row_blocks < kEnoughChunks &&
            height.output >= 2 * row_blocks * kLeastRows)
       row_blocks *= 2;
@@ -71,13 +75,24 @@ struct ExpandDepthwiseStep {
   void operator()(Frame& f) const {
     if (split.items == 0) return;
     ScratchLanes lanes(split.chunks);
-    f.parallel_for(split, [&](Range items) {
+    const auto row_at = [&](int64_t row_block) { return height.output * row_block / row_blocks; };
+    // Items are numbered with blocks of channels fastest.
+    f.parallel_ranges(split, [&](Range items) {
       const ScratchLanes::Lane lane(lanes);
       float* expanded = f.scratch<float>() + lead() + lane.index() * lane_floats;
-      for (int64_t i = items.begin; i < items.end; ++i) {
-        const int64_t rows = i / blocks % row_blocks;
-        run(f, i / blocks / row_blocks, i % blocks * kBlock,
-            {height.output * rows / row_blocks, height.output * (rows + 1) / row_blocks}, expanded);
+      for (int64_t i = items.begin; i < items.end;) {
+        const int64_t block = i % blocks, row_block = i / blocks % row_blocks;
+        const int64_t image = i / blocks / row_blocks;
+        // Blocks of rows with all their channels go together, without a halo between them.
+        const int64_t whole = std::min((items.end - i) / blocks, row_blocks - row_block);
+        if (block > 0 || whole == 0) {
+          run(f, image, block * kBlock, {row_at(row_block), row_at(row_block + 1)}, expanded);
+          ++i;
+          continue;
+        }
+        for (int64_t b = 0; b < blocks; ++b)
+          run(f, image, b * kBlock, {row_at(row_block), row_at(row_block + whole)}, expanded);
+        i += whole * blocks;
       }
     });
   }
