@@ -44,9 +44,21 @@ bool suits_planes(int64_t groups, const Shape& w) {
 }
 
 bool PlanesConv::fits() const {
-  return sizes.axes.size() <= 2 &&
-         kernels::conv_planes_tile(window_of(*this), transposed, size(sizes.group_channels()))
-                 .rows > 0;
+  if (sizes.axes.size() > 2) return false;
+  kernels::Window window = window_of(*this);
+  const auto fits_here = [&] {
+    return kernels::conv_planes_tile(window, transposed, size(sizes.group_channels())).rows > 0;
+  };
+  if (!fits_here()) return false;
+  if (!transposed) return true;
+  // The padding, which need not be known yet, says how taps fall on cells.
+  for (std::size_t down = 0; down < window.axis[1].stride; ++down)
+    for (std::size_t across = 0; across < window.axis[2].stride; ++across) {
+      window.axis[1].pad = static_cast<std::ptrdiff_t>(down);
+      window.axis[2].pad = static_cast<std::ptrdiff_t>(across);
+      if (!fits_here()) return false;
+    }
+  return true;
 }
 
 int64_t PlanesConv::packed_floats() const {
