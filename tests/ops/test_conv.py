@@ -248,8 +248,16 @@ TRANSPOSED_CASES = [
     ((2, 3, 5, 6), (3, 4, 4, 3), {"strides": [2, 3], "pads": [1, 0, 2, 1]}),
     ((1, 3, 5, 6), (3, 4, 3, 3), {"dilations": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     # The padding decides whether so wide a reach is one place wider.
-    ((1, 1, 2, 490), (1, 1, 1, 2), {"dilations": [1, 479], "strides": [1, 2], "pads": [0, 1, 0, 0]}),
-    ((1, 2, 2, 490), (2, 3, 1, 2), {"dilations": [1, 957], "strides": [1, 4], "pads": [0, 3, 0, 0]}),
+    (
+        (1, 1, 2, 490),
+        (1, 1, 1, 2),
+        {"dilations": [1, 479], "strides": [1, 2], "pads": [0, 1, 0, 0]},
+    ),
+    (
+        (1, 2, 2, 490),
+        (2, 3, 1, 2),
+        {"dilations": [1, 957], "strides": [1, 4], "pads": [0, 3, 0, 0]},
+    ),
     ((1, 3, 5, 6), (3, 4, 3, 3), {"strides": [3, 2], "output_padding": [1, 1]}),
     ((2, 6, 5, 6), (6, 2, 3, 3), {"group": 3, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     ((1, 4, 9), (4, 5, 4), {"strides": [2], "pads": [1, 1]}),
