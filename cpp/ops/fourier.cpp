@@ -33,8 +33,7 @@ struct Line {
   int64_t count = 0, stride = 0;  // both in values
 };
 
-// The transforms of one step, ready to run.
-// U is the element's ComputeType.
+// The transforms of one step, ready to run, in the arithmetic of U: the element's ComputeType.
 template <class U>
 class LineTransform {
  public:

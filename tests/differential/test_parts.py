@@ -1,4 +1,4 @@
-"""Random images through convolutions, pools, joins and cuts: values that lie within others."""
+"""Random images and tables through operators, joins and cuts: values that lie within others."""
 
 import numpy as np
 import onnx
@@ -12,6 +12,23 @@ from onnx.reference import ReferenceEvaluator
 import sardonyx as sx
 
 SUMMED = 4096  # terms behind one value, in a chain of convolutions
+
+
+def model_of(
+    nodes: list[onnx.NodeProto],
+    shape: list[int | str],
+    outputs: list[str],
+    weights: list[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """A model of one float32 input x of that shape."""
+    graph = oh.make_graph(
+        nodes,
+        "parts",
+        [oh.make_tensor_value_info("x", 1, shape)],
+        [oh.make_tensor_value_info(name, 1, None) for name in outputs],
+        weights,
+    )
+    return oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=9)
 
 
 class Images:
@@ -108,14 +125,12 @@ class Images:
         outputs = [name for name in made if name not in used]
         if self.rng.random() < 0.3:
             outputs.append(str(self.rng.choice(made)))
-        graph = oh.make_graph(
+        return model_of(
             self.nodes,
-            "images",
-            [oh.make_tensor_value_info("x", 1, ["batch", self.channels["x"], 8, 8])],
-            [oh.make_tensor_value_info(name, 1, None) for name in dict.fromkeys(outputs)],
+            ["batch", self.channels["x"], 8, 8],
+            list(dict.fromkeys(outputs)),
             self.weights,
         )
-        return oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=9)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -178,14 +193,7 @@ class Columns:
             self.step()
         used = {name for node in self.nodes for name in node.input}
         outputs = [name for name in self.columns if name not in used and name != "x"]
-        graph = oh.make_graph(
-            self.nodes,
-            "columns",
-            [oh.make_tensor_value_info("x", 1, ["N", 4])],
-            [oh.make_tensor_value_info(name, 1, None) for name in outputs],
-            self.weights,
-        )
-        return oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=9)
+        return model_of(self.nodes, ["N", 4], outputs, self.weights)
 
 
 @pytest.mark.parametrize("seed", range(60))
