@@ -1,9 +1,8 @@
 // Col2Im.
-#include <complex>
-
 #include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/checks.h"
+#include "ops/complex_types.h"
 
 namespace sdx::ops {
 namespace {
@@ -52,7 +51,7 @@ class Col2Im final : public Op {
     check(block > 0 && x[1] % block == 0, "blocks of ", block, " elements do not divide ", x[1]);
     check(x[2] == steps, "blocks take ", steps, " positions, not ", x[2]);
     const int64_t planes = x[0] * (x[1] / block), plane = element_count(sliding.image);
-    const auto make = [&]<class T>() -> Step {
+    return dispatch(RealComplexAndStringTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
       return [=](Frame& f) {
         const double cost = 4.0 * static_cast<double>(block * steps);
         f.parallel_for(split_work(planes, cost), [&](Range r) {
@@ -60,13 +59,7 @@ class Col2Im final : public Op {
             add_blocks(sliding, f.in<T>(0) + p * block * steps, f.out<T>(0) + p * plane, plane);
         });
       };
-    };
-    const DType dtype = ctx.dtype(0);
-    if (dtype == DType::string)
-      fail(ErrorKind::unsupported, "strings where blocks overlap have no sum");
-    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
-    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
-    return dispatch(NumberAndBoolTypes{}, dtype, make);
+    });
   }
 
  private:
@@ -92,10 +85,11 @@ class Col2Im final : public Op {
     return s;
   }
 
+  // The sum of strings is one after the other, as where ScatterElements adds them.
   template <class T>
   static void add_blocks(const Sliding& s, const T* x, T* y, int64_t plane) {
     const int64_t block = element_count(s.block), steps = element_count(s.steps);
-    std::fill_n(y, plane, T(0));
+    std::fill_n(y, plane, T());
     for (int64_t b = 0; b < block; ++b)
       for (int64_t step = 0; step < steps; ++step, ++x) {
         int64_t in_block = b, in_steps = step, offset = 0, stride = 1;

@@ -1,9 +1,9 @@
 // GridSample, AffineGrid.
 #include <cmath>
-#include <complex>
 
 #include "ops/axes.h"
 #include "ops/checks.h"
+#include "ops/complex_types.h"
 #include "ops/number_cast.h"
 
 namespace sdx::ops {
@@ -11,16 +11,6 @@ namespace {
 
 enum class Mode { nearest, linear, cubic };
 enum class Padding { zeros, border, reflection };
-
-// What values of T are weighted and summed as: integers and bools as doubles.
-template <class T>
-struct SumOf {
-  using type = std::conditional_t<std::is_integral_v<T>, double, ComputeType<T>>;
-};
-template <class R>
-struct SumOf<std::complex<R>> {
-  using type = std::complex<R>;
-};
 
 // Weighted positions along one axis; a weight of 0 where one lies outside and counts as zero.
 struct Taps {
@@ -198,7 +188,7 @@ class Block {
     if constexpr (std::is_same_v<T, std::string>) {
       return x[offsets[0]];
     } else {
-      using C = typename SumOf<T>::type;
+      using C = SumType<T>;
       // Large integers are exact where one of them is all there is.
       if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
       C sum = 0;
@@ -263,8 +253,8 @@ class GridSample final : public Op {
     const int64_t plane = element_count(space), channels = shape[1];
     const int64_t points = element_count(std::span<const int64_t>(result).subspan(2));
     const DType dtype = ctx.dtype(0);
-    if (dtype == DType::string && sampler_.mode != Mode::nearest)
-      fail(ErrorKind::unsupported, "strings are sampled in mode 'nearest' only");
+    check(dtype != DType::string || sampler_.mode == Mode::nearest,
+          "strings are sampled in mode 'nearest' only");
     const auto make = [&]<class T>() -> Step {
       return dispatch(FloatTypes{}, ctx.dtype(1), [&]<class G>() -> Step {
         return [=, batches = shape[0], sampler = sampler_](Frame& f) {
@@ -287,10 +277,7 @@ class GridSample final : public Op {
         };
       });
     };
-    if (dtype == DType::string) return make.template operator()<std::string>();
-    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
-    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
-    return dispatch(NumberAndBoolTypes{}, dtype, make);
+    return dispatch(RealComplexAndStringTypes{}, dtype, make);
   }
 
  private:

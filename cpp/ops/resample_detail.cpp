@@ -4,14 +4,11 @@
 #include "base/checked.h"
 #include "kernels/binary.h"
 #include "ops/checkpoint.h"
+#include "ops/complex_types.h"
 #include "ops/resample.h"
 
 namespace sdx::ops {
 namespace {
-
-// What weighted sums of T are computed in.
-template <class T>
-using SumType = std::conditional_t<std::is_integral_v<T>, double, ComputeType<T>>;
 
 // Integers are rounded to the nearest, ties to even, and saturate; bools are what is not 0.
 template <class T, class C>
@@ -31,7 +28,7 @@ T store(C value) {
 template <class C>
 struct Pass {
   AxisTaps taps;
-  CountedVector<C> weight;
+  CountedVector<WeightType<C>> weight;
   int64_t outer = 1, inner = 1;
   C fill = 0;
 };
@@ -66,13 +63,13 @@ template <class In, class C, class Out>
 void sum_taps(const Pass<C>& pass, int64_t position, const In* x, Out* y) {
   constexpr int64_t kTile = 256;
   const int64_t* from = pass.taps.from.data() + position * pass.taps.width;
-  const C* weight = pass.weight.data() + position * pass.taps.width;
+  const WeightType<C>* weight = pass.weight.data() + position * pass.taps.width;
   for (int64_t begin = 0; begin < pass.inner; begin += kTile) {
     const int64_t count = std::min(kTile, pass.inner - begin);
     C sums[kTile];
     std::fill_n(sums, count, C(0));
     for (int64_t k = 0; k < pass.taps.width; ++k) {
-      const C w = weight[k];
+      const WeightType<C> w = weight[k];
       if (w == 0) continue;
       const In* row = x + from[k] * pass.inner + begin;
       for (int64_t i = 0; i < count; ++i) sums[i] += w * static_cast<C>(row[i]);
@@ -181,7 +178,7 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
     pass.weight.reserve(taps.weight.size());
     for (const double weight : taps.weight) {
       checkpoint(kWeightWork);
-      pass.weight.push_back(static_cast<C>(weight));
+      pass.weight.push_back(static_cast<WeightType<C>>(weight));
     }
     taps.weight = {};
     shape[taps.axis] = taps.out_size;
@@ -213,9 +210,8 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
 }  // namespace
 
 Step resample_step(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
-  using Types = TypeList<float, double, Half, BFloat16, int8_t, uint8_t, int16_t, uint16_t, int32_t,
-                         int64_t, uint32_t, uint64_t, bool>;
-  return dispatch(Types{}, ctx.dtype(0),
+  check(ctx.dtype(0) != DType::string, "strings have no weighted sum");
+  return dispatch(RealAndComplexTypes{}, ctx.dtype(0),
                   [&]<class T>() -> Step { return prepare_passes<T>(ctx, std::move(axes), fill); });
 }
 

@@ -2,6 +2,7 @@
 #include "kernels/binary.h"
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
+#include "ops/complex_types.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -19,6 +20,11 @@ Reduction reduction_of(const OpInit& init) {
   fail(ErrorKind::invalid_model, "reduction '", name, "' is none of none, add, mul, min, max");
 }
 
+// Strings have a sum, one after the other, and an order, but no product.
+void check_reduction(Reduction reduction, DType dtype) {
+  check(reduction != Reduction::mul || dtype != DType::string, "strings have no product");
+}
+
 // Nanoseconds that an element takes whose place is looked up, and elements between two looks at the
 // time.
 constexpr int64_t kPickWork = 4, kBlock = 1 << 16;
@@ -28,7 +34,7 @@ constexpr int64_t kPickWork = 4, kBlock = 1 << 16;
 template <class T, class F>
 void with_reduction(Reduction reduction, F&& f) {
   const auto replace = [](T& to, const T& from) { to = from; };
-  if constexpr (dtype_of<T> == DType::undefined || std::is_same_v<T, std::string>) {
+  if constexpr (dtype_of<T> == DType::undefined) {
     f(replace);
   } else {
     using C = ComputeType<T>;
@@ -43,11 +49,17 @@ void with_reduction(Reduction reduction, F&& f) {
       case Reduction::add:
         return reduce([](C a, C b) { return a + b; });
       case Reduction::mul:
-        return reduce([](C a, C b) { return a * b; });
+        if constexpr (!std::is_same_v<T, std::string>)  // check_reduction refuses it
+          return reduce([](C a, C b) { return a * b; });
+        return;
       case Reduction::min:
-        return reduce([](C a, C b) { return b < a || b != b ? b : a; });
+        return reduce([](const C& a, const C& b) {
+          return a == a && (comes_before(b, a) || b != b) ? b : a;
+        });
       case Reduction::max:
-        return reduce([](C a, C b) { return a < b || b != b ? b : a; });
+        return reduce([](const C& a, const C& b) {
+          return a == a && (comes_before(a, b) || b != b) ? b : a;
+        });
     }
   }
 }
@@ -56,7 +68,7 @@ void with_reduction(Reduction reduction, F&& f) {
 template <class F>
 Step dispatch_reduction(Reduction reduction, DType dtype, F&& f) {
   if (reduction == Reduction::none) return dispatch_items(dtype, f);
-  return dispatch(NumberAndBoolTypes{}, dtype, f);
+  return dispatch(RealComplexAndStringTypes{}, dtype, f);
 }
 
 // Starts output 0 as a copy of input 0.
@@ -77,6 +89,7 @@ class ScatterElements final : public Op {
   void infer(InferContext& ctx) const override {
     check_indices(ctx, 1);
     check(ctx.dtype(2) == ctx.dtype(0), "updates of ", ctx.dtype(2), " for data of ", ctx.dtype(0));
+    check_reduction(reduction_, ctx.dtype(0));
     if (ctx.has_rank(0)) {
       const Dims& data = ctx.dims(0);
       const int64_t axis = normalize_axis(axis_, ctx.rank(0));
@@ -150,6 +163,7 @@ class ScatterND final : public Op {
   void infer(InferContext& ctx) const override {
     check(ctx.dtype(1) == DType::int64, "expected indices of int64, got ", ctx.dtype(1));
     check(ctx.dtype(2) == ctx.dtype(0), "updates of ", ctx.dtype(2), " for data of ", ctx.dtype(0));
+    check_reduction(reduction_, ctx.dtype(0));
     ctx.set_output(0, ctx.input(0));
     if (!ctx.has_rank(0) || !ctx.has_rank(1)) return;
     const Dims &data = ctx.dims(0), &indices = ctx.dims(1);

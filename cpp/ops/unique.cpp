@@ -1,13 +1,13 @@
 // Unique. Its results are sized in the run.
 #include <algorithm>
 #include <bit>
-#include <complex>
 #include <functional>
 #include <string_view>
 #include <vector>
 
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
+#include "ops/complex_types.h"
 #include "ops/counted_vector.h"
 #include "ops/movement.h"
 
@@ -211,10 +211,7 @@ class Unique final : public Op {
         f.set_output(3, tensor_of(groups.count));
       };
     };
-    if (dtype == DType::string) return make.template operator()<std::string>();
-    if (dtype == DType::complex64) return make.template operator()<std::complex<float>>();
-    if (dtype == DType::complex128) return make.template operator()<std::complex<double>>();
-    return dispatch(NumberAndBoolTypes{}, dtype, make);
+    return dispatch(RealComplexAndStringTypes{}, dtype, make);
   }
 
  private:

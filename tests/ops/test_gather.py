@@ -141,6 +141,36 @@ def test_scatter_words_and_shapes():
     expect_error("ScatterElements", randn(4), ints(1), randn(2), match="differ")
 
 
+@pytest.mark.parametrize("reduction", COMBINE)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_scatter_complex(reduction, dtype):
+    """NumPy's order of complex numbers, and its NaN, which wins."""
+    x, updates = (
+        (np.round(randn(2, 4, seed=s)) + 1j * np.round(2 * randn(2, 4, seed=s + 1))).astype(dtype)
+        for s in (0, 2)
+    )
+    x[0, 0], updates[1, 1] = complex(1, np.nan), complex(np.nan, 1)
+    indices = ints(0, 3, 1, 2, 1, 0, 3, 2).reshape(2, 4)
+    if reduction != "none":
+        indices[:, 0] = indices[:, 1]
+    expected = scatter_elements(x, indices, updates, 1, COMBINE[reduction])
+    check_op("ScatterElements", x, indices, updates, axis=1, reduction=reduction, ref=expected)
+    expected = scatter_elements(x[0], indices[0], updates[0], 0, COMBINE[reduction])
+    check_op("ScatterND", x[0], indices[0][:, None], updates[0], reduction=reduction, ref=expected)
+
+
+def test_scatter_reduces_words():
+    """As ONNX Runtime and the evaluator add strings and the evaluator orders them."""
+    x, updates = np.array(["b", "c", "a"], object), np.array(["aa", "z", "q"], object)
+    indices = ints(0, 1, 1)
+    for reduction, words in [("add", "baa czq a"), ("min", "aa c a"), ("max", "b z a")]:
+        expected = np.array(words.split(), object)
+        check_op("ScatterElements", x, indices, updates, reduction=reduction, ref=expected)
+        check_op("ScatterND", x, indices[:, None], updates, reduction=reduction, ref=expected)
+    for op, at in [("ScatterElements", indices), ("ScatterND", indices[:, None])]:
+        expect_error(op, x, at, updates, reduction="mul", match="strings have no product")
+
+
 def test_tensor_scatter():
     past, update = randn(2, 3, 8, 4), randn(2, 3, 2, 4, seed=1)
     expected = past.copy()

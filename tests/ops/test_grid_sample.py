@@ -153,5 +153,8 @@ def test_col2im_of_every_type():
     some = real > 3
     expected = np.asarray(run_op("Col2Im", some.astype(np.int64), image, block)) > 0
     check_op("Col2Im", some, image, block, ref=expected)
-    text = real.astype(str).astype(object)
-    expect_error("Col2Im", text, image, block, match="strings where blocks overlap")
+    text = np.array([["a"], ["b"]], object).reshape(1, 2, 1).repeat(2, 2)  # two blocks of two
+    expected = np.array(["a", "ab", "b"], object).reshape(1, 1, 1, 3)
+    check_op("Col2Im", text, ints(1, 3), ints(1, 2), ref=expected)
+    expected = np.array(["a", "b", "", "a", "b"], object).reshape(1, 1, 1, 5)
+    check_op("Col2Im", text, ints(1, 5), ints(1, 2), strides=[1, 3], ref=expected)

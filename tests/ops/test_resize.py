@@ -125,6 +125,19 @@ def test_resize_refuses():
     expect_error("Resize", x, match="neither scales nor sizes are given")
 
 
+def check_complex(dtype, **options):
+    """Both parts are resized on their own; a fill value is real."""
+    real = np.float64 if dtype == np.complex128 else np.float32
+    x, y = randn(1, 2, 6, 7, dtype=real), randn(1, 2, 6, 7, dtype=real, seed=1)
+    roi, sizes = floats(0, 0, 0.2, -0.3, 1, 1, 0.9, 1.2), ints(1, 2, 4, 9)
+    imaginary = options | ({"extrapolation_value": 0.0} if "extrapolation_value" in options else {})
+    expected = np.asarray(run_op("Resize", x, roi, None, sizes, **options)) + 1j * np.asarray(
+        run_op("Resize", y, roi, None, sizes, **imaginary)
+    )
+    check_op("Resize", (x + 1j * y).astype(dtype), roi, None, sizes, length=16, **options,
+             ref=expected.astype(dtype))  # fmt: skip
+
+
 def test_other_types():
     x = np.arange(6).reshape(1, 1, 2, 3)
     options = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
@@ -135,6 +148,13 @@ def test_other_types():
         check_op("Resize", x.astype(dtype), None, scales, ref=expected, **options)
     some = np.asarray(run_op("Resize", (x > 3).astype(np.float64), None, scales, **options)) != 0
     check_op("Resize", x > 3, None, scales, ref=some, **options)
+    for dtype in [np.complex64, np.complex128]:
+        check_complex(dtype, mode="linear")
+        check_complex(dtype, mode="cubic", antialias=1)
+        check_complex(dtype, mode="linear", coordinate_transformation_mode="tf_crop_and_resize",
+                      extrapolation_value=9.0)  # fmt: skip
+    text = np.array(["a", "b"], object)
+    expect_error("Resize", text, None, floats(2), mode="linear", match="no weighted sum")
     for dtype in [np.complex64, str]:
         values = x.astype(dtype) if dtype is not str else x.astype(str).astype(object)
         expected = values.repeat(2, 2).repeat(2, 3)
