@@ -248,12 +248,31 @@ def test_open_dimensions_of_inputs_are_one_number_each() -> None:
     assert [step.op for step in steps] == ["sardonyx::Elementwise", "Sub"]
 
 
-@pytest.mark.parametrize("name", ["input_1_dim_0", "(input_1_dim_0)", " (input_1_dim_0) "])
+OPEN = "open_dim_0_of_input_1"
+
+
+@pytest.mark.parametrize("name", [OPEN, f"({OPEN})", f" ({OPEN}) "])
 def test_open_dimensions_are_none_that_the_file_names(name: str) -> None:
     inputs = [value("a", shape=(name, 3)), value("b", shape=(None, 3))]
     loaded = sardonyx.load(model([helper.make_node("Add", ["a", "b"], ["y"])], inputs, ["y"]))
     a, b = randn(4, 3), randn(1, 3)
     np.testing.assert_allclose(loaded(a, b), a + b, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("declared", [(None, 3), None])
+@pytest.mark.parametrize(
+    ("first", "second", "rows"),
+    [((None, 3), (None, 3), None), (("n", 3), ("n", 3), "2*n"), (("n", 3), (None, 3), None)],
+)
+def test_outputs_say_nothing_of_open_dimensions(
+    first: Any, second: Any, rows: str | None, declared: Any
+) -> None:
+    inputs = [value("a", shape=first), value("b", shape=second)]
+    made = model([helper.make_node("Concat", ["a", "b"], ["y"], axis=0)], inputs, ["y"])
+    made.graph.output[0].CopyFrom(value("y", shape=declared))
+    (output,) = sardonyx.load(made).outputs
+    assert tuple(output.shape) == (rows, 3)
+    assert output.type == f"float32[{rows or '?'}, 3]"
 
 
 @pytest.mark.parametrize("ir_version", [*range(1, 15), 99])

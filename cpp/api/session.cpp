@@ -23,15 +23,16 @@ namespace {
 ValueInfo describe(const onnx::Declared& declared) {
   constexpr const char* kKinds[] = {"unknown",  "tensor", "sparse_tensor",
                                     "sequence", "map",    "optional"};
+  const Type type = onnx::with_open_dims_unnamed(declared.type);
   ValueInfo info;
   info.name = declared.name;
-  info.kind = kKinds[static_cast<int>(declared.type.kind)];
-  info.type = declared.type.to_string();
-  info.dtype = declared.type.dtype;
-  info.optional = declared.has_default || declared.type.kind == Type::Kind::optional;
-  if (declared.type.shape) {
+  info.kind = kKinds[static_cast<int>(type.kind)];
+  info.type = type.to_string();
+  info.dtype = type.dtype;
+  info.optional = declared.has_default || type.kind == Type::Kind::optional;
+  if (type.shape) {
     info.has_shape = true;
-    for (const Dim& dim : *declared.type.shape) info.shape.push_back(dim.to_string());
+    for (const Dim& dim : *type.shape) info.shape.push_back(dim.to_string());
   }
   return info;
 }

@@ -80,17 +80,28 @@ void GraphBuilder::add_initializers(Scope& scope, const GraphMessage& message) {
 
 namespace {
 
-// A dimension that the file leaves open is one number in a run: a symbol of its own says so. No
-// name in a file is in parentheses: they are read as an expression.
+// No name in a file is in parentheses: they are read as an expression.
+constexpr std::string_view kOpenDim = "(open_dim_";
+
+// A dimension that the file leaves open is one number in a run: a symbol of its own says so.
 Type with_open_dims_named(Type type, std::size_t input) {
   if (!type.is_tensor() || !type.shape) return type;
   for (std::size_t axis = 0; axis < type.shape->size(); ++axis)
     if (Dim& dim = (*type.shape)[axis]; dim.is_unknown())
-      dim = Dim::symbol("(input_" + std::to_string(input) + "_dim_" + std::to_string(axis) + ")");
+      dim = Dim::symbol(std::string(kOpenDim) + std::to_string(axis) + "_of_input_" +
+                        std::to_string(input) + ")");
   return type;
 }
 
 }  // namespace
+
+Type with_open_dims_unnamed(Type type) {
+  if (type.element) type.element = std::make_shared<Type>(with_open_dims_unnamed(*type.element));
+  if (!type.shape) return type;
+  for (Dim& dim : *type.shape)
+    if (dim.to_string().find(kOpenDim) != std::string::npos) dim = Dim::unknown();
+  return type;
+}
 
 void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
   for (const ValueMessage& input : message.inputs) {

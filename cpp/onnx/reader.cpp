@@ -94,7 +94,7 @@ void describe_outputs(const GraphMessage& message, const ReadOptions& options, M
     Type declared = with_dims(parse_type_of(name, message.outputs[i].type), options.dims);
     if (contradict(declared, inferred)) {
       model.warnings.push_back("output '" + name + "' is declared as " + declared.to_string() +
-                               ", but is " + inferred.to_string());
+                               ", but is " + with_open_dims_unnamed(inferred).to_string());
       declared = inferred;
     }
     model.outputs.push_back({name, merge(declared, inferred), false});

@@ -68,6 +68,10 @@ struct ReadOptions {
   std::span<const std::vector<std::byte>> functions = {};
 };
 
+// Reading names the dimensions that a file leaves open in inputs. Callers know none of these names:
+// here such dimensions are unknown again, and so is what was computed of them.
+Type with_open_dims_unnamed(Type type);
+
 // Maps the file; constants stay views of it where their bytes are aligned, so it must not change
 // while the model lives. Throws `invalid_argument` where the file cannot be read.
 Model read_model_file(const std::string& path, const OpRegistry& registry,
