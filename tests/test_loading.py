@@ -288,6 +288,17 @@ def test_domains_that_no_node_uses_are_tolerated() -> None:
     assert sardonyx.load(made)(np.array([-1, 2], np.float32)).tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("version", [0, -1])
+def test_domains_of_functions_have_any_version(version: int) -> None:
+    body = [helper.make_node("Relu", ["x"], ["y"])]
+    imports = [helper.make_opsetid("", 21), helper.make_opsetid("theirs", version)]
+    function = helper.make_function("theirs", "F", ["x"], ["y"], body, imports)
+    call = helper.make_node("F", ["x"], ["y"], domain="theirs")
+    made = model([call], [value("x")], ["y"], functions=[function])
+    made.opset_import.append(imports[-1])
+    assert sardonyx.load(made)(np.array([-1, 2], np.float32)).tolist() == [0, 2]
+
+
 def test_nodes_whose_first_output_is_left_out() -> None:
     """Passes that look for convolutions meet them too."""
     node = helper.make_node("RNN", ["x", "w", "r"], ["", "h"], hidden_size=2)

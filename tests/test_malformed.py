@@ -154,6 +154,11 @@ MODELS: dict[str, tuple[onnx.ModelProto | bytes, type[Exception], str]] = {
     "no IR version": (edited(lambda m: m.ClearField("ir_version")), InvalidModel, "IR version 0"),
     "no opset": (edited(lambda m: m.ClearField("opset_import")), InvalidModel, "no operator set"),
     "opset 0": (model(opset=0), InvalidModel, "domain '' has version 0"),
+    "opset 0 of ai.onnx.ml": (
+        edited(lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx.ml", 0))),
+        InvalidModel,
+        "domain 'ai.onnx.ml' has version 0",
+    ),
     "a huge opset": (model(opset=2**40), InvalidModel, "version 1099511627776"),
     "two versions of a domain": (
         edited(lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx", 7))),
