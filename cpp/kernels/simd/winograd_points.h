@@ -37,11 +37,11 @@ struct WinogradPoints<2> {
   }
 };
 
-// The points 0, p, -p, q, -q and infinity with p = 3/4 and q = 3/2, whose squares and products are
-// exact in binary: their error is a few times smaller than that of the usual 1 and 2.
+// The points 0, p, -p, q, -q and infinity with p = 11/16 and q = 3/2, whose squares and products
+// are exact in binary: their error is a few times smaller than that of the usual 1 and 2.
 template <>
 struct WinogradPoints<4> {
-  static constexpr float kP = 0.75f, kQ = 1.5f;
+  static constexpr float kP = 0.6875f, kQ = 1.5f;
   static constexpr float kP2 = kP * kP, kQ2 = kQ * kQ;
 
   SDX_INLINE void inputs(const VecF (&d)[6], VecF (&t)[6]) {
