@@ -58,10 +58,26 @@ class NormFactors final : public Op {
     int64_t each() const { return channels / groups; }
   };
 
+  // The elements of a group: rows of them, `stride` apart.
+  struct Elements {
+    const float* x;
+    int64_t rows, width, stride;
+
+    bool are_equal() const {
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t i = 0; i < width; ++i)
+          if (x[r * stride + i] != x[0]) return false;
+      return true;
+    }
+  };
+
   // Factor and shift of the channels of one group.
   static void write(const Frame& f, const Sizes& sizes, int64_t image, int64_t group, double mean,
-                    double variance, double epsilon) {
-    const double inverse = 1 / std::sqrt(variance + epsilon);
+                    double variance, double epsilon, const Elements& elements) {
+    // Where all are equal the bias is all that is left of them. A product and a sum would miss it
+    // by what they round, and that is much: the deviation is only the root of epsilon.
+    const bool equal = epsilon > 0 && variance <= 1e-12 * mean * mean && elements.are_equal();
+    const double inverse = equal ? 0 : 1 / std::sqrt(variance + epsilon);
     for (int64_t c = group * sizes.each(); c < (group + 1) * sizes.each(); ++c) {
       const double factor = static_cast<double>(f.in<float>(1)[c]) * inverse;
       f.out<float>(0)[image * sizes.channels + c] = static_cast<float>(factor);
@@ -78,9 +94,10 @@ class NormFactors final : public Op {
       f.parallel_for(split, [&](Range r) {
         const auto moments = kernels::moments.resolve();
         for (int64_t i = r.begin; i < r.end; ++i) {
-          const auto [mean, variance] =
-              moments(f.in<float>(0) + i * run, static_cast<std::size_t>(run));
-          write(f, sizes, i / sizes.groups, i % sizes.groups, mean, variance, epsilon);
+          const float* x = f.in<float>(0) + i * run;
+          const auto [mean, variance] = moments(x, static_cast<std::size_t>(run));
+          write(f, sizes, i / sizes.groups, i % sizes.groups, mean, variance, epsilon,
+                {x, 1, run, run});
         }
       });
     };
@@ -129,7 +146,8 @@ class NormFactors final : public Op {
           const double distance = *m - mean;
           return static_cast<double>(m[channels]) + distance * distance;
         });
-        write(f, sizes, image, group, mean, variance, epsilon);
+        const float* x = f.in<float>(0) + image * sizes.pixels * channels + group * each;
+        write(f, sizes, image, group, mean, variance, epsilon, {x, sizes.pixels, each, channels});
       }
     };
   }
@@ -141,6 +159,8 @@ class NormFactors final : public Op {
 
 }  // namespace
 
-[[gnu::cold]] void register_norm_factors(OpRegistry& ops) { ops.add<NormFactors>("NormFactors", {}, "sardonyx"); }
+[[gnu::cold]] void register_norm_factors(OpRegistry& ops) {
+  ops.add<NormFactors>("NormFactors", {}, "sardonyx");
+}
 
 }  // namespace sdx::ops

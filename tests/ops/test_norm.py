@@ -188,6 +188,16 @@ def test_image_norms(shape, dtype):
     )
 
 
+@pytest.mark.parametrize("pixels", [(1,), (1, 1), (4, 5), (33, 33)])
+def test_norms_of_what_is_equal(pixels):
+    """The bias is all that is left, though the root of epsilon divides what is rounded."""
+    x = (100 * randn(2, 6, *([1] * len(pixels)))).repeat(np.prod(pixels), 2).reshape(2, 6, *pixels)
+    scale, bias = 3 * randn(6), randn(6, seed=1)
+    wide = bias.reshape(6, *([1] * len(pixels)))
+    check_op("InstanceNormalization", x, scale, bias, ref=wide + np.zeros_like(x))
+    check_op("GroupNormalization", x, scale, bias, num_groups=6, ref=wide + np.zeros_like(x))
+
+
 def test_batch_norm_in_training():
     x, scale, bias = randn(4, 3, 5, 5), randn(3), randn(3, seed=1)
     mean, var = randn(3, seed=2), np.abs(randn(3, seed=3))
