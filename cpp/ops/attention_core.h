@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "base/frame.h"
@@ -40,6 +41,7 @@ struct AttentionShape {
   float scale = 1;
   float softcap = 0;  // 0: none
   bool causal = false;
+  bool open_end = false;                        // the last query meets all keys even so
   int64_t left_window = -1, right_window = -1;  // -1: open
   HeadLayout q, k, v, y;
   MaskKind mask = MaskKind::none;
@@ -48,6 +50,8 @@ struct AttentionShape {
   bool bias = false;       // a second, additive mask of all keys
   HeadLayout bias_layout;
   ScoreOutput scores = ScoreOutput::none;
+  // What biased scores are where a query does not meet a key.
+  float outside_score = -std::numeric_limits<float>::infinity();
   bool masked_rows_are_nan = false;  // else zeros, where a query has no key left
 
   int64_t group() const { return heads / kv_heads; }
@@ -106,6 +110,7 @@ class AttentionCore {
   float finish_row(const AttentionData& data, const Block& block, int64_t row,
                    const Buffers& buffers) const;
   Range keys_of(const AttentionData& data, const Block& block, int64_t row) const;
+  int64_t causal_end(int64_t query, int64_t position) const;
   float factor_of(float sum) const;
   const float* mask_row_of(const AttentionData& data, const Block& block, int64_t row,
                            float* mask_row) const;

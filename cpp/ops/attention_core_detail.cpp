@@ -157,7 +157,8 @@ AttentionCore::Block AttentionCore::block_of(int64_t item, const KeyRange* range
   block.key_end = std::min(range.end, s_.keys);
   const int64_t first = range.position + block.first;
   const int64_t last = stacked_ ? first : first + block.rows - 1;
-  if (s_.causal) block.key_end = std::min(block.key_end, last + 1);
+  block.key_end = std::min(block.key_end,
+                           causal_end(stacked_ ? block.first : block.first + block.rows - 1, last));
   if (s_.right_window >= 0) block.key_end = std::min(block.key_end, last + s_.right_window + 1);
   if (s_.left_window >= 0) block.key_begin = std::max(block.key_begin, first - s_.left_window);
   if (span_batches_ > 0) {
@@ -331,7 +332,7 @@ Range AttentionCore::keys_of(const AttentionData& data, const Block& block, int6
   const KeyRange& range = data.ranges[block.batch];
   const int64_t position = range.position + query;
   int64_t begin = std::max<int64_t>(range.begin, 0), end = std::min(range.end, s_.keys);
-  if (s_.causal) end = std::min(end, position + 1);
+  end = std::min(end, causal_end(query, position));
   if (s_.right_window >= 0) end = std::min(end, position + s_.right_window + 1);
   if (s_.left_window >= 0) begin = std::max(begin, position - s_.left_window);
   if (span_batches_ > 0) {
@@ -341,6 +342,12 @@ Range AttentionCore::keys_of(const AttentionData& data, const Block& block, int6
   }
   begin = std::clamp<int64_t>(begin - block.key_begin, 0, block.keys());
   return {begin, std::clamp<int64_t>(end - block.key_begin, begin, block.keys())};
+}
+
+// Where the keys end that causality leaves to a query, which stands at `position`.
+int64_t AttentionCore::causal_end(int64_t query, int64_t position) const {
+  const bool open = !s_.causal || (s_.open_end && query == s_.queries - 1);
+  return open ? s_.keys : position + 1;
 }
 
 float AttentionCore::factor_of(float sum) const {
@@ -406,7 +413,7 @@ float AttentionCore::finish_row(const AttentionData& data, const Block& block, i
   const float* mask = mask_row_of(data, block, row, buffers.mask_row);
   if (s_.scores == ScoreOutput::biased)
     for (int64_t j = 0; j < keys; ++j)
-      out[j] = j < begin || j >= end ? -kInfinity : scale * scores[j] + (mask ? mask[j] : 0);
+      out[j] = j < begin || j >= end ? s_.outside_score : scale * scores[j] + (mask ? mask[j] : 0);
   std::fill_n(scores, begin, 0.0f);
   if (mask) mask += begin;
   if (s_.scores == ScoreOutput::probabilities && !data.sinks) {

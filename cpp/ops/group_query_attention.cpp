@@ -24,7 +24,8 @@ constexpr int kKeyScale = 12, kValueScale = 13, kQueryNorm = 14, kKeyNorm = 15;
 struct Sizes {
   int64_t batch = 0, rows = 0, heads = 0, kv_heads = 0, width = 0;
   int64_t past_rows = 0, present_rows = 0;
-  bool packed = false;  // queries, keys and values side by side in input 0
+  int64_t key_rows = 0;  // of present_rows: those that may take part
+  bool packed = false;   // queries, keys and values side by side in input 0
 };
 
 // How keys or values lie in a cache of 8 or 4 bits: x / scale rounded, two of 4 bits in a byte with
@@ -71,6 +72,9 @@ class GroupQueryAttention final : public Op, public KeepsCache {
         rotates_(init.attrs.get("do_rotary", 0) != 0),
         interleaved_(init.attrs.get("rotary_interleaved", 0) != 0),
         smooth_(init.attrs.get("smooth_softmax", 0) != 0) {
+    const int64_t scores = init.attrs.get("qk_output", 0);
+    check(scores >= 0 && scores <= 2, "qk_output is ", scores);
+    if (scores > 0) scores_ = scores == 1 ? ScoreOutput::biased : ScoreOutput::probabilities;
     check(kv_heads_ > 0 && heads_ > 0 && heads_ % kv_heads_ == 0, heads_,
           " query heads cannot share ", kv_heads_, " key heads");
     if (init.attrs.get("sliding_window_cache", 0) != 0)
@@ -105,7 +109,8 @@ class GroupQueryAttention final : public Op, public KeepsCache {
         check(ctx.dtype(i) == DType::float32, "a scale of ", ctx.dtype(i), ", not float32");
     for (const int i : {kLengths, kTotal})
       check(ctx.dtype(i) == DType::int32, "expected int32, got ", ctx.dtype(i));
-    if (ctx.wants_output(3)) fail(ErrorKind::unsupported, "the output of scores is not supported");
+    check(!ctx.wants_output(3) || scores_ != ScoreOutput::none,
+          "an output of scores without qk_output");
     check(ctx.has_input(kKey) == ctx.has_input(kValue), "key and value go together");
     check(ctx.has_input(kPastKey) == ctx.has_input(kPastValue),
           "past_key and past_value go together");
@@ -117,6 +122,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
       ctx.set_output(0, dtype);
       for (int i = 1; i < 3; ++i)
         if (ctx.wants_output(i)) ctx.set_output(i, cached);
+      if (ctx.wants_output(3)) ctx.set_output(3, dtype);
       return;
     }
     const Dims& q = ctx.dims(kQuery);
@@ -124,6 +130,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
     ctx.set_output(0, dtype, {q[0], q[1], ctx.has_input(kKey) ? q[2] : width * Dim(heads_)});
     const auto total = ctx.contents(kTotal);
     Dim rows = total && total->size() == 1 ? (*total)[0] : Dim::unknown();
+    if (ctx.wants_output(3)) ctx.set_output(3, dtype, {q[0], Dim(heads_), q[1], rows});
     if (ctx.has_input(kPastKey))
       rows = ctx.has_rank(kPastKey) && !rows.is_unknown() ? max(ctx.dims(kPastKey)[2], rows)
                                                           : Dim::unknown();
@@ -148,6 +155,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
   float scale_, softcap_, norm_epsilon_;
   int64_t window_;
   bool causal_, rotates_, interleaved_, smooth_;
+  ScoreOutput scores_ = ScoreOutput::none;
   CacheCodes codes_[2];  // of keys, of values
 };
 
@@ -163,8 +171,6 @@ Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
       check(ctx.shape(i) == Shape({s.batch, s.rows, kv_heads_ * s.width}), "input ", i,
             " has shape ", ctx.shape(i), ", expected [", s.batch, ", ", s.rows, ", ",
             kv_heads_ * s.width, "]");
-  check(ctx.wants_output(1) && ctx.wants_output(2), "present_key and present_value are left out");
-  s.present_rows = ctx.output_shape(1)[2];
   if (ctx.has_input(kPastKey)) {
     s.past_rows = ctx.shape(kPastKey)[2];
     const int64_t width = codes_[0].bits == 4 ? s.width / 2 : s.width;
@@ -172,6 +178,11 @@ Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
       check(ctx.shape(i) == Shape({s.batch, kv_heads_, s.past_rows, width}), "a past of shape ",
             ctx.shape(i), " for ", s.batch, " batches, ", kv_heads_, " heads of ", s.width);
   }
+  check(ctx.wants_output(1) == ctx.wants_output(2), "present_key and present_value go together");
+  s.present_rows = ctx.wants_output(1) ? ctx.output_shape(1)[2] : checked_add(s.past_rows, s.rows);
+  s.key_rows = ctx.wants_output(3) ? ctx.output_shape(3)[3] : s.present_rows;
+  check(s.key_rows <= s.present_rows, "total_sequence_length is ", s.key_rows, " for a past of ",
+        s.past_rows, " and ", s.rows, " rows");
   check(codes_[0].bits != 4 || s.width % 2 == 0, "heads of ", s.width, " in a cache of 4 bits");
   for (int i = 0; i < 2; ++i) {
     if (codes_[i].is_float()) continue;
@@ -306,7 +317,7 @@ struct Preparation {
       const int64_t total = static_cast<int64_t>(f.in<int32_t>(kLengths)[b]) + 1;
       const int64_t past = first ? 0 : total - s.rows;
       check_argument(total >= 0 && past >= 0 && past <= s.past_rows &&
-                         past + s.rows <= s.present_rows && total <= s.present_rows,
+                         past + s.rows <= s.present_rows && total <= s.key_rows,
                      "seqlens_k holds ", total - 1, " where ", s.rows, " rows follow a past of ",
                      s.past_rows, " in a cache of ", s.present_rows);
       ranges[b] = {0, total, past};
@@ -341,7 +352,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   a.heads = s.heads;
   a.kv_heads = s.kv_heads;
   a.queries = s.rows;
-  a.keys = s.present_rows;
+  a.keys = s.key_rows;
   a.head_size = a.value_size = s.width;
   a.scale = scale_ != 0 ? scale_ : 1 / std::sqrt(static_cast<float>(s.width));
   a.softcap = softcap_;
@@ -351,6 +362,8 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   if (ready.changes_queries) a.q = rows_first(s.heads, s.rows, s.width);
   a.k = a.v = heads_first(s.kv_heads, s.present_rows, s.width);
   a.y = rows_first(s.heads, s.rows, s.width);
+  if (ctx.wants_output(3)) a.scores = scores_;
+  a.outside_score = 0;  // as in ONNX Runtime
   if (ctx.has_input(kBias)) {
     const Shape& bias = ctx.shape(kBias);
     check(bias.size() == 4 && (bias[0] == 1 || bias[0] == s.batch) &&
@@ -374,46 +387,54 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   const int64_t sinks_at = plan.add(smooth_ ? s.heads : 0);
   const int64_t core_at = plan.add(core.scratch_floats());
   const bool quantised = !codes_[0].is_float();
-  const int64_t cache = quantised ? checked_mul(s.batch * s.kv_heads * s.width, s.present_rows) : 0;
+  const bool kept = ctx.wants_output(1);
+  const int64_t cache_rows = checked_mul(s.batch * s.kv_heads, s.present_rows);
+  const int64_t cache = quantised || !kept ? checked_mul(cache_rows, s.width) : 0;
   const int64_t keys_at = plan.add(cache), values_at = plan.add(cache);
+  // Keys in codes and then values, one after the other, where no output takes them.
+  const int64_t codes_at =
+      plan.add(quantised && !kept ? floats_for<uint8_t>(checked_mul(cache_rows, s.width)) : 0);
   plan.request(ctx);
-  return in_float32(ctx, [=, smooth = smooth_, key_codes = codes_[0],
-                          value_codes = codes_[1]](Frame& f) {
-    float* scratch = f.scratch<float>();
-    auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
-    ready.fill_ranges(f, ranges);
-    AttentionData data{.q = f.in<float>(kQuery),
-                       .k = f.out<float>(1),
-                       .v = f.out<float>(2),
-                       .key_room = shared_room(f, kPastKey, 1),
-                       .value_room = shared_room(f, kPastValue, 2),
-                       .mask = f.in<float>(kBias),
-                       .ranges = ranges,
-                       .sinks = f.in<float>(kSink),
-                       .y = f.out<float>(0)};
-    if (ready.changes_queries) {
-      ready.queries(f, ranges, scratch + queries_at);
-      data.q = scratch + queries_at;
-    }
-    if (quantised) {
-      float *keys = scratch + keys_at, *values = scratch + values_at;
-      ready.extend(f, ranges, true, keys, ready.s.present_rows);
-      ready.extend(f, ranges, false, values, ready.s.present_rows);
-      ready.extend_codes(f, ranges, true, key_codes, keys, f.out<uint8_t>(1), data.key_room);
-      ready.extend_codes(f, ranges, false, value_codes, values, f.out<uint8_t>(2), data.value_room);
-      data.k = keys;
-      data.v = values;
-      data.key_room = data.value_room = 0;
-    } else {
-      ready.extend(f, ranges, true, f.out<float>(1), data.key_room);
-      ready.extend(f, ranges, false, f.out<float>(2), data.value_room);
-    }
-    if (smooth && !data.sinks) {
-      std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
-      data.sinks = scratch + sinks_at;
-    }
-    core.run(f, data, scratch + core_at);
-  });
+  return in_float32(
+      ctx, [=, smooth = smooth_, key_codes = codes_[0], value_codes = codes_[1]](Frame& f) {
+        float* scratch = f.scratch<float>();
+        auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
+        ready.fill_ranges(f, ranges);
+        AttentionData data{.q = f.in<float>(kQuery),
+                           .key_room = shared_room(f, kPastKey, 1),
+                           .value_room = shared_room(f, kPastValue, 2),
+                           .mask = f.in<float>(kBias),
+                           .ranges = ranges,
+                           .sinks = f.in<float>(kSink),
+                           .y = f.out<float>(0),
+                           .scores = f.out<float>(3)};
+        if (ready.changes_queries) {
+          ready.queries(f, ranges, scratch + queries_at);
+          data.q = scratch + queries_at;
+        }
+        float* keys = quantised || !kept ? scratch + keys_at : f.out<float>(1);
+        float* values = quantised || !kept ? scratch + values_at : f.out<float>(2);
+        if (quantised) {
+          ready.extend(f, ranges, true, keys, ready.s.present_rows);
+          ready.extend(f, ranges, false, values, ready.s.present_rows);
+          auto* spare = reinterpret_cast<uint8_t*>(scratch + codes_at);
+          ready.extend_codes(f, ranges, true, key_codes, keys, kept ? f.out<uint8_t>(1) : spare,
+                             data.key_room);
+          ready.extend_codes(f, ranges, false, value_codes, values,
+                             kept ? f.out<uint8_t>(2) : spare, data.value_room);
+          data.key_room = data.value_room = 0;
+        } else {
+          ready.extend(f, ranges, true, keys, data.key_room);
+          ready.extend(f, ranges, false, values, data.value_room);
+        }
+        data.k = keys;
+        data.v = values;
+        if (smooth && !data.sinks) {
+          std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
+          data.sinks = scratch + sinks_at;
+        }
+        core.run(f, data, scratch + core_at);
+      });
 }
 
 }  // namespace

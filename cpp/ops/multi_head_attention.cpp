@@ -1,6 +1,7 @@
 // MultiHeadAttention and Attention of com.microsoft: heads with biases, padding masks and a past.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -201,11 +202,12 @@ Step MultiHeadAttention::prepare(PrepareContext& ctx) const {
   s.head_size = p.q.width;
   s.value_size = p.v.width;
   s.scale = scale_ != 0 ? scale_ : 1 / std::sqrt(static_cast<float>(p.q.width));
-  // One query of other keys meets all of them, as in ONNX Runtime: it stands at their end.
-  s.causal = causal_ && s.queries > 1;
+  // The last query meets all of other keys, as in ONNX Runtime: it stands at their end.
+  s.causal = s.open_end = causal_;
   s.q = p.q.ready_layout(n);
   s.y = rows_first(n, s.queries, s.value_size);
-  if (ctx.wants_output(3)) s.scores = ScoreOutput::raw;
+  if (ctx.wants_output(3)) s.scores = ScoreOutput::biased;
+  s.outside_score = std::numeric_limits<float>::lowest();  // as in ONNX Runtime
   const PastAttention attention(ctx, plan, s,
                                 {.past = past,
                                  .fresh = p.k.rows,

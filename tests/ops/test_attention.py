@@ -6,6 +6,8 @@ import onnxruntime
 import pytest
 from helpers import check_op, expect_error, make_model, randint, randn, run_op
 
+import sardonyx
+
 MS = {"domain": "com.microsoft", "ref": "ort"}
 
 
@@ -118,7 +120,8 @@ def test_rotary_embedding(interleaved):
     expect_error("RotaryEmbedding", x, cos, sin, positions + 20, match=r"is outside \[0, 20\)")
 
 
-def gqa(rows, past, batch=1, heads=4, kv_heads=2, width=16, packed=False, total=None, **attrs):
+def gqa(rows, past, batch=1, heads=4, kv_heads=2, width=16, packed=False, total=None, outputs=3,
+        **attrs):  # fmt: skip
     q = randn(batch, rows, heads * width)
     k, v = (randn(batch, rows, kv_heads * width, seed=i) for i in (1, 2))
     inputs = [np.concatenate([q, k, v], 2), None, None] if packed else [q, k, v]
@@ -136,7 +139,7 @@ def gqa(rows, past, batch=1, heads=4, kv_heads=2, width=16, packed=False, total=
         *inputs,
         num_heads=heads,
         kv_num_heads=kv_heads,
-        outputs=3,
+        outputs=outputs,
         length=width,
         **attrs,
         **MS,
@@ -156,6 +159,36 @@ def test_group_query_attention(packed):
     gqa(5, 0, packed=packed, batch=2, total=[5, 3])
     gqa(1, 9, packed=packed, batch=2, total=[10, 7], do_rotary=1)
     gqa(1, 20, packed=packed, total=[10])  # a cache with room to spare
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_scores_of_group_query_attention(kind):
+    """Biased scores or probabilities; zeros where a query does not meet a key."""
+    for rows, past in [(7, 0), (1, 9), (3, 5)]:
+        for attrs in [{}, {"softcap": 2.0}, {"local_window_size": 2}, {"smooth_softmax": 1}]:
+            gqa(rows, past, outputs=4, qk_output=kind, packed=True, **attrs)
+    gqa(1, 20, outputs=4, qk_output=kind, total=[10])  # less than the cache has room for
+    q = randn(1, 3, 16)
+    total = [np.array([2], np.int32), np.array(3, np.int32)]
+    for match, attrs in [("without qk_output", {}), ("qk_output is 3", {"qk_output": 3})]:
+        expect_error("GroupQueryAttention", q, q, q, None, None, *total, match=match, outputs=4,
+                     num_heads=1, kv_num_heads=1, **attrs, **MS)  # fmt: skip
+
+
+def test_group_query_attention_that_keeps_nothing():
+    """The same attention without an output for keys and values (ONNX Runtime reads what it never
+    wrote there)."""
+    options = {"domain": "com.microsoft", "attrs": {"num_heads": 4, "kv_num_heads": 2}}
+    for rows, past, total in [(5, 0, [5, 3]), (1, 9, [10, 7])]:
+        inputs = [randn(2, rows, 64), randn(2, rows, 32, seed=1), randn(2, rows, 32, seed=2)]
+        inputs += [randn(2, 2, past, 16, seed=i) for i in (3, 4)] if past else [None, None]
+        inputs += [np.array(total, np.int32) - 1, np.array(max(total), np.int32)]
+        feeds = {f"x{i}": x for i, x in enumerate(inputs) if x is not None}
+        kept, alone = (
+            sardonyx.load(make_model("GroupQueryAttention", inputs, outputs=n, **options))
+            for n in (3, 1)
+        )
+        np.testing.assert_array_equal(alone.run(None, feeds)[0], kept.run(None, feeds)[0])
 
 
 def test_group_query_attention_refuses_lengths_outside_the_cache():
@@ -179,8 +212,9 @@ def test_group_query_attention_refuses_lengths_outside_the_cache():
         )
 
 
-def mha(*inputs, outputs=1, **attrs):
-    check_op("MultiHeadAttention", *inputs, num_heads=2, outputs=outputs, length=16, **attrs, **MS)
+def mha(*inputs, outputs=1, **options):
+    check_op("MultiHeadAttention", *inputs, num_heads=2, outputs=outputs, length=16,
+             **(MS | options))  # fmt: skip
 
 
 def test_multi_head_attention():
@@ -195,6 +229,44 @@ def test_multi_head_attention():
     mha(q, k, v, None, np.array([7, 3], np.int32))
     for shape in [(2, 2, 5, 7), (1, 2, 5, 7), (1, 1, 5, 7)]:
         mha(q, k, v, randn(112), mask, randn(*shape))
+
+
+def test_scores_of_multi_head_attention():
+    """With biases and masks; ONNX Runtime's lowest number where a query does not meet a key."""
+
+    def expected(q, k, v, bias=None, mask=None, scores=0.0, causal=False):
+        q, k, v = (np.swapaxes(x.reshape(2, -1, 2, 16), 1, 2) for x in (q, k, v))
+        if bias is not None:
+            q, k, v = (x + bias[32 * i :][:32].reshape(2, 1, 16) for i, x in enumerate((q, k, v)))
+        scores = q @ np.swapaxes(k, 2, 3) / 4 + scores
+        if mask is not None:
+            scores = scores + np.where(mask, 0, -10000)[:, None, None]
+        if causal:
+            unseen = np.triu(np.ones(scores.shape[2:], bool), 1)
+            unseen[-1] = False
+            scores = np.where(unseen, np.finfo(np.float32).min, scores)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        y = weights / weights.sum(-1, keepdims=True) @ v
+        y = np.swapaxes(y, 1, 2).reshape(2, -1, 32)
+        return y.astype(np.float32), scores.astype(np.float32)
+
+    q, k, v = randn(2, 5, 32), randn(2, 7, 32, seed=1), randn(2, 7, 32, seed=2)
+    mask = np.ones((2, 7), np.int32)
+    mask[1, 4:] = 0
+    outputs = ["y", "", "", "scores"]
+    for inputs in [(q, k, v), (q, k, v, randn(96), mask, randn(1, 2, 5, 7))]:
+        mha(*inputs, ref=expected(*inputs), outputs=outputs)
+    for inputs in [(q, q, q), (q, k, v)]:
+        mha(*inputs, unidirectional=1, ref=expected(*inputs, causal=True), outputs=outputs)
+
+
+def test_last_query_of_others_keys():
+    """The last one meets all of them in ONNX Runtime, whatever causality says."""
+    q, k, v = randn(2, 3, 32), randn(2, 7, 32, seed=1), randn(2, 7, 32, seed=2)
+    past = randn(2, 2, 4, 16, seed=4), randn(2, 2, 4, 16, seed=5)
+    for rows in [1, 2, 3]:
+        mha(q[:, :rows], k, v, unidirectional=1)
+        mha(q[:, :rows], k, v, None, None, None, *past, outputs=3, unidirectional=1)
 
 
 def test_multi_head_attention_over_other_layouts():
