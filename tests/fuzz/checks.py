@@ -10,6 +10,9 @@ from isolation import Case, Finding
 
 TIMEOUT = 1.0
 VALUES = 256 << 20
+# A graph may multiply what is rounded on the way. How much is seen where its inputs move by so many
+# units in float32's last place, as much as a chain of operators rounds off, so many times.
+ROUNDINGS, DRAWS = 8, 16
 
 
 def feeds_for(model: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -66,18 +69,45 @@ def is_the_same_everywhere(case: Case) -> str:
 
     largest = _largest_value(data, feeds)
     plain, alone = run(level=0, threads=1), run(threads=1)
-    _agree(plain, alone, terms, largest, "level 0 and level 2")
     for a, b in zip(alone, run(threads=3), strict=True):
         if np.asarray(a).tobytes() != np.asarray(b).tobytes():
             raise Finding("one thread and three differ")
-    for name in NAMES:
-        if name not in TIERS:
+    outcome, noise = "ok", [0.0] * len(plain)
+    for name in ("level 2", *NAMES):
+        if name in NAMES and name not in TIERS:
             TIERS[name] = Tier(name)
-        results = TIERS[name].run(data, feeds)
+        results = TIERS[name].run(data, feeds) if name in NAMES else alone
+        where = f"level 0 and {name}"
         if isinstance(results, str):
-            raise Finding(f"{name}: {results}")
-        _agree(plain, results, terms, largest, f"level 0 and {name}")
-    return "ok"
+            raise Finding(f"{where}: {results}")
+        try:
+            _agree(plain, results, terms, largest, noise, where)
+        except Finding:
+            outcome, noise = "multiplies rounding", _noise(data, feeds, plain)
+            _agree(plain, results, terms, largest, noise, where)
+    return outcome
+
+
+def _noise(data: bytes, feeds: dict[str, Any], plain: list[Any]) -> list[float]:
+    """How far each output of an unoptimised run moves with its inputs."""
+    import sardonyx as sx
+
+    noise = [0.0] * len(plain)
+    if b"QuantizeLinear" in data:
+        return noise  # whose steps are the same at every level
+    model, rng = sx.load(data, level=0, threads=1), np.random.default_rng(0)
+    step = np.float32(ROUNDINGS * 2.0**-23)
+    for _ in range(DRAWS):
+        moved = {
+            name: x * (1 + step * rng.choice((-1, 1), x.shape).astype(x.dtype))
+            if x.dtype == np.float32
+            else x
+            for name, x in feeds.items()
+        }
+        for i, y in enumerate(model.run(None, moved)):
+            distance = np.abs(np.subtract(y, plain[i], dtype=np.float64))
+            noise[i] = max(noise[i], float(np.nanmax(distance, initial=0)))
+    return noise
 
 
 def _largest_value(data: bytes, feeds: dict[str, Any]) -> float:
@@ -96,13 +126,20 @@ def _largest_value(data: bytes, feeds: dict[str, Any]) -> float:
     return largest
 
 
-def _agree(expected: list[Any], actual: list[Any], terms: int, largest: float, where: str) -> None:
-    """As the differential tests compare."""
+def _agree(
+    expected: list[Any],
+    actual: list[Any],
+    terms: int,
+    largest: float,
+    noise: list[float],
+    where: str,
+) -> None:
+    """As the differential tests compare, but for the noise."""
     from helpers import compare, tolerance
 
     for i, (e, a) in enumerate(zip(expected, actual, strict=True)):
         relative, scaled = tolerance(e.dtype, terms)
         try:
-            compare(e, a, f"output {i}", limits=(relative, scaled * largest))
+            compare(e, a, f"output {i}", limits=(relative, scaled * largest + noise[i]))
         except AssertionError as error:
             raise Finding(f"{where}: {' '.join(str(error).split())[:400]}") from error
