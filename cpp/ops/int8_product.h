@@ -30,6 +30,9 @@ struct Int8Matrix {
 std::size_t int8_weight_bytes(const Int8Matrix& matrix);
 void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& matrix, int8_t* packed,
                        int32_t* column_sums);
+// The same of a whole matrix in a run, which may end meanwhile.
+void pack_int8_weights(const Frame& frame, DType dtype, const void* data, const Int8Matrix& matrix,
+                       int8_t* packed, int32_t* column_sums);
 
 // Zero points of weights widened, one a column, less 128 for unsigned types as packed weights are;
 // false where all are zero.

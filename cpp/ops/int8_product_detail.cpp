@@ -24,6 +24,22 @@ void pack_int8_weights(DType dtype, const void* data, const Int8Matrix& m, int8_
                                 .column_sums = column_sums});
 }
 
+void pack_int8_weights(const Frame& frame, DType dtype, const void* data, const Int8Matrix& m,
+                       int8_t* packed, int32_t* column_sums) {
+  constexpr int64_t kColumns = kernels::kInt8PanelCols;
+  constexpr double kWeight = 1;  // nanoseconds
+  const auto panels = static_cast<int64_t>(kernels::int8_panels(static_cast<std::size_t>(m.n)));
+  const int64_t panel_bytes = round_up(m.k, 4) * kColumns;
+  const double cost = static_cast<double>(panel_bytes) * kWeight;
+  frame.parallel_for(split_work(panels, cost), [&](Range r) {
+    Int8Matrix part = m;
+    const int64_t first = r.begin * kColumns;
+    part.n = std::min(m.n - first, r.size() * kColumns);
+    pack_int8_weights(dtype, static_cast<const uint8_t*>(data) + first * m.n_stride, part,
+                      packed + r.begin * panel_bytes, column_sums + first);
+  });
+}
+
 void check_int8_inputs(const InferContext& ctx, const Int8Inputs& in) {
   const auto has = [&](int i) { return i >= 0 && ctx.has_input(i); };
   for (const int i : {in.a_scale, in.b_scale, in.y_scale})

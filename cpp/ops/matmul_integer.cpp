@@ -16,8 +16,9 @@ namespace sdx::ops {
 namespace {
 
 // Sums over more depths than this are made piece by piece, which keeps what is packed of B in one
-// run small, and lets the run be ended between them.
-constexpr int64_t kDeepest = 1 << 17;
+// run small, and lets the run be ended between them. Where something becomes of the sums, the last
+// piece takes those before as a bias. That goes row by row, so it is a short one.
+constexpr int64_t kDeepest = 1 << 17, kLastPiece = 4;
 
 enum class Result { sums, floats, requantised };
 
@@ -208,9 +209,13 @@ class Int8MatMul final : public Op {
       call.a_count = ctx.count(in_.a);
     }
     if (!call.packed) {
-      if (result_ == Result::sums) call.depth = std::min(s.k, kDeepest);
+      call.depth = std::min(s.k, kDeepest);
       call.weights_at = take(static_cast<int64_t>(int8_weight_bytes(matrix_of(call.depth, s.n))));
-      if (call.depth < s.k) call.piece_at = take(checked_mul(checked_mul(s.m, s.n), 4));
+      if (call.depth < s.k) {
+        const int64_t all_sums = checked_mul(checked_mul(s.m, s.n), 4);
+        call.piece_at = take(all_sums);
+        if (result_ != Result::sums) call.total_at = take(all_sums);
+      }
       call.sums_at = take(padded * 4);
     }
     ctx.request_scratch(bytes);
@@ -242,11 +247,13 @@ class Int8MatMul final : public Op {
     int64_t a_count = 0;  // of A where it comes as floats
     int64_t a_zero_count = 0, b_zero_count = 0, a_scale_count = 0, b_scale_count = 0;
     int64_t zeros_at = 0, scales_at = 0, row_sums_at = 0, row_zeros_at = 0, quantized_at = 0,
-            parts_at = 0, weights_at = 0, sums_at = 0, piece_at = 0;
+            parts_at = 0, weights_at = 0, sums_at = 0, piece_at = 0, total_at = 0;
 
     static const void* input(const Frame& f, int i) {
       return i >= 0 ? f.in<std::byte>(i) : nullptr;
     }
+
+    static bool is_over(const Frame& f) { return f.cancelled() || Interrupt::due(); }
 
     void run(Frame& f) const {
       const Sizes& s = sizes;
@@ -275,12 +282,12 @@ class Int8MatMul final : public Op {
         epilogue.lo = is_signed ? -128 : 0;
         epilogue.hi = is_signed ? 127 : 255;
       }
-      for (int64_t i = 0; i < s.batches; ++i) one_batch(f, a, i, epilogue, found.scale);
+      for (int64_t i = 0; i < s.batches && !is_over(f); ++i)
+        one_batch(f, a, i, epilogue, found.scale);
     }
 
     // What sums of each column are multiplied with.
     void set_scales(Frame& f, float a_scale, int64_t b_batch) const {
-      if (result == Result::sums) return;
       auto* scales = reinterpret_cast<float*>(f.scratch() + scales_at);
       const void* b_scale = f.in<std::byte>(in.b_scale);
       const float y_scale = result == Result::requantised
@@ -306,19 +313,26 @@ class Int8MatMul final : public Op {
       const std::size_t item = item_size(y_type);
       std::byte* y = f.out<std::byte>(0) + static_cast<std::size_t>(i * s.m * s.n) * item;
       if (depth == s.k) return one_piece(f, a, i, {0, s.k}, epilogue, a_scale, y);
-      auto* piece = reinterpret_cast<uint32_t*>(scratch + piece_at);
-      for (int64_t at = 0; at < s.k; at += depth) {
-        if (f.cancelled() || Interrupt::due()) return;
-        const Range depths{at, std::min(s.k, at + depth)};
-        one_piece(f, a, i, depths, epilogue, a_scale, at == 0 ? y : scratch + piece_at);
-        auto* sums = reinterpret_cast<uint32_t*>(y);
-        for (int64_t j = 0; at > 0 && j < s.m * s.n; ++j) sums[j] += piece[j];
+      kernels::Int8Epilogue only_sums = epilogue;
+      only_sums.kind = kernels::Int8Out::s32;
+      std::byte* total = result == Result::sums ? y : scratch + total_at;
+      const int64_t end = result == Result::sums ? s.k : s.k - kLastPiece;
+      for (int64_t at = 0; at < end; at += depth) {
+        if (is_over(f)) return;
+        const Range depths{at, std::min(end, at + depth)};
+        one_piece(f, a, i, depths, only_sums, a_scale, at == 0 ? total : scratch + piece_at);
+        if (at == 0) continue;
+        const auto* piece = reinterpret_cast<const uint32_t*>(scratch + piece_at);
+        auto* sums = reinterpret_cast<uint32_t*>(total);
+        for (int64_t j = 0; j < s.m * s.n; ++j) sums[j] += piece[j];
       }
+      if (end == s.k) return;
+      one_piece(f, a, i, {end, s.k}, epilogue, a_scale, y, reinterpret_cast<const int32_t*>(total));
     }
 
-    // Of some of the depths.
+    // Of some of the depths; `before`, which may be null, is what the others came to.
     void one_piece(Frame& f, const void* a, int64_t i, Range depths, kernels::Int8Epilogue epilogue,
-                   float a_scale, std::byte* y) const {
+                   float a_scale, std::byte* y, const int32_t* before = nullptr) const {
       const Sizes& s = sizes;
       std::byte* scratch = f.scratch();
       const int64_t a_batch = batch_index(i, s.batch, s.a_batch);
@@ -329,7 +343,7 @@ class Int8MatMul final : public Op {
       if (!weights) {
         auto* made = reinterpret_cast<int8_t*>(scratch + weights_at);
         auto* sums = reinterpret_cast<int32_t*>(scratch + sums_at);
-        pack_int8_weights(b_type, f.in<uint8_t>(in.b) + (b_batch * s.k + depths.begin) * s.n,
+        pack_int8_weights(f, b_type, f.in<uint8_t>(in.b) + (b_batch * s.k + depths.begin) * s.n,
                           matrix_of(depths.size(), s.n), made, sums);
         weights = made;
         epilogue.column_sums = sums;
@@ -349,7 +363,7 @@ class Int8MatMul final : public Op {
         for (int64_t r = 0; r < s.m; ++r)
           row_zeros[r] = zero_point_at(a_type, input(f, in.a_zero), first + r);
       }
-      const std::size_t item = item_size(y_type);
+      const std::size_t item = epilogue.kind == kernels::Int8Out::s32 ? 4 : item_size(y_type);
       const auto multiply = [&, gemm = kernels::int8_gemm.resolve()](Range all) {
         Int8Grid(all.size(), s.n, depths.size()).run(f, [&](Range r, Range p) {
           const int64_t first = all.begin + r.begin;
@@ -365,18 +379,18 @@ class Int8MatMul final : public Op {
           args.epilogue.out = y + static_cast<std::size_t>(first * s.n) * item;
           if (epilogue.b_zero_points) args.epilogue.row_sums = row_sums + first;
           if (a_zero_count > 1) args.epilogue.a_zero_points = row_zeros + first;
+          if (before) args.epilogue.bias_s32 = before + first * s.n;
           gemm(args);
         });
       };
       const void* a_scales = input(f, in.a_scale);
-      if (a_scale_count <= 1) {
+      const bool scaled = epilogue.kind != kernels::Int8Out::s32, one_scale = a_scale_count <= 1;
+      if (scaled && one_scale)
         set_scales(f, a_scales ? scale_at(a_scale_type, a_scales, 0) : a_scale, b_batch);
-        multiply({0, s.m});
-        return;
-      }
+      if (!before && (!scaled || one_scale)) return multiply({0, s.m});
       const int64_t first = a_scale_count > s.m ? a_batch * s.m : 0;
       for (int64_t row = 0; row < s.m; ++row) {
-        set_scales(f, scale_at(a_scale_type, a_scales, first + row), b_batch);
+        if (!one_scale) set_scales(f, scale_at(a_scale_type, a_scales, first + row), b_batch);
         multiply({row, row + 1});
       }
     }

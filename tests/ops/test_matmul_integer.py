@@ -136,6 +136,26 @@ def test_dynamic_quantize_matmul(dtype):
         check_op(op, x, w, w_scale, w_zero, bias, ref="ort", **options)
 
 
+@pytest.mark.parametrize("by_row", [False, True])
+def test_deep_sums_are_made_piece_by_piece(by_row):
+    depth = 140_001
+    x, w = codes(np.uint8, 2, 3, depth), codes(np.int8, depth, 66, seed=1)
+    rows = (2, 3, 1) if by_row else ()
+    # Near the middle, so that the sums stay small.
+    x_zero, w_zero = randint(126, 131, *rows, dtype=np.uint8), randint(-2, 3, 66, dtype=np.int8)
+    x_scale = (np.abs(randn(*rows)) * 0.003 + 0.001).astype(np.float32)
+    w_scale = (np.abs(randn(66)) * 0.01 + 0.001).astype(np.float32)
+    sums = product(x, w, x_zero, w_zero)
+    y_scale, y_zero = np.float32(2), np.uint8(120)
+    expected = requantize(sums, x_scale * w_scale / y_scale, y_zero)
+    assert 10 < expected.std() < 90
+    check_op("QLinearMatMul", x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, ref=expected)
+    bias, of_ms = randn(66), {"domain": "com.microsoft", "length": 9}
+    expected = (sums * (x_scale * w_scale).astype(np.float64) + bias).astype(np.float32)
+    inputs = (x, w, x_scale, w_scale, x_zero, w_zero, bias)
+    check_op("MatMulIntegerToFloat", *inputs, ref=expected, **of_ms)
+
+
 def test_refusals():
     x, w, none = codes(np.uint8, 3, 4), codes(np.int8, 4, 5), np.zeros(0, np.uint8)
     op = "MatMulInteger"
