@@ -9,12 +9,14 @@ import subprocess
 import pytest
 
 from cpp_build import build_tests
+from sanitized import builds_programs
 
 TIERS = ["", "baseline"]
 if platform.machine() in ("x86_64", "AMD64"):
     TIERS += ["avx2", "avx512"]
 
 
+@builds_programs
 @pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier or "host")
 def test_cpp(tier: str) -> None:

@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 
 import sardonyx
 from cpp_build import ROOT, build_project, installed_prefix, run, staged_prefix
+from sanitized import builds_programs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, builds_programs]
 EXAMPLES = ROOT / "cpp" / "examples"
 LIBRARY = "libsardonyx.so.0"
 SEEN = set("ABCDGRSTVWuvw")  # what nm calls symbols that other objects see

@@ -16,9 +16,10 @@ from onnx import TensorProto, helper
 
 import sardonyx
 from cpp_build import ROOT, build_project, installed_prefix, run
+from sanitized import builds_programs
 from sardonyx.host import operators
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, builds_programs]
 
 SOFTSHRINK = """<opset_import: ["" : 20], domain: "example">
     Softshrink <lambd: float = 0.5> (x) => (y) {

@@ -17,6 +17,7 @@ import pytest
 from helpers import make_model
 
 import sardonyx
+from sanitized import SANITIZER
 from sardonyx.host.origin import LARGEST_KEPT, Origin
 
 
@@ -69,6 +70,10 @@ def test_a_model_loaded_before_a_fork_runs_in_parent_and_children() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(
+    SANITIZER == "thread",
+    reason="it takes threads of a child for those of the parent that had their stacks, and ends",
+)
 def test_forks_while_other_threads_run() -> None:
     script = """
     done = threading.Event()
@@ -169,6 +174,7 @@ def test_no_work_is_done_after_a_run() -> None:
     assert run_script(PRELUDE + textwrap.dedent(script)) == "True\n"
 
 
+@pytest.mark.skipif(SANITIZER == "address", reason="it keeps what is freed for a while")
 def test_memory_stays_flat_over_changing_shapes() -> None:
     script = """
     import resource

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "differential"), str(HERE.parent / "ops")]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ("", "differential", "ops"))]
 
 from campaigns import CAMPAIGNS, DEFAULT_RECORD  # noqa: E402
 from corpus import record  # noqa: E402

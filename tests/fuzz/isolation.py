@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from sanitized import SANITIZER
+
 Case = tuple[bytes, dict[str, Any], list[str]]
 # A case makes itself from its seed; `check` runs it and says what came out, as one word.
 Make = Callable[[int], Case]
@@ -51,9 +53,7 @@ class Report:
 
 
 def _limit_memory() -> None:
-    if "libasan" in os.environ.get("LD_PRELOAD", "") or "libtsan" in os.environ.get(
-        "LD_PRELOAD", ""
-    ):
+    if SANITIZER:
         return  # they map terabytes
     taken = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))

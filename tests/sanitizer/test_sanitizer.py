@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cpp_build import build_libraries, build_sanitized
+from sanitized import builds_programs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
@@ -42,6 +43,7 @@ def leaks_can_be_found(program: Path, folder: Path) -> bool:
     return done.returncode == 0
 
 
+@builds_programs
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_hostile_models_under_sanitizers(kind: str, program: Path, tmp_path: Path) -> None:
