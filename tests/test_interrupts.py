@@ -18,10 +18,11 @@ from helpers import make_model
 from onnx import TensorProto, helper
 
 import sardonyx
+from sanitized import SLOWER
 
 # 50 ms is what is promised; a busy test machine may keep a thread from running
 # for longer than that, so the best of some attempts counts.
-LATENCY = 0.05
+LATENCY = 0.05 * SLOWER
 ATTEMPTS = 8
 
 
@@ -155,6 +156,30 @@ SERIAL: dict[str, Callable[[], Any]] = {
         pad_value="#",
         separators=[" "],
     ),
+    "RoiAlign": lambda: one(
+        "RoiAlign",
+        np.ones((1, 8, 3000, 3000), np.float32),
+        np.array([[0, 0, 2999, 2999]] * 10, np.float32),
+        np.zeros(10, np.int64),
+        output_height=2,
+        output_width=2,
+    ),
+    "Col2Im": lambda: one(
+        "Col2Im",
+        np.ones((1, 1600, 200 * 200), np.float32),
+        np.array([239, 239]),
+        np.array([40, 40]),
+    ),
+    "GatherElements": lambda: one(
+        "GatherElements",
+        np.ones(30_000_000, np.float32),
+        np.random.default_rng(0).integers(0, 30_000_000, 30_000_000),
+    ),
+    "MatMul": lambda: one("MatMul", numbers(40, 2_000_000), numbers(2_000_000, 40)),
+    "MatMul of doubles": lambda: one("MatMul", np.ones((60, 64)), np.ones((64, 600_000))),
+    "LayerNormalization": lambda: one(
+        "LayerNormalization", np.ones((2, 15_000_000)), np.ones(15_000_000)
+    ),
     "Resize": lambda: one(
         "Resize", np.zeros(3_000_000, np.float32), None, np.array([1.7], np.float32), mode="cubic"
     ),
@@ -191,20 +216,21 @@ def test_deadlines_hold_in_operators_of_one_thread(op: str) -> None:
 
     def ended() -> float:
         start = time.perf_counter()
-        with pytest.raises(sardonyx.Timeout, match=rf"\({op}\)|took longer"):
+        with pytest.raises(sardonyx.Timeout, match="took longer"):
             model.run(None, feeds, timeout=0.05)
         return time.perf_counter() - start - 0.05
 
     assert lateness(ended) < LATENCY
 
 
-def texts(count: int) -> tuple[sardonyx.Model, dict[str, np.ndarray]]:
-    x = np.array([f"text {i}" for i in range(count)], object)
+def texts(count: int, dtype: Any = object) -> tuple[sardonyx.Model, dict[str, np.ndarray]]:
+    x = np.array([f"täxt {i}" for i in range(count)], dtype)
     return sardonyx.load(make_model("Identity", [x]), threads=1), {"x0": x}
 
 
-def test_deadlines_hold_while_texts_are_converted() -> None:
-    model, feeds = texts(1_000_000)
+@pytest.mark.parametrize("dtype", [object, str])
+def test_deadlines_hold_while_texts_are_converted(dtype: Any) -> None:
+    model, feeds = texts(1_000_000, dtype)
 
     def ended() -> float:
         start = time.perf_counter()
@@ -223,7 +249,7 @@ def test_signals_are_handled_while_texts_are_converted() -> None:
         start = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
             model.run(None, feeds)
-        assert time.perf_counter() - start < 1
+        assert time.perf_counter() - start < SLOWER
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -76,17 +76,20 @@ class Deadline {
 // Of values that are converted one by one under the GIL.
 class Conversion {
  public:
-  // Called for each: now and then it handles signals, whose exceptions it throws, and ends the call
-  // whose time is over.
-  void go_on() {
-    constexpr int kValues = 1024;
-    if (++count_ % kValues == 0) look();
+  // Called for each, a text of `size` bytes: now and then it handles signals, whose exceptions it
+  // throws, and ends the call whose time is over.
+  void go_on(std::size_t size = 0) {
+    constexpr std::size_t kValues = 1024, kSize = 256;  // that take as long as a value
+    done_ += 1 + size / kSize;
+    if (done_ < kValues) return;
+    done_ = 0;
+    look();
   }
 
  private:
   static void look();
 
-  unsigned count_ = 0;
+  std::size_t done_ = 0;
 };
 
 }  // namespace sdx::bindings

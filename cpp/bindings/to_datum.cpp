@@ -43,37 +43,56 @@ std::string text_of(py::handle value) {
   return text_of(bytes);
 }
 
-// NumPy's fixed-width texts, where all of them are ASCII and lie one after another: no Python
-// object is made of them.
-bool copy_ascii(const py::array& array, Tensor& to) {
+// Of code points as UTF-8; false where one is none, such as a lone surrogate.
+bool encode(const char32_t* codes, std::size_t size, std::string& text) {
+  char32_t all = 0;
+  for (std::size_t i = 0; i < size; ++i) all |= codes[i];
+  text.resize(size);
+  if (all < 0x80) {
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(codes[i]);
+    return true;
+  }
+  text.clear();
+  const auto add = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
+  for (std::size_t i = 0; i < size; ++i) {
+    const char32_t code = codes[i];
+    if ((code >= 0xd800 && code < 0xe000) || code > 0x10ffff) return false;
+    if (code < 0x80) {
+      add(code);
+      continue;
+    }
+    const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes of six bits that follow
+    add((0xf00u >> (more + 1) & 0xffu) | code >> 6 * more);
+    for (int rest = more; rest-- > 0;) add(0x80 | (code >> 6 * rest & 0x3f));
+  }
+  return true;
+}
+
+// NumPy's fixed-width texts, where they lie one after another: no Python object is made of them.
+bool copy_texts(const py::array& array, Tensor& to) {
   if (array.dtype().kind() != 'U' || !is_plain(array)) return false;
   const auto* codes = static_cast<const char32_t*>(array.data());
   const auto width = static_cast<std::size_t>(array.itemsize()) / sizeof(char32_t);
-  const std::size_t count = static_cast<std::size_t>(to.count()) * width;
-  char32_t all = 0;
-  for (std::size_t i = 0; i < count; ++i) all |= codes[i];
-  if (all > 0x7f) return false;
   Conversion conversion;
   for (int64_t i = 0; i < to.count(); ++i, codes += width) {
-    conversion.go_on();
+    conversion.go_on(width);
     std::size_t size = width;
     while (size > 0 && codes[size - 1] == 0) --size;
-    std::string& text = to.data<std::string>()[i];
-    text.resize(size);
-    for (std::size_t c = 0; c < size; ++c) text[c] = static_cast<char>(codes[c]);
+    if (!encode(codes, size, to.data<std::string>()[i])) return false;
   }
   return true;
 }
 
 Tensor strings_from(const py::array& array) {
   Tensor texts = Tensor::allocate(DType::string, shape_of(array));
-  if (copy_ascii(array, texts)) return texts;
+  if (copy_texts(array, texts)) return texts;
   const py::array objects = numpy().attr("require")(array, "O", "C");
   const auto* items = static_cast<PyObject* const*>(objects.data());
   Conversion conversion;
   for (int64_t i = 0; i < texts.count(); ++i) {
-    conversion.go_on();
-    texts.data<std::string>()[i] = text_of(items[i]);
+    std::string& text = texts.data<std::string>()[i];
+    text = text_of(items[i]);
+    conversion.go_on(text.size());
   }
   return texts;
 }

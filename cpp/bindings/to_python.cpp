@@ -1,4 +1,7 @@
 // Data to Python values: arrays share the tensors' memory.
+#include <algorithm>
+#include <cstring>
+
 #include "base/error.h"
 #include "bindings/convert.h"
 #include "bindings/signals.h"
@@ -44,9 +47,10 @@ py::object strings(const Tensor& tensor) {
   auto** items = static_cast<PyObject**>(array.mutable_data());
   Conversion conversion;
   for (int64_t i = 0; i < tensor.count(); ++i) {
-    conversion.go_on();
+    const std::string& utf8 = tensor.data<std::string>()[i];
+    conversion.go_on(utf8.size());
     PyObject* old = items[i];
-    items[i] = text(tensor.data<std::string>()[i]).release().ptr();
+    items[i] = text(utf8).release().ptr();
     Py_XDECREF(old);
   }
   return array;
@@ -99,11 +103,27 @@ py::object to_dict(const Map& map, Keys& keys) {
   return dict;
 }
 
+// Piece by piece, as other values are converted.
+Tensor copy_of(const Tensor& tensor) {
+  constexpr std::size_t kPiece = 1 << 20;
+  Tensor copy = Tensor::allocate(tensor.dtype(), tensor.shape());
+  const std::size_t bytes = static_cast<std::size_t>(tensor.count()) * item_size(tensor.dtype());
+  const auto* from = static_cast<const std::byte*>(tensor.raw());
+  auto* to = static_cast<std::byte*>(copy.raw());
+  Conversion conversion;
+  for (std::size_t at = 0; at < bytes; at += kPiece) {
+    const std::size_t size = std::min(kPiece, bytes - at);
+    std::memcpy(to + at, from + at, size);
+    conversion.go_on(size);
+  }
+  return copy;
+}
+
 }  // namespace
 
 py::object to_array(Tensor tensor) {
   if (tensor.dtype() == DType::string) return strings(tensor);
-  if (!tensor.owns() || tensor.owner().use_count() > 1) tensor = tensor.clone();
+  if (!tensor.owns() || tensor.owner().use_count() > 1) tensor = copy_of(tensor);
   if (is_signed_integer(tensor.dtype()) && file_bits(tensor.dtype()) < 8) {
     const auto mask = static_cast<uint8_t>((1u << file_bits(tensor.dtype())) - 1);
     auto* bytes = static_cast<uint8_t*>(tensor.raw());

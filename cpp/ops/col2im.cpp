@@ -1,6 +1,7 @@
 // Col2Im.
 #include "base/checked.h"
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/complex_types.h"
 
@@ -55,8 +56,10 @@ class Col2Im final : public Op {
       return [=](Frame& f) {
         const double cost = 4.0 * static_cast<double>(block * steps);
         f.parallel_for(split_work(planes, cost), [&](Range r) {
+          Watch watch(f);
           for (int64_t p = r.begin; p < r.end; ++p)
-            add_blocks(sliding, f.in<T>(0) + p * block * steps, f.out<T>(0) + p * plane, plane);
+            add_blocks(sliding, f.in<T>(0) + p * block * steps, f.out<T>(0) + p * plane, plane,
+                       watch);
         });
       };
     });
@@ -87,11 +90,12 @@ class Col2Im final : public Op {
 
   // The sum of strings is one after the other, as where ScatterElements adds them.
   template <class T>
-  static void add_blocks(const Sliding& s, const T* x, T* y, int64_t plane) {
+  static void add_blocks(const Sliding& s, const T* x, T* y, int64_t plane, Watch& watch) {
+    constexpr int64_t kElementWork = 20;  // nanoseconds
     const int64_t block = element_count(s.block), steps = element_count(s.steps);
     std::fill_n(y, plane, T());
     for (int64_t b = 0; b < block; ++b)
-      for (int64_t step = 0; step < steps; ++step, ++x) {
+      for (int64_t step = 0; step < steps && !watch.over(kElementWork); ++step, ++x) {
         int64_t in_block = b, in_steps = step, offset = 0, stride = 1;
         bool inside = true;
         for (std::size_t d = s.image.size(); d-- > 0;) {

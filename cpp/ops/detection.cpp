@@ -171,12 +171,13 @@ class RoiAlign final : public Op {
         const double cost =
             12.0 * static_cast<double>(height_ * width_ * std::min(y[1], kChannelBlock));
         f.parallel_for(split_work(y[0] * blocks, cost), [&](Range r) {
+          Watch watch(f);
           for (int64_t i = r.begin; i < r.end; ++i) {
             const int64_t roi = i / blocks, channel = i % blocks * kChannelBlock;
             const int64_t batch = checked_index(f.in<int64_t>(2)[roi], x[0], 0);
             align(f.in<T>(0) + (batch * x[1] + channel) * x[2] * x[3], x[2], x[3],
                   std::min(y[1] - channel, kChannelBlock), f.in<T>(1) + roi * 4,
-                  f.out<T>(0) + (roi * y[1] + channel) * height_ * width_);
+                  f.out<T>(0) + (roi * y[1] + channel) * height_ * width_, watch);
           }
         });
       };
@@ -222,6 +223,7 @@ class RoiAlign final : public Op {
     C weights[4];
   };
   static constexpr int64_t kSamples = 64;  // that are found before channels take them
+  static constexpr int64_t kPlaceWork = 5, kSampleWork = 5;  // nanoseconds
 
   // Of some samples of one plane, on top of `total`, which is none where they are the `first`.
   template <class C, class T>
@@ -240,8 +242,8 @@ class RoiAlign final : public Op {
   }
 
   template <class T>
-  void align(const T* x, int64_t height, int64_t width, int64_t channels, const T* roi,
-             T* y) const {
+  void align(const T* x, int64_t height, int64_t width, int64_t channels, const T* roi, T* y,
+             Watch& watch) const {
     using C = ComputeType<T>;
     const Extent columns = extent(roi[0], roi[2], width_), rows = extent(roi[1], roi[3], height_);
     const int64_t all = rows.samples * columns.samples, plane = height * width;
@@ -259,6 +261,7 @@ class RoiAlign final : public Op {
           count = 0;
         };
         for (int64_t i = 0; i < rows.samples; ++i) {
+          if (watch.over(columns.samples * (kPlaceWork + channels * kSampleWork))) return;
           int64_t top = 0, bottom = 0, left, right;
           double v = 0, u;
           const bool inside = place(rows.at(h, i), height, &top, &bottom, &v);

@@ -116,23 +116,27 @@ class GatherElements final : public Op {
       return [=](Frame& f) {
         const T* x = f.in<T>(0);
         T* y = f.out<T>(0);
+        if (count == 0) return;
+        constexpr int64_t kPiece = 1 << 14;  // of a long row
         const int64_t row = picks.back(), stride = strides[axis];
+        const int64_t pieces = (row + kPiece - 1) / kPiece;
         const auto last = static_cast<int64_t>(picks.size()) - 1;
-        f.parallel_for(split_work(count ? count / row : 0, (2.0 + move_cost<T>()) * row),
-                       [&](Range r) {
-                         for (int64_t i = r.begin; i < r.end; ++i) {
-                           int64_t base = 0, rest = i;
-                           for (int64_t d = last; d-- > 0; rest /= picks[d])
-                             if (d != axis) base += rest % picks[d] * strides[d];
-                           const int64_t step = axis == last ? 0 : 1;
-                           if (wide)
-                             gather_row(x + base, f.in<int64_t>(1) + i * row, y + i * row, row,
-                                        step, stride, size, axis);
-                           else
-                             gather_row(x + base, f.in<int32_t>(1) + i * row, y + i * row, row,
-                                        step, stride, size, axis);
-                         }
-                       });
+        const int64_t step = axis == last ? 0 : 1;
+        const double cost = (2.0 + move_cost<T>()) * static_cast<double>(row / pieces);
+        f.parallel_for(split_work(count / row * pieces, cost), [&](Range r) {
+          for (int64_t i = r.begin; i < r.end; ++i) {
+            const int64_t begin = row * (i % pieces) / pieces;
+            const int64_t length = row * (i % pieces + 1) / pieces - begin;
+            const int64_t at = i / pieces * row + begin;
+            int64_t base = begin * step, rest = i / pieces;
+            for (int64_t d = last; d-- > 0; rest /= picks[d])
+              if (d != axis) base += rest % picks[d] * strides[d];
+            if (wide)
+              gather_row(x + base, f.in<int64_t>(1) + at, y + at, length, step, stride, size, axis);
+            else
+              gather_row(x + base, f.in<int32_t>(1) + at, y + at, length, step, stride, size, axis);
+          }
+        });
       };
     });
   }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "ir/graph.h"
 #include "kernels/norm.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/registry.h"
@@ -54,8 +55,9 @@ Factor factor(PrepareContext& ctx, int input, const Shape& x, int64_t axis) {
 // y = y * scale + bias where those broadcast in some other way than by column.
 template <class T>
 void apply_factors(const Shape& shape, const Factor& scale, const Factor& bias, const T* scales,
-                   const T* biases, T* y, Range elements) {
-  for (int64_t i = elements.begin; i < elements.end; ++i) {
+                   const T* biases, T* y, Range elements, Watch& watch) {
+  constexpr int64_t kElementWork = 10;  // nanoseconds
+  for (int64_t i = elements.begin; i < elements.end && !watch.over(kElementWork); ++i) {
     int64_t rest = i, scale_at = 0, bias_at = 0;
     for (std::size_t axis = shape.size(); axis-- > 0;) {
       const int64_t at = rest % shape[axis];
@@ -69,15 +71,20 @@ void apply_factors(const Shape& shape, const Factor& scale, const Factor& bias, 
 }
 
 void norm_row(Norm norm, const double* x, const double* scale, const double* bias, double* y,
-              int64_t cols, double epsilon, double* mean, double* inv_std) {
+              int64_t cols, double epsilon, double* mean, double* inv_std, Watch& watch) {
+  constexpr int64_t kPiece = 1 << 16;
+  const auto for_each_column = [&](auto f) {
+    for (int64_t at = 0; at < cols && !watch.over(kPiece); at += kPiece)
+      for (int64_t c = at; c < std::min(cols, at + kPiece); ++c) f(c);
+  };
   double sum = 0, squares = 0;
-  if (norm == Norm::layer)
-    for (int64_t c = 0; c < cols; ++c) sum += x[c];
+  if (norm == Norm::layer) for_each_column([&](int64_t c) { sum += x[c]; });
   *mean = cols ? sum / static_cast<double>(cols) : 0;
-  for (int64_t c = 0; c < cols; ++c) squares += (x[c] - *mean) * (x[c] - *mean);
+  for_each_column([&](int64_t c) { squares += (x[c] - *mean) * (x[c] - *mean); });
   *inv_std = 1 / std::sqrt((cols ? squares / static_cast<double>(cols) : 0) + epsilon);
-  for (int64_t c = 0; c < cols; ++c)
+  for_each_column([&](int64_t c) {
     y[c] = (x[c] - *mean) * *inv_std * (scale ? scale[c] : 1) + (bias ? bias[c] : 0);
+  });
 }
 
 // LayerNormalization, RMSNormalization and SimplifiedLayerNormalization: X, scale?, bias?.
@@ -179,9 +186,10 @@ class AxisNorm final : public Op {
         args.cols = static_cast<std::size_t>(cols);
         args.epsilon = epsilon;
         kernel(args);
-        if (!inline_factors)
-          apply_factors(shape, scale, bias, f.in<float>(1), f.in<float>(2), all.y,
-                        {r.begin * cols, r.end * cols});
+        if (inline_factors) return;
+        Watch watch(f);
+        apply_factors(shape, scale, bias, f.in<float>(1), f.in<float>(2), all.y,
+                      {r.begin * cols, r.end * cols}, watch);
       });
     });
   }
@@ -204,15 +212,16 @@ class AxisNorm final : public Op {
             });
           };
           f.parallel_for(split_work(rows, 2 * static_cast<double>(cols) + 20), [&](Range r) {
+            Watch watch(f);
             for (int64_t row = r.begin; row < r.end; ++row) {
               double mean, inv_std;
               norm_row(norm, f.in<double>(0) + row * cols, nullptr, nullptr, y + row * cols, cols,
-                       epsilon, &mean, &inv_std);
+                       epsilon, &mean, &inv_std, watch);
               store(mean_output, row, mean);
               store(inv_std_output, row, inv_std);
             }
             apply_factors(shape, scale, bias, f.in<double>(1), f.in<double>(2), y,
-                          {r.begin * cols, r.end * cols});
+                          {r.begin * cols, r.end * cols}, watch);
           });
         };
   }
@@ -301,6 +310,7 @@ class SkipNorm final : public Op {
     return [=, norm = norm_, epsilon = static_cast<double>(epsilon_)](Frame& f) {
       double* sum = f.scratch<double>();
       const double* bias = f.in<double>(bias_input);
+      Watch watch(f);
       for (int64_t row = 0; row < rows; ++row) {
         const double* x = f.in<double>(0) + row * cols;
         const double* skip = f.in<double>(1) + row % skip_rows * cols;
@@ -308,7 +318,7 @@ class SkipNorm final : public Op {
         if (double* out = f.out<double>(3)) std::copy_n(sum, cols, out + row * cols);
         double mean, inv_std;
         norm_row(norm, sum, f.in<double>(2), beta_input < 0 ? nullptr : f.in<double>(beta_input),
-                 f.out<double>(0) + row * cols, cols, epsilon, &mean, &inv_std);
+                 f.out<double>(0) + row * cols, cols, epsilon, &mean, &inv_std, watch);
         if (float* out = f.out<float>(1)) out[row] = static_cast<float>(mean);
         if (float* out = f.out<float>(2)) out[row] = static_cast<float>(inv_std);
       }

@@ -8,12 +8,14 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "ir/graph.h"
 #include "kernels/dots.h"
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "ops/activation.h"
 #include "ops/broadcast.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
@@ -331,6 +333,28 @@ struct FloatProduct {
     }
   }
 
+  // Sums over very many terms are made in pieces, between which the run may end.
+  void multiply_dynamic(const Frame& f, const kernels::GemmArgs& all,
+                        const kernels::GemmRange& range, float* scratch) const {
+    constexpr double kLongest = 10e6;  // nanoseconds
+    const auto columns = static_cast<int64_t>(range.panel_end - range.panel_begin) *
+                         static_cast<int64_t>(gemm.tiling.columns);
+    const double cost = gemm_cost(static_cast<int64_t>(range.row_end - range.row_begin),
+                                  std::min(columns, plan.n), plan.k);
+    const auto pieces = static_cast<std::size_t>(cost / kLongest) + 1;
+    for (std::size_t i = 0; i < pieces; ++i) {
+      if (i > 0 && (f.cancelled() || Interrupt::due())) return;
+      const std::size_t begin = all.k * i / pieces, end = all.k * (i + 1) / pieces;
+      kernels::GemmArgs piece = all;
+      piece.k = end - begin;
+      piece.a += begin;
+      piece.b += begin * (all.transposed_b ? 1 : all.ldb);
+      if (i + 1 < pieces) piece.epilogue = {};
+      piece.epilogue.accumulate = i > 0;
+      gemm.dynamic(piece, range, scratch);
+    }
+  }
+
   void operator()(Frame& f) const {
     if (grid.batches == 0) return;
     if (copy_a) make_dense(f);
@@ -360,7 +384,7 @@ struct FloatProduct {
     f.parallel_for({chunks, chunks}, [&](Range chunk) {
       const ScratchLanes::Lane lane(lanes);
       grid.for_each(grid.split.chunk(chunk.begin), [&](const GemmGrid::Block& block) {
-        gemm.dynamic(at(block.batch), block.range, dynamic + lane.index() * dynamic_floats);
+        multiply_dynamic(f, at(block.batch), block.range, dynamic + lane.index() * dynamic_floats);
       });
     });
   }
@@ -501,17 +525,30 @@ struct GenericProduct {
     T* y = f.out<T>(0);
     const bool plain = plan.alpha == 1 && !addend && !residual &&
                        plan.activation.kind == kernels::Activation::none;
-    const double cost = static_cast<double>(plan.m) * static_cast<double>(plan.n) *
-                        static_cast<double>(plan.k + 1) / 10 / static_cast<double>(row_blocks);
+    const double column_cost = static_cast<double>(plan.m) * static_cast<double>(plan.k + 1) / 10 /
+                               static_cast<double>(std::max<int64_t>(row_blocks, 1));
+    const double cost = column_cost * static_cast<double>(plan.n);
+    // At a time, so that a run that is cancelled ends soon.
+    constexpr double kLongest = 4e6;  // nanoseconds
+    constexpr int64_t kLeastColumns = 64;
+    const int64_t columns =
+        std::max(static_cast<int64_t>(std::min(kLongest / column_cost, 1e15)), kLeastColumns);
     f.parallel_for(split_work(plan.batches * row_blocks, cost), [&](Range r) {
+      Watch watch(f);
       for (int64_t item = r.begin; item < r.end; ++item) {
         const int64_t batch = item / row_blocks, block = item % row_blocks;
         const Range rows{plan.m * block / row_blocks, plan.m * (block + 1) / row_blocks};
         const int64_t first = batch * plan.m * plan.n;
-        multiply(rows.size(), plan.n, plan.k,
-                 strided(a + offset_of(batch, plan.batch, plan.a_strides), plan.a, rows.begin),
-                 strided(b + offset_of(batch, plan.batch, plan.b_strides), plan.b, 0),
-                 reinterpret_cast<U*>(y) + first + rows.begin * plan.n);
+        const auto left =
+            strided(a + offset_of(batch, plan.batch, plan.a_strides), plan.a, rows.begin);
+        auto right = strided(b + offset_of(batch, plan.batch, plan.b_strides), plan.b, 0);
+        U* c = reinterpret_cast<U*>(y) + first + rows.begin * plan.n;
+        for (int64_t at = 0; at < plan.n; at += columns) {
+          const int64_t count = std::min(columns, plan.n - at);
+          multiply(rows.size(), count, plan.k, left, right, c + at, plan.n);
+          if (watch.over(static_cast<int64_t>(column_cost * static_cast<double>(count)))) return;
+          right.data += columns * right.column_stride;
+        }
         if (!plain) finish(y + first, addend, residual ? residual + first : nullptr, rows);
       }
     });

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/axes.h"
+#include "ops/checkpoint.h"
 #include "ops/number_cast.h"
 
 namespace sdx::ops {
@@ -66,9 +67,12 @@ class MelWeightMatrix final : public Op {
           return static_cast<int64_t>(std::min(bin, 9e15));
         };
         T* y = f.out<T>(0);
-        std::fill(y, y + bins * bands, number_cast<T>(0.0));
+        f.parallel_for(split_work(bins * bands, kItemWork),
+                       [&](Range r) { std::fill(y + r.begin, y + r.end, number_cast<T>(0.0)); });
+        Checkpoint checkpoint;
         for (int64_t band = 0; band < bands; ++band) {
           const int64_t left = bin_of(band), center = bin_of(band + 1), right = bin_of(band + 2);
+          checkpoint(kItemWork * (1 + std::min(right, bins) - std::min(left, bins)));
           const auto set = [&](int64_t bin, int64_t rise, int64_t run) {
             y[bin * bands + band] =
                 number_cast<T>(static_cast<double>(rise) / static_cast<double>(run));
@@ -84,6 +88,7 @@ class MelWeightMatrix final : public Op {
   }
 
  private:
+  static constexpr int64_t kItemWork = 4;  // nanoseconds
   static constexpr int kBands = 0, kLength = 1, kRate = 2, kLowest = 3, kHighest = 4;
 
   DType dtype_;
