@@ -3,6 +3,8 @@
 #include "kernels/binary.h"
 #include "kernels/cast.h"
 #include "kernels/compare.h"
+#include "kernels/divide.h"
+#include "kernels/logic.h"
 #include "kernels/truncate.h"
 #include "kernels/unary.h"
 
@@ -85,6 +87,23 @@ void compare(const Bench& bench,
 }
 
 template <class T>
+void combine(
+    const Bench& bench,
+    const kernels::Kernel<void(const T*, std::size_t, const T*, std::size_t, T*, std::size_t),
+                          kernels::kIsaCount>& kernel,
+    std::size_t count) {
+  Buffer<T> a(count), b(count), y(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    a.data()[i] = static_cast<T>(i * 7 % 101);
+    b.data()[i] = static_cast<T>(i % 13);
+  }
+  const auto n = static_cast<double>(count);
+  for (const auto& [isa, run] : kernel.variants)
+    bench.time(kernel.name, isa, std::to_string(count), {n, n * 3 * sizeof(T)},
+               [&, run = run] { run(a.data(), 1, b.data(), 1, y.data(), count); });
+}
+
+template <class T>
 void select(const Bench& bench,
             const kernels::Kernel<kernels::Select<T>, kernels::kIsaCount>& kernel,
             std::size_t count) {
@@ -130,6 +149,11 @@ void bench_elementwise(const Bench& bench) {
     compare(bench, compare_f32, count);
     compare(bench, compare_i32, count);
     compare(bench, compare_i64, count);
+    for (const auto* kernel : {&logic_and, &logic_or, &logic_xor})
+      combine<uint8_t>(bench, *kernel, count);
+    truncate(bench, logic_not, count);
+    for (const auto* kernel : {&divide_i32, &truncated_remainder_i32, &floored_remainder_i32})
+      combine<int32_t>(bench, *kernel, count);
     select(bench, select_32, count);
     select(bench, select_64, count);
     cast<uint8_t, float>(bench, Number::boolean, Number::float32, "bool to f32", count);

@@ -97,23 +97,27 @@ Tensor strings_from(const py::array& array) {
   return texts;
 }
 
+// Masks are large, and their bytes nearly always 0 or 1: many at a time see that there is nothing
+// to do.
+bool any_beyond_one(const uint8_t* bytes, int64_t count) {
+  typedef uint64_t Words __attribute__((vector_size(16)));
+  Words all{}, some[4];
+  int64_t i = 0;
+  for (; i + int64_t{sizeof(some)} <= count; i += sizeof(some)) {
+    std::memcpy(some, bytes + i, sizeof(some));
+    all |= (some[0] | some[1]) | (some[2] | some[3]);
+  }
+  uint64_t rest = 0;
+  for (; i < count; ++i) rest |= bytes[i];
+  return ((all[0] | all[1] | rest) & 0xfefefefefefefefe) != 0;
+}
+
 // Arrays keep narrow types in the low bits of a byte and may hold anything above them: integers are
 // extended to the byte here, floats and booleans cut to their code. Nothing where there is nothing
 // to do.
 bool narrow_to_byte(DType dtype, const uint8_t* from, int64_t count, uint8_t* to) {
   const bool is_bool = dtype == DType::boolean;
-  // Masks are large, and their bytes nearly always 0 or 1: eight at a time see that there is
-  // nothing to do.
-  if (is_bool && !to) {
-    uint64_t all = 0, word = 0;
-    int64_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-      std::memcpy(&word, from + i, 8);
-      all |= word;
-    }
-    for (; i < count; ++i) all |= from[i];
-    return (all & 0xfefefefefefefefe) != 0;
-  }
+  if (is_bool && !to) return any_beyond_one(from, count);
   const int bits = is_bool ? 1 : file_bits(dtype);
   const auto mask = static_cast<uint8_t>((1u << bits) - 1);
   const auto sign = static_cast<uint8_t>(is_signed_integer(dtype) ? 1u << (bits - 1) : 0);

@@ -1,31 +1,11 @@
 // Comparisons and choices, in loops without branches, which the compiler makes vectors of.
 #include "kernels/compare.h"
 
-#include "kernels/simd/vec.h"
+#include "kernels/simd/pairs.h"
 
 namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
-
-// Calls f(i, a, b) for pairs of operands that move or stand still.
-template <class T, class F>
-SDX_INLINE void for_each_pair(const T* a, std::size_t a_step, const T* b, std::size_t b_step,
-                              std::size_t n, F f) {
-  if (n == 0) return;
-  const T first = *a, second = *b;
-  if (a_step && b_step) {
-#pragma GCC ivdep
-    for (std::size_t i = 0; i < n; ++i) f(i, a[i], b[i]);
-  } else if (a_step) {
-#pragma GCC ivdep
-    for (std::size_t i = 0; i < n; ++i) f(i, a[i], second);
-  } else if (b_step) {
-#pragma GCC ivdep
-    for (std::size_t i = 0; i < n; ++i) f(i, first, b[i]);
-  } else {
-    for (std::size_t i = 0; i < n; ++i) f(i, first, second);
-  }
-}
 
 template <class T>
 SDX_INLINE void compare(Relation relation, const T* a, std::size_t a_step, const T* b,

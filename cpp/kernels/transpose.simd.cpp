@@ -80,16 +80,11 @@ SDX_INLINE void interleave(Words& a, Words& b) {
   a = low;
 }
 
-// A square with 16 bytes in a row. Rows interleaved with those half the square away, as many times
-// as the side has powers of two, are its columns.
-template <class Row, class T>
-SDX_INLINE void transpose_small_square(const T* src, std::size_t lds, T* dst, std::size_t ldd) {
-  typedef Row Unaligned __attribute__((aligned(1), may_alias));
-  constexpr std::size_t kSide = 16 / sizeof(T);
-  Row rows[kSide];
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < kSide; ++i)
-    rows[i] = *reinterpret_cast<const Unaligned*>(src + i * lds);
+// A square with 16 bytes in a row, in place. Rows interleaved with those half the square away, as
+// many times as the side has powers of two, are its columns.
+template <class Row>
+SDX_INLINE void transpose_small_square(Row* rows) {
+  constexpr std::size_t kSide = sizeof(Row) / sizeof(rows[0][0]);
 #pragma GCC unroll 4
   for (std::size_t step = 1; step < kSide; step *= 2) {
     Row mixed[kSide];
@@ -102,8 +97,76 @@ SDX_INLINE void transpose_small_square(const T* src, std::size_t lds, T* dst, st
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < kSide; ++i) rows[i] = mixed[i];
   }
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < kSide; ++i) *reinterpret_cast<Unaligned*>(dst + i * ldd) = rows[i];
+}
+
+typedef uint64_t Halves __attribute__((vector_size(16)));
+
+template <class Word>
+SDX_INLINE Word load_word(const uint8_t* from) {
+  Word word;
+  __builtin_memcpy(&word, from, sizeof(word));
+  return word;
+}
+template <class Word>
+SDX_INLINE void store_word(uint8_t* to, uint64_t bits) {
+  const auto word = static_cast<Word>(bits);
+  __builtin_memcpy(to, &word, sizeof(word));
+}
+
+// The first n items of a row of 16 bytes, 0 < n < 16, from or to memory, by pieces that may
+// overlap; nothing beyond them is touched.
+template <class Row, class T>
+SDX_INLINE Row load_some(const T* items, std::size_t n) {
+  const auto* from = reinterpret_cast<const uint8_t*>(items);
+  const std::size_t bytes = n * sizeof(T);
+  Halves row{};
+  if (bytes >= 8) {
+    const std::size_t spare = 4 * (16 - bytes);  // in two steps, as there is no shift by 64
+    row[0] = load_word<uint64_t>(from);
+    row[1] = load_word<uint64_t>(from + bytes - 8) >> spare >> spare;
+  } else if (bytes >= 4) {
+    row[0] = load_word<uint32_t>(from) | uint64_t{load_word<uint32_t>(from + bytes - 4)}
+                                             << 8 * (bytes - 4);
+  } else {
+    for (std::size_t i = 0; i < bytes; ++i) row[0] |= uint64_t{from[i]} << 8 * i;
+  }
+  return reinterpret_cast<Row>(row);
+}
+
+template <class Row, class T>
+SDX_INLINE void store_some(const Row& row, T* items, std::size_t n) {
+  auto* to = reinterpret_cast<uint8_t*>(items);
+  const std::size_t bytes = n * sizeof(T);
+  const Halves halves = reinterpret_cast<Halves>(row);
+  if (bytes >= 8) {
+    const std::size_t spare = 4 * (16 - bytes);
+    store_word<uint64_t>(to, halves[0]);
+    store_word<uint64_t>(to + bytes - 8,
+                         halves[1] << spare << spare | halves[0] >> 8 * (bytes - 8));
+  } else if (bytes >= 4) {
+    store_word<uint32_t>(to, halves[0]);
+    store_word<uint32_t>(to + bytes - 4, halves[0] >> 8 * (bytes - 4));
+  } else {
+    for (std::size_t i = 0; i < bytes; ++i) store_word<uint8_t>(to + i, halves[0] >> 8 * i);
+  }
+}
+
+// A square whose last rows or columns may be missing.
+template <class Row, class T>
+SDX_INLINE void transpose_small_corner(std::size_t rows, std::size_t cols, const T* src,
+                                       std::size_t lds, T* dst, std::size_t ldd) {
+  typedef Row Unaligned __attribute__((aligned(1), may_alias));
+  constexpr std::size_t kSide = 16 / sizeof(T);
+  Row square[kSide]{};
+  for (std::size_t i = 0; i < rows; ++i)
+    square[i] = cols == kSide ? *reinterpret_cast<const Unaligned*>(src + i * lds)
+                              : load_some<Row>(src + i * lds, cols);
+  transpose_small_square(square);
+  for (std::size_t i = 0; i < cols; ++i)
+    if (rows == kSide)
+      *reinterpret_cast<Unaligned*>(dst + i * ldd) = square[i];
+    else
+      store_some(square[i], dst + i * ldd, rows);
 }
 
 template <class Row, class T>
@@ -113,14 +176,26 @@ SDX_INLINE void transpose_small(std::size_t rows, std::size_t cols, const T* src
       transpose_planes<3>(rows, cols, src, lds, dst, ldd) ||
       transpose_planes<4>(rows, cols, src, lds, dst, ldd))
     return;
+  typedef Row Unaligned __attribute__((aligned(1), may_alias));
   constexpr std::size_t kSide = 16 / sizeof(T);
-  const std::size_t whole_rows = rows / kSide * kSide, whole_cols = cols / kSide * kSide;
-  for (std::size_t c = 0; c < whole_cols; c += kSide)
-    for (std::size_t r = 0; r < whole_rows; r += kSide)
-      transpose_small_square<Row>(src + r * lds + c, lds, dst + c * ldd + r, ldd);
-  transpose_blocks(whole_rows, cols - whole_cols, src + whole_cols, lds, dst + whole_cols * ldd,
-                   ldd);
-  transpose_blocks(rows - whole_rows, cols, src + whole_rows * lds, lds, dst + whole_rows, ldd);
+  for (std::size_t c = 0; c < cols; c += kSide)
+    for (std::size_t r = 0; r < rows; r += kSide) {
+      const T* s = src + r * lds + c;
+      T* d = dst + c * ldd + r;
+      if (r + kSide > rows || c + kSide > cols) {
+        transpose_small_corner<Row>(smaller(kSide, rows - r), smaller(kSide, cols - c), s, lds, d,
+                                    ldd);
+        continue;
+      }
+      Row square[kSide];
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < kSide; ++i)
+        square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
+      transpose_small_square(square);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < kSide; ++i)
+        *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
+    }
 }
 
 }  // namespace

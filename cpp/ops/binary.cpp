@@ -170,6 +170,12 @@ constexpr BinaryFunction with_symbols(BinaryFunction function, F,
   return function;
 }
 
+// A function whose int32 form is a kernel.
+constexpr BinaryFunction with_i32(BinaryFunction function, const DivisionKernel& kernel) {
+  function.i32 = &kernel;
+  return function;
+}
+
 using MaybeDim = std::optional<Dim>;
 
 // Sizes are not negative, so that rounding down and rounding towards zero agree.
@@ -190,19 +196,23 @@ const BinaryFunction kFunctions[] = {
                  [](const Dim& a, const Dim& b) -> MaybeDim { return a - b; }),
     with_symbols(by_kernel("Mul", 1, kernels::binary_mul, MultiplyNumbers{}), MultiplyNumbers{},
                  [](const Dim& a, const Dim& b) -> MaybeDim { return a * b; }),
-    with_symbols(by_kernel("Div", 1, kernels::binary_div, DivideNumbers{}), DivideNumbers{},
-                 &divide_dims),
+    with_symbols(
+        with_i32(by_kernel("Div", 1, kernels::binary_div, DivideNumbers{}), kernels::divide_i32),
+        DivideNumbers{}, &divide_dims),
     with_symbols(by_kernel("Max", 1, kernels::binary_max, Greatest{}), Greatest{},
                  [](const Dim& a, const Dim& b) -> MaybeDim { return max(a, b); }),
     with_symbols(by_kernel("Min", 1, kernels::binary_min, Least{}), Least{},
                  [](const Dim& a, const Dim& b) -> MaybeDim { return min(a, b); }),
-    with_symbols(by_library("Mod", 10, FlooredRemainder{}), FlooredRemainder{}, &remainder_of_dims),
+    with_symbols(
+        with_i32(by_library("Mod", 10, FlooredRemainder{}), kernels::floored_remainder_i32),
+        FlooredRemainder{}, &remainder_of_dims),
     by_kernel("PRelu", 1, kernels::binary_prelu, Leak{}),
     by_kernel("Pow", 1, kernels::binary_pow, Power{}),
 };
 
 // What Mod with fmod=1 computes.
-const BinaryFunction kTruncatedMod = by_library("Mod", 10, TruncatedRemainder{});
+const BinaryFunction kTruncatedMod =
+    with_i32(by_library("Mod", 10, TruncatedRemainder{}), kernels::truncated_remainder_i32);
 
 }  // namespace
 

@@ -4,11 +4,13 @@
 
 #include "ir/op.h"
 #include "kernels/binary.h"
+#include "kernels/divide.h"
 #include "ops/broadcast.h"
 
 namespace sdx::ops {
 
 using BinaryKernel = kernels::Kernel<kernels::BinaryF32, kernels::kIsaCount>;
+using DivisionKernel = kernels::Kernel<kernels::DivideI32, kernels::kIsaCount>;
 
 struct BinaryFunction {
   const char* name = nullptr;
@@ -17,6 +19,7 @@ struct BinaryFunction {
   const BinaryKernel* kernel = nullptr;  // float32; where null, the loop
   BinaryLoop<float, float, float>* f32 = nullptr;
   BinaryLoop<double, double, double>* f64 = nullptr;
+  const DivisionKernel* i32 = nullptr;  // int32; where null, as other integers
   Step (*integer)(DType dtype, const BinaryShapes& shapes) = nullptr;
   // The function in shape arithmetic: of numbers, and of symbols; null where it has no part in it.
   int64_t (*number)(int64_t a, int64_t b) = nullptr;

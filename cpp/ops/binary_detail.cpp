@@ -157,6 +157,8 @@ Step Binary::prepare(PrepareContext& ctx) const {
       return broadcast_step<double, double, double>(shapes, PowerLoop<double>{function_->f64}, 10);
     return broadcast_step<double, double, double>(shapes, function_->f64, 0.6 + function_->cost);
   }
+  if (dtype == DType::int32 && function_->i32)
+    return broadcast_step<int32_t, int32_t, int32_t>(shapes, function_->i32->resolve(), 0.8);
   if (is_integer(dtype)) return function_->integer(dtype, shapes);
   if (is_half_float(dtype))
     return broadcast_step<uint16_t, uint16_t, uint16_t>(

@@ -1,4 +1,6 @@
 // Logic on booleans and on the bits of integers.
+#include "kernels/logic.h"
+
 #include <string>
 #include <type_traits>
 
@@ -6,17 +8,6 @@
 
 namespace sdx::ops {
 namespace {
-
-// Booleans come from outside as bytes, of which any but 0 is true.
-struct And {
-  uint8_t operator()(uint8_t a, uint8_t b) const { return (a != 0) & (b != 0); }
-};
-struct Or {
-  uint8_t operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
-};
-struct Xor {
-  uint8_t operator()(uint8_t a, uint8_t b) const { return (a != 0) ^ (b != 0); }
-};
 
 struct BitAnd {
   template <class T>
@@ -55,10 +46,9 @@ struct ShiftRight {
   }
 };
 
-template <class F>
 class BooleanPair final : public Op {
  public:
-  explicit BooleanPair(const OpInit& init) : legacy_(init) {}
+  explicit BooleanPair(const OpInit& init) : kernel_(kernel_of(init)), legacy_(init) {}
 
   void infer(InferContext& ctx) const override {
     for (int i = 0; i < 2; ++i)
@@ -69,11 +59,17 @@ class BooleanPair final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
     return broadcast_step<uint8_t, uint8_t, uint8_t>({ctx.output_shape(0), ctx.shape(0), aligned},
-                                                     &binary_loop<F, uint8_t, uint8_t, uint8_t>,
-                                                     0.3);
+                                                     kernel_.resolve(), 0.05);
   }
 
  private:
+  using Kernel = kernels::Kernel<kernels::LogicPair, kernels::kIsaCount>;
+  static const Kernel& kernel_of(const OpInit& init) {
+    if (init.type == "And") return kernels::logic_and;
+    return init.type == "Or" ? kernels::logic_or : kernels::logic_xor;
+  }
+
+  const Kernel& kernel_;
   LegacyBroadcast legacy_;
 };
 
@@ -126,23 +122,22 @@ class Not final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const int64_t count = ctx.count(0);
-    if (!bits_) return invert<uint8_t>(count, [](uint8_t x) { return uint8_t(x == 0); });
-    return dispatch(IntegerTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
-      return invert<T>(count, [](T x) { return static_cast<T>(~x); });
-    });
+    if (!bits_) return invert<uint8_t>(count, kernels::logic_not.resolve());
+    return dispatch(IntegerTypes{}, ctx.dtype(0),
+                    [&]<class T>() -> Step { return invert<T>(count, &complement<T>); });
   }
 
  private:
-  template <class T, class F>
-  static void invert_loop(const T* x, T* y, int64_t n, F function) {
-    for (int64_t i = 0; i < n; ++i) y[i] = function(x[i]);
+  template <class T>
+  static void complement(const T* x, T* y, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<T>(~x[i]);
   }
 
-  template <class T, class F>
-  static Step invert(int64_t count, F function) {
-    return [split = split_work(count, 0.1, kElementGrain), function](Frame& f) {
+  template <class T>
+  static Step invert(int64_t count, void (*loop)(const T* x, T* y, std::size_t n)) {
+    return [split = split_work(count, 0.1, kElementGrain), loop](Frame& f) {
       f.parallel_for(split, [&](Range r) {
-        invert_loop(f.in<T>(0) + r.begin, f.out<T>(0) + r.begin, r.size(), function);
+        loop(f.in<T>(0) + r.begin, f.out<T>(0) + r.begin, static_cast<std::size_t>(r.size()));
       });
     };
   }
@@ -154,9 +149,7 @@ class Not final : public Op {
 
 [[gnu::cold]] void register_logic(OpRegistry& ops) {
   constexpr OpTraits kPair{.in_place = 0b11, .elementwise = true};
-  ops.add<BooleanPair<And>>("And", kPair);
-  ops.add<BooleanPair<Or>>("Or", kPair);
-  ops.add<BooleanPair<Xor>>("Xor", kPair);
+  for (const char* name : {"And", "Or", "Xor"}) ops.add<BooleanPair>(name, kPair);
   ops.add<BitPair>("BitShift", {.since = 11, .in_place = 0b11, .elementwise = true});
   for (const char* name : {"BitwiseAnd", "BitwiseOr", "BitwiseXor"})
     ops.add<BitPair>(name, {.since = 18, .in_place = 0b11, .elementwise = true});

@@ -13,8 +13,8 @@ template <class T>
 void check_transpose(const Kernel<Transpose<T>, kIsaCount>& kernel) {
   for (const auto& variant : kernel.variants) {
     if (variant.isa > host_isa()) continue;
-    for (std::size_t rows : {0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 33, 50})
-      for (std::size_t cols : {0, 1, 2, 3, 4, 5, 8, 15, 16, 18, 31, 47, 64})
+    for (std::size_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 33, 50})
+      for (std::size_t cols : {0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 15, 16, 18, 31, 47, 64})
         for (std::size_t slack : {0, 3}) {
           const std::size_t lds = cols + slack, ldd = rows + slack;
           test::Fenced<T> src(rows && cols ? (rows - 1) * lds + cols : 0);
