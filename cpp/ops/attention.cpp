@@ -298,10 +298,14 @@ Step Attention::prepare(PrepareContext& ctx) const {
   if (ctx.has_input(kValidKeys))
     check(ctx.count(kValidKeys) == s.batch, "nonpad_kv_seqlen has shape ", ctx.shape(kValidKeys));
 
-  if (is_wide(ctx))
-    return wide_step(
-        ctx, s, has_scale_ ? double{scale_} : 1 / std::sqrt(static_cast<double>(q.width)),
-        {past_rows, k.rows, s.head_size, fresh_k}, {past_rows, v.rows, s.value_size, fresh_v});
+  if (is_wide(ctx)) {
+    // The standard multiplies queries and keys each by the root of a given scale, a float32.
+    const double root = std::sqrt(std::abs(scale_));
+    const double scale = has_scale_ ? std::copysign(root * root, scale_)
+                                    : 1 / std::sqrt(static_cast<double>(q.width));
+    return wide_step(ctx, s, scale, {past_rows, k.rows, s.head_size, fresh_k},
+                     {past_rows, v.rows, s.value_size, fresh_v});
+  }
 
   const AttentionCore core(s);
   ctx.count_flops(s.flops());
@@ -346,6 +350,8 @@ Step Attention::prepare(PrepareContext& ctx) const {
 
 }  // namespace
 
-[[gnu::cold]] void register_attention(OpRegistry& ops) { ops.add<Attention>("Attention", {.since = 23}); }
+[[gnu::cold]] void register_attention(OpRegistry& ops) {
+  ops.add<Attention>("Attention", {.since = 23});
+}
 
 }  // namespace sdx::ops

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "ops/axes.h"
+#include "ops/number_cast.h"
 
 namespace sdx::ops {
 namespace {
@@ -33,16 +34,16 @@ class SignalWindow final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const int64_t size = ctx.output_shape(0)[0];
     return dispatch(NumberTypes{}, dtype_, [&]<class T>() -> Step {
+      // A symmetric window of one element is 0 / 0 in the standard, whose form is followed.
       return [size, factors = factors_,
-              period = static_cast<double>(std::max<int64_t>(periodic_ ? size : size - 1, 1))](
-                 Frame& f) {
+              period = static_cast<double>(periodic_ ? size : size - 1)](Frame& f) {
         T* y = f.out<T>(0);
         f.parallel_for(split_work(size, 20), [&](Range r) {
           for (int64_t i = r.begin; i < r.end; ++i) {
             const double t = 2 * std::numbers::pi * static_cast<double>(i) / period;
             const double value =
                 factors[0] - factors[1] * std::cos(t) + factors[2] * std::cos(2 * t);
-            y[i] = static_cast<T>(static_cast<ComputeType<T>>(value));
+            y[i] = number_cast<T>(value);
           }
         });
       };

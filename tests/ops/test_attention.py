@@ -397,6 +397,7 @@ def test_attention_in_float64(mask, softcap):
              softcap=softcap)  # fmt: skip
     plain = attention(q, k, v)[0]
     check_op("Attention", q, k, v, ref=plain)
+    check_op("Attention", q, k, v, scale=0.3)  # whose root is a float32
     wide = [np.swapaxes(t, 1, 2).reshape(2, t.shape[2], -1) for t in (q, k, v)]
     y = np.swapaxes(plain, 1, 2).reshape(2, 5, -1)
     check_op("Attention", *wide, ref=y, q_num_heads=4, kv_num_heads=2)
