@@ -139,6 +139,7 @@ SERIAL: dict[str, Callable[[], Any]] = {
         "RegexFullMatch", np.array(["ab" * 3_000_000], object), pattern="(a|b|ab)*"
     ),
     "Conv": lambda: one("Conv", numbers(1, 1, 1_000_000), numbers(1, 1, 401)),
+    "Conv of many taps": lambda: one("Conv", numbers(1, 1, 5000, 4000), numbers(1, 1, 4999, 3998)),
     "MatMulInteger": lambda: one(
         "MatMulInteger", np.ones((3, 6_000_000), np.uint8), np.ones((6_000_000, 3), np.int8)
     ),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "base/interrupt.h"
 #include "kernels/conv_few.h"
 #include "kernels/conv_narrow.h"
 #include "kernels/depthwise.h"
@@ -58,9 +59,10 @@ struct ConvStep {
   int64_t frame_width = 0;
   int64_t strips = 0;  // of an image, along the first of two or three axes; 0: one frame holds all
   int64_t strip_floats = 0;
+  int64_t tap_parts = 1;
   int64_t stack = 0;  // images worked on at once
   // Floats into the scratch, and floats of one image there.
-  int64_t x_at = 0, y_at = 0, z_at = 0, weights_at = 0, work_at = 0;
+  int64_t x_at = 0, y_at = 0, z_at = 0, weights_at = 0, parts_at = 0, work_at = 0;
   int64_t x_image = 0, y_image = 0, z_image = 0, work_floats = 0;
   // From one pixel to the next, of tensors that are not turned around.
   int64_t x_step = 0, y_step = 0, z_step = 0;
@@ -111,7 +113,9 @@ struct ConvStep {
     x_at = reserve(copy_x, checked_mul(stack, x_image));
     y_at = reserve(turn_y, checked_mul(stack, y_image));
     z_at = reserve(turn_z, checked_mul(stack, z_image));
-    weights_at = reserve(!packed, packed_conv_floats(method, s));
+    weights_at = reserve(!packed && !plain_weights(), packed_conv_floats(method, s));
+    tap_parts = count_tap_parts();
+    parts_at = reserve(tap_parts > 1, checked_mul(stack, y_image));
     work_at = end;
     if (side()) end = checked_add(end, plan_winograd());
     if (strips) end = checked_add(end, checked_mul(strip_lanes(strip_split(stack)), strip_floats));
@@ -191,11 +195,18 @@ struct ConvStep {
     });
   }
 
+  // Whether packing would change nothing.
+  bool plain_weights() const {
+    return method == ConvMethod::depthwise && s.channels * s.group_channels() == 1;
+  }
+
   void operator()(Frame& f) const {
     if (s.images * s.outputs * s.output_pixels == 0) return;
     float* scratch = f.scratch<float>();
     const float* weights = packed;
-    if (!weights) {
+    if (!weights && plain_weights()) {
+      weights = f.in<float>(1);
+    } else if (!weights) {
       pack_conv(method, s, f.in<float>(1), scratch + weights_at);
       weights = scratch + weights_at;
     }
@@ -399,8 +410,54 @@ struct ConvStep {
                                   .y_step = size(y_step),
                                   .epilogue = epilogue};
       move(args.epilogue, 0, rows.image * z_image + rows.pixel * z_step);
-      depthwise(args, rows.begin, rows.end);
+      if (tap_parts > 1)
+        run_tap_parts(f, args, rows);
+      else
+        depthwise(args, rows.begin, rows.end);
     });
+  }
+
+  // The outermost axis of the kernel's three that has taps to be cut.
+  std::size_t outer_axis() const {
+    std::size_t axis = 0;
+    while (axis < 2 && window.axis[axis].taps == 1) ++axis;
+    return axis;
+  }
+
+  // So many taps that even a stretch of a row takes long: parts of them, between which the run may
+  // end, each on top of what those before came to, in the scratch and in y by turns.
+  int64_t count_tap_parts() const {
+    constexpr int64_t kManyTaps = 1 << 14;
+    constexpr double kLongest = 8e6, kTapNs = 0.5;  // few outputs wait for each other's sums
+    if (method != ConvMethod::depthwise || s.taps < kManyTaps || by_planes || o.residual) return 1;
+    const int64_t pixels = std::min(s.axes.back().output, kLongestStretch);
+    const double cost = kTapNs * static_cast<double>(s.taps) *
+                        static_cast<double>(pixels * round_up(s.channels, 16) * s.group_channels());
+    const auto taps = static_cast<int64_t>(window.axis[outer_axis()].taps);
+    return std::min(static_cast<int64_t>(std::min(cost / kLongest, 1e9)) + 1, taps);
+  }
+
+  void run_tap_parts(const Frame& f, const kernels::DepthwiseArgs& all, const Rows& rows) const {
+    const std::size_t outer = outer_axis(), taps = window.axis[outer].taps;
+    const int64_t tap_floats =
+        s.taps / static_cast<int64_t>(taps) * s.group_channels() * s.channels;
+    float* other = f.scratch<float>() + parts_at + rows.image * y_image + rows.pixel * y_step;
+    for (int64_t part = 0; part < tap_parts; ++part) {
+      if (part > 0 && (f.cancelled() || Interrupt::due())) return;
+      const bool last = part + 1 == tap_parts, here = (tap_parts - part) % 2 == 1;
+      const int64_t begin = static_cast<int64_t>(taps) * part / tap_parts;
+      const int64_t end = static_cast<int64_t>(taps) * (part + 1) / tap_parts;
+      kernels::DepthwiseArgs args = all;
+      kernels::WindowAxis& axis = args.window.axis[outer];
+      axis.taps = size(end - begin);
+      axis.pad -= begin * static_cast<int64_t>(axis.dilation);
+      args.weights += begin * tap_floats;
+      if (!last) args.epilogue = {};
+      if (part > 0) args.epilogue.residual = here ? other : all.y;
+      args.epilogue.residual_stride = args.y_step;
+      if (!here) args.y = other;
+      depthwise(args, rows.begin, rows.end);
+    }
   }
 
   void run_planes(const Frame& f, int64_t images, const float* x, const float* weights, float* y,

@@ -89,6 +89,19 @@ def test_conv(x, w, attrs, dtype):
     check_op("Conv", data, weights, ref=conv, length=length, **attrs)
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "attrs"),
+    [
+        ((1, 1, 400_000), (1, 1, 399_990), {"pads": [5, 7]}),
+        ((2, 1, 900, 1000), (1, 1, 890, 998), {"pads": [1, 2, 3, 4]}),
+        ((1, 16, 300, 300), (16, 1, 297, 299), {"group": 16, "strides": [2, 1]}),
+    ],
+)
+def test_more_taps_than_are_taken_at_once(x, w, attrs):
+    x, w, bias = randn(*x), randn(*w, seed=1), randn(w[0], seed=2)
+    check_op("Conv", x, w, bias, ref="ort", length=w[0].size, **attrs)
+
+
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_conv_pads_itself(mode):
     for x, w, strides in [
