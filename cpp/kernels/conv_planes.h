@@ -66,7 +66,7 @@ constexpr std::size_t plane_outputs(std::size_t outputs) {
 
 inline constexpr std::size_t kPlaneFrame = 16384;   // floats of a call's inputs, with their padding
 inline constexpr std::size_t kMostPlaneSums = 480;  // of an output in a row, or in rows of a run
-inline constexpr std::size_t kMostAxisTaps = 64;
+inline constexpr std::size_t kMostAxisTaps = 256;
 inline constexpr std::size_t kMostPlaneTaps = 256;
 inline constexpr std::size_t kMostPlaneStride = 16;
 inline constexpr std::size_t kMostCellPixels = 4;  // along an axis

@@ -229,14 +229,14 @@ class Conv final : public Op {
   ConvMethod choose(const ConvSizes& sizes, const Type& x, const Shape& w) const {
     const kernels::Window window = w.size() < 5 ? likely_window(x, w) : kernels::Window{};
     const bool narrow = w.size() < 5 && is_narrow(sizes, window);
-    if (is_depthwise(sizes) && sizes.group_channels() == 1) {
+    const bool by_planes = !options_.channels_last && !has_residual_ && suits_planes(groups_, w) &&
+                           planes_of(w).fits();
+    if (is_depthwise(sizes) && sizes.group_channels() == 1 && (groups_ == 1 || !by_planes)) {
       // One channel would fill one lane, but where planes are taken, which are best at two axes.
       const bool planes = w.size() == 4 && kernels::fits_planes(window);
       return sizes.channels == 1 && narrow && !planes ? ConvMethod::narrow : ConvMethod::depthwise;
     }
-    if (!options_.channels_last && !has_residual_ && suits_planes(groups_, w) &&
-        planes_of(w).fits())
-      return ConvMethod::planes;
+    if (by_planes) return ConvMethod::planes;
     if (is_depthwise(sizes)) return ConvMethod::depthwise;
     if (has_few_outputs(sizes)) return ConvMethod::few;
     if (narrow) return ConvMethod::narrow;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "kernels/depthwise_planes.h"
 #include "ops/conv_planes.h"
 
 namespace sdx::ops {
@@ -10,6 +11,9 @@ namespace {
 // Channels times taps of a group that pay.
 constexpr int64_t kPlanesDepth = 256, kPlanesDepthOfGroups = 400, kPlanesDepthOfFew = 400;
 constexpr int64_t kPlanesDepthOfPixels = 160;  // of one tap: a plain product
+// Groups of so few channels pay with filters of one axis whatever their length, and single channels
+// with those that are too long for depthwise kernels.
+constexpr int64_t kFewOfGroup = 8;
 constexpr int64_t kFewOutputs = 4;
 constexpr int64_t kFewTiles = 8;  // rows of cells are shared out where an image has fewer
 constexpr double kTileNs = 5000;  // and take longer than this
@@ -37,6 +41,8 @@ bool suits_planes(int64_t groups, const Shape& w) {
   int64_t depth = w[1];
   for (std::size_t i = 2; i < w.size(); ++i) depth = checked_mul(depth, w[i]);
   const bool depthwise = groups > 1 && w[1] == 1 && w[0] == groups;
+  if (groups > 1 && w.size() == 3 && w[1] <= kFewOfGroup)
+    return !depthwise || w[2] > static_cast<int64_t>(kernels::kPlaneTaps);
   if (groups > 1) return !depthwise && depth <= kPlanesDepthOfGroups;
   return depth <= (w[0] <= kFewOutputs ? kPlanesDepthOfFew
                    : depth == w[1]     ? kPlanesDepthOfPixels

@@ -56,6 +56,9 @@ CASES = [
     ((2, 3, 20, 31), (6, 3, 5, 5), {"pads": [2, 2, 2, 2]}),
     ((1, 8, 700), (8, 8, 11), {"pads": [25, 25], "dilations": [5]}),
     ((2, 6, 30), (7, 6, 3), {"pads": [1, 1]}),
+    # Long filters of groups, and of single channels.
+    ((2, 16, 300), (16, 4, 130), {"group": 4, "pads": [65, 64]}),
+    ((1, 4, 700), (4, 1, 201), {"group": 4, "pads": [100, 100]}),
     # One channel, and filters longer than planes take.
     ((2, 1, 900), (1, 1, 401), {"pads": [30, 400]}),
     ((1, 1, 9000), (1, 1, 5), {"pads": [2, 2]}),

@@ -105,6 +105,9 @@ void check_all(const Kernel<ConvPlanes, kIsaCount>& kernel, std::size_t most_str
     // Rows that no tile holds whole.
     const WindowAxis wide{.input = 1500, .taps = 9, .stride = 2, .pad = 4};
     check_planes(kernel, tier, {{{{}, {}, wide}}, 20, 2});
+    const WindowAxis filter{.input = 600, .taps = 201, .pad = 100};
+    for (const std::size_t outputs : {1, 8})
+      check_planes(kernel, tier, {{{{}, {}, filter}}, 4, outputs});
   }
 }
 
