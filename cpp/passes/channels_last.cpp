@@ -12,6 +12,8 @@ namespace sdx::passes {
 namespace {
 
 constexpr int64_t kImageChannels = 4;
+// Depthwise, narrower planes leave most lanes of a vector of pixels empty.
+constexpr int64_t kWidePlane = 24;
 
 // Walks the graph once, keeping for every value that some node made channels-last its twin in that
 // layout. A node joins when its operator can work channels-last and it gains: convolutions always,
@@ -176,7 +178,9 @@ class ChannelsLast {
     if (!weights->is_constant() || rank_of(weights) < 3) return false;
     const Shape& shape = weights->constant()->shape();
     const int64_t groups = node.attrs().get("group", 1);
-    return (groups == shape[0] && shape[1] == 1) || ops::suits_planes(groups, shape);
+    if (groups != shape[0] || shape[1] != 1) return ops::suits_planes(groups, shape);
+    const Value* x = node.input(0);
+    return rank_of(x) < 3 || x->type().shape->back().value_or(kWidePlane) >= kWidePlane;
   }
 
   // Convolution and pooling have channels-last forms of their own.

@@ -342,19 +342,28 @@ TEST_CASE("maxima of all pixels of rows and volumes") {
                   13);
 }
 
-TEST_CASE("a depthwise convolution alone stays as it is") {
-  const std::string in = R"((%x: float32[n, 6, 4, 4]) -> (%y) {
+TEST_CASE("a depthwise convolution alone stays as it is, if its planes are wide") {
+  const std::string wide = R"((%x: float32[n, 6, 24, 24]) -> (%y) {
     %w: float32[6, 1, 3, 3] = constant fill(0.25))";
-  expect_untouched(channels_last, in + " %y = Conv(%x, %w) {group = 6} }");
-  expect_rewrites(channels_last, in + R"(
+  expect_untouched(channels_last, wide + " %y = Conv(%x, %w) {group = 6} }");
+  expect_untouched(channels_last, R"((%x: float32[n, 6, h, w]) -> (%y) {
+    %w: float32[6, 1, 3, 3] = constant fill(0.25)
+    %y = Conv(%x, %w) {group = 6}
+  })");
+  expect_rewrites(channels_last, wide + R"(
     %c = Conv(%x, %w) {group = 6}
     %y = Relu(%c)
   })",
-                  in + R"(
+                  wide + R"(
     %c = sardonyx::FusedConv(%x, %w) {group = 6, layout = "NHWC", turns_input = 1}
     %t = Relu(%c)
     %y = Transpose(%t) )" +
                       kBack + "}");
+  const std::string narrow = R"((%x: float32[n, 6, 14, 14]) -> (%y) {
+    %w: float32[6, 1, 3, 3] = constant fill(0.25))";
+  expect_rewrites(channels_last, narrow + " %y = Conv(%x, %w) {group = 6} }", narrow + R"(
+    %c = sardonyx::FusedConv(%x, %w) {group = 6, layout = "NHWC", turns_input = 1}
+    %y = Transpose(%c) )" + kBack + "}");
 }
 
 TEST_CASE("convolutions of few channels in a group stay as they are, alone") {
