@@ -1,3 +1,4 @@
 # A toolchain file: the system's clang, which Debian installs under names that end in its version.
 find_program(CMAKE_CXX_COMPILER NAMES clang++ clang++-22 clang++-21 clang++-20 clang++-19 clang++-18
                                       clang++-17 clang++-16 clang++-15 REQUIRED)
+set(CMAKE_CXX_FLAGS_INIT "-include ${CMAKE_CURRENT_LIST_DIR}/clang.h")
