@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -42,15 +43,18 @@ def zip_map() -> bytes:
     return saved(helper.make_graph([node], "zip", [x], [y]))
 
 
-def dict_vectorizer() -> bytes:
-    node = helper.make_node(
-        "DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b"]
-    )
+def dict_vectorizer(
+    element: int = TensorProto.FLOAT, keys: Sequence[str | int] = ("a", "b")
+) -> bytes:
+    is_text = isinstance(keys[0], str)
+    vocabulary = {"string_vocabulary" if is_text else "int64_vocabulary": keys}
+    node = helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", **vocabulary)
     kind = helper.make_map_type_proto(
-        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+        TensorProto.STRING if is_text else TensorProto.INT64,
+        helper.make_tensor_type_proto(element, None),
     )
     x = helper.make_value_info("x", kind)
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])
+    y = helper.make_tensor_value_info("y", element, [1, 2])
     return saved(helper.make_graph([node], "vectorize", [x], [y]))
 
 

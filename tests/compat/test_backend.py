@@ -20,8 +20,13 @@ def test_prepares_every_kind_of_model(ort: Any, backend: Any) -> None:
         prepared = backend.prepare(source)
         assert backend.prepare(prepared) is prepared
         np.testing.assert_array_equal(prepared.run([X])[0], [W, W])
-        np.testing.assert_array_equal(np.reshape(prepared.run(X), (2, 3)), [W, W])
+        np.testing.assert_array_equal(prepared.run(X)[0], [W, W])
     np.testing.assert_array_equal(backend.run(models.ADD, [X], "CPU")[0], [W, W])
+
+
+def test_a_dict_is_a_value(backend: Any) -> None:
+    (y,) = backend.prepare(models.dict_vectorizer()).run({"b": 2.0})
+    np.testing.assert_array_equal(y, [[0, 2]])
 
 
 def test_devices(backend: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import compat_models as models
 import numpy as np
+import onnx
 import pytest
 
 X = np.zeros((2, 3), np.float32)
@@ -69,6 +70,29 @@ def test_maps_of_other_keys(ort: Any, state: Any) -> None:
         session.run(None, {"x": {1: 1.0}})
     with pytest.raises(state.InvalidArgument, match="input with name: 'x' expected to be of type"):
         session.run(None, {"x": np.ones(2, np.float32)})
+
+
+def test_maps_of_what_is_no_number(ort: Any) -> None:
+    session = ort.InferenceSession(models.dict_vectorizer())
+    words = "Unexpected value type  <class 'str'>, it cannot be linked to C type"
+    with pytest.raises(RuntimeError, match=words):
+        session.run(None, {"x": {"a": "b"}})
+
+
+def test_keys_of_maps_are_of_one_type(ort: Any) -> None:
+    session = ort.InferenceSession(models.dict_vectorizer(keys=[1, 2]))
+    np.testing.assert_array_equal(session.run(None, {"x": {np.int32(2): 3}})[0], [[0, 3]])
+    words = "Unexpected key type  <class 'str'>, it cannot be linked to C type int64_t"
+    with pytest.raises(RuntimeError, match=words):
+        session.run(None, {"x": {1: 1.0, "a": 1.0}})
+
+
+def test_dicts_are_maps_to_floats(ort: Any, state: Any) -> None:
+    """Whatever the model takes."""
+    session = ort.InferenceSession(models.dict_vectorizer(onnx.TensorProto.INT64))
+    words = "Actual: ((map(string,tensor(float)))) , expected: ((map(string,tensor(int64))))"
+    with pytest.raises(state.InvalidArgument, match=re.escape(words)):
+        session.run(None, {"x": {"a": 1}})
 
 
 def test_nodes_that_fail(ort: Any, state: Any) -> None:

@@ -90,6 +90,8 @@ def test_text_comes_as_objects(ort: Any) -> None:
         assert y.tolist() == ["a", "bé"]
     (y,) = session.run(None, {"x": np.array([1, 2.5, None, "a"], object)})
     assert y.tolist() == ["1", "2.5", "None", "a"]
+    (y,) = session.run(None, {"x": np.array([b"A\0", b"BC"], np.void)})
+    assert y.tolist() == ["A\0", "BC"]
 
 
 def test_maps_sequences_and_nothing(ort: Any) -> None:
@@ -101,6 +103,7 @@ def test_maps_sequences_and_nothing(ort: Any) -> None:
 
     session = ort.InferenceSession(models.dict_vectorizer())
     assert session.get_inputs()[0].type == "map(string,tensor(float))"
+    np.testing.assert_array_equal(session.run(None, {"x": {"a": True}})[0], [[1, 0]])
     for number in (2.0, 2, np.float32(2)):
         np.testing.assert_array_equal(session.run(None, {"x": {"b": number}})[0], [[0, 2]])
 
@@ -149,6 +152,14 @@ def test_providers(ort: Any) -> None:
     assert set(session.get_provider_options()) == set(cpu)
     session = ort.InferenceSession(models.TWO, providers=[("CPUExecutionProvider", {"a": 1})])
     session.set_providers(cpu)
+    with pytest.warns(UserWarning, match="'Nobody' is not in available provider"):
+        session = ort.InferenceSession(models.TWO, providers=["Nobody"])
+    assert session.get_providers() == cpu
+    with (
+        pytest.warns(UserWarning, match="'Nobody' is not in available provider"),
+        pytest.raises(RuntimeError, match="Unknown Provider Type: Nobody"),
+    ):
+        ort.InferenceSession(models.TWO, providers=cpu).set_providers(["Nobody"])
     session.disable_fallback()
     session.enable_fallback()
     assert len(session.run(None, FEEDS)) == 2

@@ -88,12 +88,23 @@ def test_sparse_tensors(ort: Any) -> None:
     csr = ort.SparseTensor.sparse_csr_from_numpy(shape, values, np.array([1, 2]), rows, cpu)
     assert csr.format() == ort.OrtSparseFormat.ORT_SPARSE_CSRC
     np.testing.assert_array_equal(csr.as_csrc_view().outer(), rows)
+    views = (coo.values(), coo.as_coo_view().indices(), csr.as_csrc_view().inner())
+    assert not any(view.flags.writeable for view in views)
     with pytest.raises(RuntimeError):
         coo.as_csrc_view()
     value = ort.OrtValue.ort_value_from_sparse_tensor(coo)
     assert value.is_sparse_tensor()
     assert value.data_type() == "sparse_tensor(float)"
     np.testing.assert_array_equal(value.as_sparse_tensor().values(), values)
+
+
+def test_settings_of_arenas(ort: Any) -> None:
+    named = ort.OrtArenaCfg({"max_mem": 16, "initial_growth_chunk_size_bytes": 2})
+    assert (named.max_mem, named.initial_growth_chunk_size_bytes) == (16, 2)
+    assert named.max_power_of_two_extend_bytes == -1
+    assert ort.OrtArenaCfg(8, 0, 4, 2).max_dead_bytes_per_chunk == 2
+    with pytest.raises(RuntimeError, match="Invalid OrtArenaCfg option: size"):
+        ort.OrtArenaCfg({"size": 1})
 
 
 def test_binding_by_name_and_by_address(ort: Any) -> None:

@@ -110,15 +110,25 @@ def cpu_memory() -> OrtMemoryInfo:
 class OrtArenaCfg:
     """Settings of an arena; Sardonyx sizes its own from the model's plan."""
 
+    max_mem = 0
+    arena_extend_strategy = -1
+    initial_chunk_size_bytes = -1
+    max_dead_bytes_per_chunk = -1
+    initial_growth_chunk_size_bytes = -1
+    max_power_of_two_extend_bytes = -1
+
     def __init__(self, *settings: Any, **named: Any) -> None:
-        values = settings[0] if settings and isinstance(settings[0], dict) else named
-        names = ("max_mem", "arena_extend_strategy", "initial_chunk_size_bytes")
-        given = dict(zip((*names, "max_dead_bytes_per_chunk"), settings, strict=False))
-        values = values or given
-        self.max_mem = values.get("max_mem", 0)
-        self.arena_extend_strategy = values.get("arena_extend_strategy", -1)
-        self.initial_chunk_size_bytes = values.get("initial_chunk_size_bytes", -1)
-        self.max_dead_bytes_per_chunk = values.get("max_dead_bytes_per_chunk", -1)
+        if settings and isinstance(settings[0], dict):
+            named = settings[0]
+        else:
+            named = {**dict(zip(_ARENA_SETTINGS[:4], settings, strict=False)), **named}
+        for name, value in named.items():
+            if name not in _ARENA_SETTINGS:
+                raise RuntimeError(f"Invalid OrtArenaCfg option: {name}")
+            setattr(self, name, value)
+
+
+_ARENA_SETTINGS = tuple(name for name in vars(OrtArenaCfg) if not name.startswith("_"))
 
 
 class OrtHardwareDevice:

@@ -26,8 +26,8 @@ def get_device() -> str:
 
 def get_build_info() -> str:
     return (
-        f"Sardonyx {sardonyx.__version__} ({sardonyx.instruction_set()}) with the interface of "
-        f"ONNX Runtime {API_VERSION}"
+        f"Build Info: Sardonyx {sardonyx.__version__} ({sardonyx.instruction_set()}) with the "
+        f"interface of ONNX Runtime {API_VERSION}"
     )
 
 

@@ -24,9 +24,36 @@ def make_text(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
         value = feeds.get(arg.name)
         if arg.type != _TEXT or not isinstance(value, np.ndarray):
             continue
-        if value.dtype == object and not all(isinstance(v, str | bytes) for v in value.flat):
+        if value.dtype.kind == "V" and value.dtype.fields is None:
+            items: list[Any] = [v.tobytes() for v in value.flat]
+        elif value.dtype == object and not all(isinstance(v, str | bytes) for v in value.flat):
             items = [v if isinstance(v, str | bytes) else str(v) for v in value.flat]
-            feeds[arg.name] = np.array(items, object).reshape(value.shape)
+        else:
+            continue
+        feeds[arg.name] = np.array(items, object).reshape(value.shape)
+        changed = True
+    return changed
+
+
+def make_maps(arguments: Iterable[NodeArg], feeds: dict[str, Any]) -> bool:
+    """Makes floats of the numbers in dicts that are fed for maps; refuses what is no number."""
+    changed = False
+    for arg in arguments:
+        value = feeds.get(arg.name)
+        if not (arg.type.startswith("map(") and isinstance(value, Mapping)):
+            continue
+        is_text = isinstance(next(iter(value), None), str)
+        link = (
+            f"it cannot be linked to C type {'string' if is_text else 'int64_t'} "
+            f"for input '{arg.name}'."
+        )
+        for key, item in value.items():
+            if not is_text and not isinstance(key, int | np.integer):
+                raise RuntimeError(f"Unexpected key type  {type(key)}, {link}")
+            if not isinstance(item, int | float | np.number | np.bool_):
+                raise RuntimeError(f"Unexpected value type  {type(item)}, {link}")
+        if not all(isinstance(item, float) for item in value.values()):
+            feeds[arg.name] = {key: float(item) for key, item in value.items()}
             changed = True
     return changed
 
@@ -72,6 +99,14 @@ def check_names(
             raise InvalidArgument.of(f"Invalid output name:{name}")
 
 
+def check_maps(arguments: Iterable[NodeArg], feeds: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument for dicts, which ONNX Runtime takes for maps to floats only."""
+    for arg in arguments:
+        value = feeds.get(arg.name)
+        if isinstance(value, Mapping):
+            raise InvalidArgument.of(_other_type(dict.fromkeys(value, 0.0), arg))
+
+
 def check_feeds(arguments: Iterable[NodeArg], feeds: Mapping[str, Any]) -> None:
     """Raises InvalidArgument where a value has not the type and shape that is declared."""
     known = {arg.name: arg for arg in arguments}
@@ -79,6 +114,11 @@ def check_feeds(arguments: Iterable[NodeArg], feeds: Mapping[str, Any]) -> None:
         message = _misfit(known[name], value)
         if message:
             raise InvalidArgument.of(message)
+
+
+def _other_type(value: Any, arg: NodeArg) -> str:
+    actual = types.spell_value(value)
+    return f"Unexpected input data type. Actual: (({actual})) , expected: (({arg.type}))"
 
 
 def _misfit(arg: NodeArg, value: Any) -> str:
@@ -95,7 +135,7 @@ def _misfit(arg: NodeArg, value: Any) -> str:
     if not is_array:
         if holds_tensor or actual == arg.type:
             return ""
-        return f"Unexpected input data type. Actual: (({actual})) , expected: (({arg.type}))"
+        return _other_type(value, arg)
     if len(arg.shape) != value.ndim:
         return (
             f"Invalid rank for input: {arg.name} Got: {value.ndim} Expected: {len(arg.shape)} "

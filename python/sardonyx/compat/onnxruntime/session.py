@@ -36,8 +36,10 @@ from sardonyx.compat.onnxruntime.errors import (
 )
 from sardonyx.compat.onnxruntime.feeds import (
     check_feeds,
+    check_maps,
     check_names,
     make_arrays,
+    make_maps,
     make_scalars,
     make_text,
 )
@@ -134,10 +136,11 @@ class InferenceSession:
         self._sess_options = sess_options if sess_options is not None else SessionOptions()
         try:
             self.set_providers(providers, provider_options)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             if int(kwargs.get("enable_fallback", 1)) != 1:
                 raise
-            warnings.warn(f"{error} Using {PROVIDERS[-1]}.", stacklevel=2)
+            if isinstance(error, ValueError):  # of unknown providers it has been warned
+                warnings.warn(f"{error} Using {PROVIDERS[-1]}.", stacklevel=2)
             self.set_providers([PROVIDERS[-1]])
         self._profiling_start = time.monotonic_ns() if self._sess_options.enable_profiling else 0
         self._trace = Trace(self._sess_options) if self._sess_options.enable_profiling else None
@@ -154,6 +157,11 @@ class InferenceSession:
         self._outputs_meta = [NodeArg(value) for value in self._engine.outputs]
         self._required = frozenset(v.name for v, _ in inputs if not v.optional)
         self._scalars = frozenset(v.name for v, _ in inputs if v.shape == ())
+        self._other_maps = [
+            arg
+            for arg in self._inputs_meta
+            if arg.type.startswith("map(") and not arg.type.endswith(",tensor(float))")
+        ]
         self._has_bytes = any("float8" in arg.type for arg in self._outputs_meta)
         self._model_meta = ModelMetadata(self._engine.metadata, self._engine.custom_metadata)
 
@@ -248,6 +256,9 @@ class InferenceSession:
     ) -> None:
         """Every provider that exists runs the model alike: only the names change."""
         given = normalize_providers(providers, provider_options)
+        for name in given:
+            if not name.endswith("ExecutionProvider"):  # no build of ONNX Runtime has it
+                raise RuntimeError(f"Unknown Provider Type: {name}")
         self._providers = {name: options for name, options in given.items() if name in PROVIDERS}
         self._providers.setdefault(PROVIDERS[-1], {})
 
@@ -295,6 +306,8 @@ class InferenceSession:
         out: list[Any] | None = None,
     ) -> list[Any]:
         cancel = None if run_options is None else run_options._cancel
+        if self._other_maps:
+            check_maps(self._other_maps, feeds)
         try:
             if self._trace is not None:
                 return self._trace.run(self._engine, output_names, feeds, out, cancel)
@@ -306,6 +319,7 @@ class InferenceSession:
             if (
                 make_text(arguments, feeds)
                 or make_arrays(arguments, feeds)
+                or make_maps(arguments, feeds)
                 or make_scalars(self._scalars, feeds)
             ):
                 return self._execute(output_names, feeds, run_options, out)

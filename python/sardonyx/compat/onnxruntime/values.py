@@ -37,6 +37,12 @@ def array_at(pointer: int, shape: Sequence[int], element_type: Any) -> Array:
     return array
 
 
+def _read_only(array: Array) -> Array:
+    view: Array = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class SparseTensor:
     """A sparse tensor in coordinates or in compressed rows."""
 
@@ -71,17 +77,17 @@ class SparseTensor:
         return cls(values, dense_shape, inner_indices, outer_indices)
 
     def values(self) -> Array:
-        return self._values
+        return self._values if self._values.dtype.kind in "OUST" else _read_only(self._values)
 
     def as_coo_view(self) -> Coordinates:
         if self._outer is not None:
             raise RuntimeError("This sparse tensor does not contain COO format")
-        return Coordinates(self._indices)
+        return Coordinates(_read_only(self._indices))
 
     def as_csrc_view(self) -> CompressedRows:
         if self._outer is None:
             raise RuntimeError("This sparse tensor does not contain CSR(C) format")
-        return CompressedRows(self._indices, self._outer)
+        return CompressedRows(_read_only(self._indices), _read_only(self._outer))
 
     def as_blocksparse_view(self) -> Any:
         raise RuntimeError("This sparse tensor does not contain block sparse format")

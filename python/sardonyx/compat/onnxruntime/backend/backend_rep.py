@@ -12,7 +12,7 @@ from sardonyx.compat.onnxruntime.session import InferenceSession
 
 
 class OnnxRuntimeBackendRep(BackendRep):
-    """Runs on a list in the order of the model's inputs, one value, or a dict by name."""
+    """Runs on a list in the order of the model's inputs, a dict by name, or one value."""
 
     def __init__(self, session: InferenceSession) -> None:
         self._session = session
@@ -22,13 +22,11 @@ class OnnxRuntimeBackendRep(BackendRep):
         for name, value in options.items():
             if hasattr(run_options, name):
                 setattr(run_options, name, value)
-        if isinstance(inputs, Mapping):
-            return self._session.run(None, inputs, run_options)
         names = [arg.name for arg in self._session.get_inputs()]
-        single = not isinstance(inputs, list)
-        if single:
+        if isinstance(inputs, Mapping) and inputs.keys() <= set(names):
+            return self._session.run(None, inputs, run_options)
+        if not isinstance(inputs, list):
             inputs = [inputs]
         if len(inputs) > len(names):
             raise RuntimeError(f"Model expect {len(names)} inputs, got {len(inputs)}")
-        results = self._session.run(None, dict(zip(names, inputs, strict=False)), run_options)
-        return results[0] if single and len(results) == 1 else results
+        return self._session.run(None, dict(zip(names, inputs, strict=False)), run_options)
