@@ -171,3 +171,11 @@ def test_products_that_do_not_fit():
     expect_error("MatMul", randn(2, 3, 4), randn(3, 4, 5), match="do(es)? not broadcast")
     expect_error("Gemm", randn(3, 4), randn(4, 5), randn(4), match="does not broadcast")
     expect_error("Gemm", randn(3, 4, 1), randn(4, 5), match="has rank 3, expected 2")
+
+
+def test_long_sums_are_made_in_pieces():
+    x, w, bias = randn(300, 60_000), randn(60_000, 64, seed=1), randn(64, seed=2)
+    exact = x.astype(np.float64) @ w.astype(np.float64)
+    check_op("MatMul", x, w, ref=exact.astype(np.float32), length=60_000)
+    turned, summed = np.ascontiguousarray(w.T), (exact + bias).astype(np.float32)
+    check_op("Gemm", x, turned, bias, ref=summed, transB=1, length=60_000)
