@@ -469,7 +469,8 @@ class ConvTranspose final : public Op {
   }
 
   PlanesConv planes_of(const Shape& w) const {
-    PlanesConv conv{.transposed = true};
+    PlanesConv conv;
+    conv.transposed = true;
     conv.sizes.groups = groups_;
     conv.sizes.channels = w[0];
     conv.sizes.outputs = w[1] * groups_;
