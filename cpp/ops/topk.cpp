@@ -171,6 +171,48 @@ void take_keys(const float* items, int64_t size, bool largest, int64_t k, float*
   }
 }
 
+constexpr int64_t kColumns = 8;    // neighbours that are looked at together
+constexpr int64_t kFewKeys = 128;  // of a column, that lie beside the results
+
+// The best of kColumns lines of floats that lie side by side, items of a line `stride` apart: rows
+// are read in order, and hardly any has one of the best.
+void take_columns(const float* items, int64_t size, int64_t stride, bool largest, int64_t k,
+                  float* values, int64_t* indices, Watch& watch) {
+  const uint32_t flip = largest ? 0 : kLowest;
+  uint64_t keys[kColumns][kFewKeys];
+  float worst[kColumns];
+  for (int64_t j = 0; j < kColumns; ++j) {
+    for (int64_t i = 0; i < k; ++i) keys[j][i] = key_of(items[i * stride + j], i, flip);
+    std::make_heap(keys[j], keys[j] + k, std::greater<>());
+    worst[j] = items[index_of(keys[j][0]) * stride + j];
+  }
+  for (int64_t begin = k; begin < size && !watch.over(kBlockWork * kColumns); begin += kBlock)
+    for (int64_t i = begin, end = std::min(size, begin + kBlock); i < end; ++i) {
+      const float* row = items + i * stride;
+      int32_t worse = 0;
+      if (largest)
+        for (int64_t j = 0; j < kColumns; ++j) worse += row[j] <= worst[j];
+      else
+        for (int64_t j = 0; j < kColumns; ++j) worse += row[j] >= worst[j];
+      if (worse == kColumns) continue;
+      for (int64_t j = 0; j < kColumns; ++j) {
+        if (largest ? row[j] <= worst[j] : row[j] >= worst[j]) continue;  // NaN goes on
+        const uint64_t key = key_of(row[j], i, flip);
+        if (key < keys[j][0]) continue;
+        replace_smallest(keys[j], k, key);
+        worst[j] = items[index_of(keys[j][0]) * stride + j];
+      }
+    }
+  for (int64_t j = 0; j < kColumns; ++j) {
+    std::sort(keys[j], keys[j] + k, std::greater<>());
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t index = index_of(keys[j][i]);
+      values[i * stride + j] = items[index * stride + j];
+      indices[i * stride + j] = index;
+    }
+  }
+}
+
 // The function for lines of `size` items where the best are few; else null.
 auto few_taker(int64_t size, int64_t k) -> decltype(&take_few<1>) {
   constexpr int64_t kLongest = 128;
@@ -222,7 +264,9 @@ class TopK final : public Op {
         const T* from = f.in<T>(0);
         T* values = has_values ? f.out<T>(0) : f.scratch<T>();
         int64_t* indices = has_indices ? f.out<int64_t>(1) : f.scratch<int64_t>();
-        f.parallel_for(split_work(rows, 1.5 * static_cast<double>(x.size + 8 * k)), [&](Range r) {
+        const double cost = 1.5 * static_cast<double>(x.size + 8 * k);
+        const int64_t grain = x.inner >= kColumns ? kColumns : 1;
+        f.parallel_for(split_work(rows, cost, grain), [&](Range r) {
           Watch watch(f);
           for (int64_t row = r.begin; row < r.end; ++row) {
             const int64_t outer = row / x.inner, inner = row % x.inner;
@@ -235,6 +279,13 @@ class TopK final : public Op {
               }
               if (x.inner == 1 && k <= kMostKeys && x.size <= int64_t{kLowest}) {
                 take_keys(items, x.size, largest, k, values + offset, indices + offset, watch);
+                continue;
+              }
+              if (std::min(x.inner - inner, r.end - row) >= kColumns && k <= kFewKeys &&
+                  x.size <= int64_t{kLowest}) {
+                take_columns(items, x.size, x.inner, largest, k, values + offset, indices + offset,
+                             watch);
+                row += kColumns - 1;
                 continue;
               }
             }

@@ -35,6 +35,11 @@ def test_top_k(largest):
              ref=(top_k(x, 7, -1, largest)[1],))  # fmt: skip
     check_op("TopK", x, ints(7), largest=largest, ref=top_k(x, 7, -1, largest)[0])
     check_op("TopK", x, opset=9, k=5, outputs=2, ref=top_k(x, 5, -1))
+    # Columns that lie side by side, with ties, beyond what short lines take.
+    x = np.round(3 * randn(2, 200, 21)).astype(np.float32)
+    for k in [1, 9, 128, 129, 200]:
+        check_op("TopK", x, ints(k), axis=1, largest=largest, outputs=2,
+                 ref=top_k(x, k, 1, largest))  # fmt: skip
     check_op("TopK", x, ints(5), opset=10, outputs=2, ref=top_k(x, 5, -1))
 
 
