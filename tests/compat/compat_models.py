@@ -47,7 +47,7 @@ def dict_vectorizer(
     element: int = TensorProto.FLOAT, keys: Sequence[str | int] = ("a", "b")
 ) -> bytes:
     is_text = isinstance(keys[0], str)
-    vocabulary = {"string_vocabulary" if is_text else "int64_vocabulary": keys}
+    vocabulary: dict[str, Any] = {"string_vocabulary" if is_text else "int64_vocabulary": keys}
     node = helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", **vocabulary)
     kind = helper.make_map_type_proto(
         TensorProto.STRING if is_text else TensorProto.INT64,

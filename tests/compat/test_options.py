@@ -125,6 +125,25 @@ def test_optimized_models_are_written(ort: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(session.run(None, {"x": X})[0], [W, W])
 
 
+def test_constants_are_written_as_initializers(ort: Any, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    group = "session.optimized_model_external_initializers_"
+    options.add_session_config_entry(group + "file_name", "data.bin")
+    options.add_session_config_entry(group + "min_size_in_bytes", "100")
+    body = f"{{ w = Constant <value = float[40] {{{', '.join('1' * 40)}}}> () y = Add(x, w) }}"
+    ort.InferenceSession(models.model(f"g (float[40] x) => (float[40] y) {body}"), options)
+    written = onnx.load(options.optimized_model_filepath, load_external_data=False)
+    assert [node.op_type for node in written.graph.node] == ["Add"]
+    assert written.graph.initializer[0].data_location == onnx.TensorProto.EXTERNAL
+    assert (tmp_path / "data.bin").stat().st_size >= 160
+    (y,) = ort.InferenceSession(options.optimized_model_filepath).run(
+        None, {"x": np.ones(40, "f4")}
+    )
+    np.testing.assert_array_equal(y, np.full(40, 2))
+
+
 def test_models_that_do_not_load_are_not_written(ort: Any, tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 import warnings
@@ -46,6 +45,7 @@ from sardonyx.compat.onnxruntime.feeds import (
 from sardonyx.compat.onnxruntime.native import NativeSession
 from sardonyx.compat.onnxruntime.options import RunOptions, SessionOptions
 from sardonyx.compat.onnxruntime.providers import normalize_providers
+from sardonyx.compat.onnxruntime.saving import MODEL_FOLDER, save
 from sardonyx.compat.onnxruntime.trace import Trace
 from sardonyx.compat.onnxruntime.values import OrtValue, OrtValueVector
 from sardonyx.host.images import decode_image
@@ -53,7 +53,6 @@ from sardonyx.host.operators import known_operators
 
 _WARNING = 2  # of ONNX Runtime's severities, from 0: verbose to 4: fatal
 _LEVELS = {0: 0, 1: 1}
-_MODEL_FOLDER = "session.model_external_initializers_file_folder_path"
 _UNVERSIONED = 2**63 - 1
 
 default_severity = _WARNING
@@ -146,7 +145,8 @@ class InferenceSession:
         self._trace = Trace(self._sess_options) if self._sess_options.enable_profiling else None
         self._engine = self._load(path_or_bytes)
         if self._sess_options.optimized_model_filepath:
-            self._save(path_or_bytes, self._sess_options.optimized_model_filepath)
+            options = self._sess_options
+            save(path_or_bytes, options.optimized_model_filepath, options._entries)
         if self._trace is not None:
             self._trace.add_loading(is_file=not isinstance(path_or_bytes, bytes))
 
@@ -183,7 +183,7 @@ class InferenceSession:
             if options._files:
                 return self._load_beside(options._files, model, settings)
             if isinstance(model, bytes):
-                folder = options._entries.get(_MODEL_FOLDER, ".")
+                folder = options._entries.get(MODEL_FOLDER, ".")
                 return Engine.load_bytes(model, folder, **settings)
             if not os.path.exists(model):
                 raise NoSuchFile.of(
@@ -210,14 +210,6 @@ class InferenceSession:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             return Engine.load_bytes(data, folder, **settings)
-
-    def _save(self, model: str | bytes | os.PathLike[str], path: str) -> None:
-        # Sardonyx rewrites into forms that ONNX cannot say: the file holds the model as it came.
-        if isinstance(model, bytes):
-            with open(path, "wb") as file:
-                file.write(model)
-        elif os.path.abspath(model) != os.path.abspath(path):
-            shutil.copyfile(model, path)
 
     def get_session_options(self) -> SessionOptions:
         return self._sess_options
