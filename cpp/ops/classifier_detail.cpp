@@ -126,7 +126,7 @@ void ClassLabels::write_binary(const Frame& frame, int output, int64_t row, bool
   if (strings_.empty()) {
     frame.out<int64_t>(output)[row] = positive ? 1 : 0;
   } else {
-    frame.out<std::string>(output)[row] = positive ? "1" : "0";
+    frame.out<std::string>(output)[row].assign(1, positive ? '1' : '0');
   }
 }
 

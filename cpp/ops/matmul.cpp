@@ -568,7 +568,6 @@ Step MatMul::prepare_generic(PrepareContext&, const Plan& plan) {
   ops.add<MatMul>("Gemm", {.since = 1});
   ops.add<MatMul>("FusedMatMul", {.since = 1}, "com.microsoft");
   ops.add<MatMul>("FusedMatMulActivation", {.since = 1}, "com.microsoft");
-  ops.add<MatMul>("FusedGemm", {.since = 1}, "com.microsoft");
   // Made by passes: (A, B, bias [N]?, residual?) and (A, B, C?).
   ops.add<MatMul>("FusedMatMul", {.since = 1}, "sardonyx");
   ops.add<MatMul>("FusedGemm", {.since = 1}, "sardonyx");

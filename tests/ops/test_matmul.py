@@ -76,6 +76,34 @@ def test_old_gemm_broadcasts_by_attribute():
     check_op("Gemm", x, w, c, ref=lambda a, b, c: gemm(a, b, c), opset=6, broadcast=1, length=7)
 
 
+GEMM_ACTIVATIONS = {
+    "Elu": {"activation_alpha": 0.5},
+    "HardSigmoid": {"activation_alpha": 0.25, "activation_beta": 0.375},
+    "LeakyRelu": {"activation_alpha": 0.125},
+    "Relu": {},
+    "Selu": {"activation_alpha": 1.5, "activation_gamma": 1.25},
+    "Sigmoid": {},
+    "Softplus": {},
+    "Softsign": {},
+    "Tanh": {},
+    "ThresholdedRelu": {"activation_alpha": 0.75},
+}
+
+
+@pytest.mark.parametrize("activation", GEMM_ACTIVATIONS)
+def test_fused_gemm(activation):
+    """Every activation that ONNX Runtime has there, and the parameters it wants given."""
+    attributes = {"activation": activation, "transB": 1, "alpha": 0.5, "beta": 2.0}
+    attributes |= GEMM_ACTIVATIONS[activation]
+    operands = randn(5, 7), randn(6, 7), randn(6)
+    check_op("FusedGemm", *operands, domain="com.microsoft", ref="ort", length=7, **attributes)
+
+
+def test_fused_gemm_of_an_unknown_activation():
+    options = {"domain": "com.microsoft", "match": "activation is 'Up'"}
+    expect_error("FusedGemm", randn(2, 2), randn(2, 2), activation="Up", **options)
+
+
 def fused(a, b, alpha=1.0, transA=0, transB=0, transBatchA=0, transBatchB=0):
     a, b = a.astype(np.float64), b.astype(np.float64)
     if transBatchA:
