@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "ir/cache.h"
 #include "ops/checks.h"
+#include "ops/composition.h"
 #include "ops/float32_adapter.h"
 #include "ops/past_attention.h"
 #include "ops/registry.h"
@@ -71,9 +72,6 @@ class MultiHeadAttention final : public Op, public KeepsCache {
     for (const int i : {kKey, kValue, kBias, kScoreBias, kPastKey, kPastValue})
       if (ctx.has_input(i))
         check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
-    for (const int i : {kPastLength, kIndirection})
-      if (ctx.has_input(i))
-        fail(ErrorKind::unsupported, "caches shared with their past are not supported");
     check(ctx.has_input(kPastKey) == ctx.has_input(kPastValue),
           "past_key and past_value go together");
     bool known = ctx.has_rank(kQuery);
@@ -104,12 +102,15 @@ class MultiHeadAttention final : public Op, public KeepsCache {
       check_rank(ctx, kPastKey, 4);
       keys = keys + ctx.dims(kPastKey)[2];
     }
+    Dim room = keys;  // rows of the caches
+    if (has_cache(ctx.node())) room = ctx.dims(kPastKey)[2], keys = Dim::unknown();
     ctx.set_output(0, dtype, {q[0], q[1], value_width * n});
-    if (ctx.wants_output(1)) ctx.set_output(1, dtype, {q[0], n, keys, width});
-    if (ctx.wants_output(2)) ctx.set_output(2, dtype, {q[0], n, keys, value_width});
+    if (ctx.wants_output(1)) ctx.set_output(1, dtype, {q[0], n, room, width});
+    if (ctx.wants_output(2)) ctx.set_output(2, dtype, {q[0], n, room, value_width});
     if (ctx.wants_output(3)) ctx.set_output(3, dtype, {q[0], n, q[1], keys});
   }
 
+  bool expand(Graph& graph, Node& node) const override;
   Step prepare(PrepareContext& ctx) const override;
 
   int past_of(int output) const override {
@@ -121,6 +122,10 @@ class MultiHeadAttention final : public Op, public KeepsCache {
     Part q, k, v;
   };
   Parts parts(PrepareContext& ctx) const;
+  // Whether the past lies in caches with room behind it, whose length an input tells.
+  static bool has_cache(const Node& node) {
+    return node.input(kPastLength) && node.input(kPastKey) && node.input(kPastValue);
+  }
   int64_t head_width(const Shape& shape) const {
     check(shape.size() == 3 && shape[2] > 0 && shape[2] % heads_ == 0, "a hidden size in ", shape,
           " for ", heads_, " heads");
@@ -234,6 +239,86 @@ Step MultiHeadAttention::prepare(PrepareContext& ctx) const {
                    .key_room = shared_room(f, kPastKey, 1),
                    .value_room = shared_room(f, kPastValue, 2)});
   });
+}
+
+// The rows of a past [batch, heads, rows, width] that the beams chose: row t of sequence i of a
+// group is that of sequence indirection[group][i][t]. It holds for one query, as in ONNX Runtime;
+// with more of them each sequence keeps its own.
+class BeamRows {
+ public:
+  BeamRows(const Expander& to, Value* query, Value* indirection, Value* batch, Value* length)
+      : to_(to) {
+    Value* own = range(batch);
+    Value* group = to.add("Shape", {indirection}, {{"start", int64_t{1}}, {"end", int64_t{2}}}, 15);
+    Value* first = to.add("Sub", {own, to.add("Mod", {own, group})});
+    Value* chosen =
+        to.add("Reshape", {to.add("Cast", {indirection}, {{"to", kInt64}}),
+                           to.add("Concat", {batch, to.integers({-1})}, {{"axis", 0}})});
+    chosen = to.add("Slice", {chosen, to.integers({0}), length, to.integers({1})});
+    chosen = to.add("Add", {chosen, unsqueezed(first, 1)});
+    Value* queries = to.add("Shape", {query}, {{"start", int64_t{1}}, {"end", int64_t{2}}}, 15);
+    Value* one = to.add("Equal", {queries, to.integers({1})});
+    chosen = to.add("Where", {one, chosen, unsqueezed(own, 1)});
+    Value* rows = to.add("Expand", {range(length), to.add("Shape", {chosen})});
+    places_ = to.add("Concat", {unsqueezed(chosen, 2), unsqueezed(rows, 2)}, {{"axis", 2}});
+  }
+
+  Value* of(Value* past) const {
+    const AttributeList turned{{"perm", std::vector<int64_t>{0, 2, 1, 3}}};
+    Value* rows = to_.add("GatherND", {to_.add("Transpose", {past}, turned), places_});
+    return to_.add("Transpose", {rows}, turned);
+  }
+
+ private:
+  static constexpr auto kInt64 = static_cast<int64_t>(DType::int64);
+
+  Value* unsqueezed(Value* value, int64_t axis) const {
+    return to_.add("Unsqueeze", {value, to_.integers({axis})});
+  }
+  // 0 to the one number in `count`.
+  Value* range(Value* count) const {
+    Value* end = to_.add("Squeeze", {count});
+    return to_.add("Range", {to_.constant(Tensor::scalar(int64_t{0})), end,
+                             to_.constant(Tensor::scalar(int64_t{1}))});
+  }
+
+  const Expander& to_;
+  Value* places_;  // [batch, rows, 2]
+};
+
+// With caches: attention to the rows that are there, and these written behind them.
+bool MultiHeadAttention::expand(Graph& graph, Node& node) const {
+  if (!has_cache(node)) return false;
+  const Expander to{graph, node};
+  Value* length =
+      to.add("Cast", {node.input(kPastLength)}, {{"to", static_cast<int64_t>(DType::int64)}});
+  length = to.add("Reshape", {length, to.integers({1})});
+  Value* batch = to.add("Shape", {node.input(kPastKey)}, {{"start", 0}, {"end", 1}}, 15);
+  const auto rows_of = [&](Value* cache, Value* begin, Value* end) {
+    return to.add("Slice", {cache, begin, end, to.integers({2})});
+  };
+  NodeSpec spec{.op_type = "MultiHeadAttention",
+                .inputs = node.inputs(),
+                .attrs = node.attrs(),
+                .domain = "com.microsoft",
+                .opset = 1};
+  spec.inputs.resize(kPastLength);
+  for (const int i : {kPastKey, kPastValue})
+    spec.inputs[i] = rows_of(node.input(i), to.integers({0}), length);
+  if (Value* indirection = node.input(kIndirection)) {
+    const BeamRows beams(to, node.input(kQuery), indirection, batch, length);
+    for (const int i : {kPastKey, kPastValue}) spec.inputs[i] = beams.of(spec.inputs[i]);
+  }
+  const Node* attention = to.add_node(std::move(spec), 4);
+  Value* end = to.integers({std::numeric_limits<int64_t>::max()});
+  Value* places = to.add("Expand", {length, batch});
+  to.finish(0, attention->output(0));
+  for (const int i : {1, 2}) {
+    Value* fresh = rows_of(attention->output(i), length, end);
+    to.finish(i, to.add("TensorScatter", {node.input(kPastKey + i - 1), fresh, places}, {}, 24));
+  }
+  to.finish(3, attention->output(3));
+  return true;
 }
 
 // Attention (input, weights, bias?, mask?, past?, attention_bias?): projects its input to queries,

@@ -301,6 +301,33 @@ def test_multi_head_attention_with_a_past():
     )
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("length", [0, 3, 4])
+def test_multi_head_attention_over_caches_with_room(rows, length):
+    """As ONNX Runtime has it: new rows are written behind the past, whose length is an input, and
+    for one query the rows of the past are those that the beams chose."""
+    q, k, v = (randn(4, rows, 16, seed=i) for i in range(3))
+    caches = randn(4, 2, 6, 8, seed=3), randn(4, 2, 6, 8, seed=4)
+    bias, mask = randn(48), np.ones((4, length + rows), np.int32)
+    mask[0, 0] = length == 0
+    past = np.array([length], np.int32)
+    beams = randint(0, 2, 2, 2, 6, dtype=np.int32)
+    for given in ((past,), (past, beams)):
+        mha(q, k, v, None, None, None, *caches, *given, outputs=3)
+        mha(q, k, v, bias, mask, None, *caches, *given, outputs=3)
+
+
+@pytest.mark.parametrize("length", [-1, 5, 6])
+def test_multi_head_attention_refuses_lengths_outside_the_cache(length):
+    q, k, v = (randn(2, 2, 16) for _ in range(3))
+    caches = randn(2, 2, 6, 8), randn(2, 2, 6, 8)
+    expect_error(
+        "MultiHeadAttention", q, k, v, None, None, None, *caches, np.array([length], np.int32),
+        domain="com.microsoft", match=f"write index {length} is out of range", num_heads=2,
+        outputs=3,
+    )  # fmt: skip
+
+
 def projected(*inputs, outputs=1, **attrs):
     check_op("Attention", *inputs, num_heads=2, outputs=outputs, length=64, **attrs, **MS)
 
