@@ -69,6 +69,7 @@ std::vector<int64_t> IntegerList::get(const PrepareContext& ctx) const {
 }
 
 std::vector<int64_t> known_integers(const PrepareContext& ctx, int i) {
+  check(ctx.has_input(i), "input ", i, " is missing");
   const Tensor* constant = ctx.constant(i);
   if (!constant) fail(ErrorKind::internal, "the elements of input ", i, " are not known");
   return constant->to_int64s();

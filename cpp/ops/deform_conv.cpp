@@ -156,8 +156,9 @@ class DeformConv final : public Op {
     g.out_channels = w[0];
     g.groups = groups_;
     g.offset_groups = offset_groups_;
-    check(w[1] * groups_ == g.channels && g.out_channels % groups_ == 0, "weights of shape ", w,
-          " for ", g.channels, " channels in ", groups_, " groups");
+    check(
+        g.channels % groups_ == 0 && w[1] == g.channels / groups_ && g.out_channels % groups_ == 0,
+        "weights of shape ", w, " for ", g.channels, " channels in ", groups_, " groups");
     check(g.channels % offset_groups_ == 0, g.channels, " channels in ", offset_groups_,
           " groups of offsets");
     const auto check_moves = [&](int i, int64_t per_tap) {
@@ -248,6 +249,8 @@ class DeformConv final : public Op {
 
 }  // namespace
 
-[[gnu::cold]] void register_deform_conv(OpRegistry& ops) { ops.add<DeformConv>("DeformConv", {.since = 19}); }
+[[gnu::cold]] void register_deform_conv(OpRegistry& ops) {
+  ops.add<DeformConv>("DeformConv", {.since = 19});
+}
 
 }  // namespace sdx::ops

@@ -1,6 +1,7 @@
 // Operators that early versions of the standard had as experiments, made of those that stayed.
 #include <limits>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "ops/composition.h"
 
@@ -101,11 +102,11 @@ class Crop final : public Composition {
       const int64_t begin = border_[1 - axis], end = border_[3 - axis];
       const int64_t size = shape ? (*shape)[2 + axis].value_or(-1) : -1;
       if (!scale_.empty())
-        ends[axis] = begin + scale_[axis];
+        ends[axis] = checked_add(begin, scale_[axis]);
       else
         ends[axis] = end > 0 ? -end : std::numeric_limits<int64_t>::max();
       if (size < 0) continue;
-      const int64_t wanted = scale_.empty() ? begin + end : ends[axis];
+      const int64_t wanted = scale_.empty() ? checked_add(begin, end) : ends[axis];
       check(wanted <= size, "a border of ", begin, " leaves too little of ", size);
     }
     e.finish(0, e.add("Slice", {e.input(0), e.integers({border_[1], border_[0]}),

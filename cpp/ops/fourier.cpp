@@ -284,6 +284,7 @@ class ShortTimeFourierTransform final : public Op {
     check(is_float(dtype), "expected a float input, got ", dtype);
     check_rank(ctx, kSignal, 3);
     check_rank(ctx, kWindow, 1);
+    check(ctx.has_input(kFrameStep), "frame_step is missing");
     if (ctx.has_input(kWindow))
       check(ctx.dtype(kWindow) == dtype, "a signal of ", dtype, " with a window of ",
             ctx.dtype(kWindow));

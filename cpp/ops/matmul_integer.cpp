@@ -119,6 +119,8 @@ class Int8MatMul final : public Op {
     if (result_ == Result::requantised)
       check(is_byte(dtype), "the result would be ", dtype, ", not an 8-bit integer");
     check_int8_inputs(ctx, in_);
+    if (in_.bias >= 0 && ctx.has_input(in_.bias))
+      check(ctx.dtype(in_.bias) == DType::float32, "the bias is ", ctx.dtype(in_.bias));
     if (!ctx.has_rank(in_.a) || !ctx.has_rank(in_.b)) return ctx.set_output(0, dtype);
     const Dims &a = ctx.dims(in_.a), &b = ctx.dims(in_.b);
     check(!a.empty() && !b.empty(), "a matrix product of a scalar");

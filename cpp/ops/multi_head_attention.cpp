@@ -411,7 +411,7 @@ Step ProjectedAttention::prepare(PrepareContext& ctx) const {
   const int64_t n = heads_, batch = x[0], rows = x[1], depth = x[2], columns = w[1];
   check(w[0] == depth, "inner dimensions differ: ", depth, " and ", w[0]);
   const int64_t third = columns / 3;
-  check(sizes_.empty() ? columns % (3 * n) == 0 && third > 0
+  check(sizes_.empty() ? columns % 3 == 0 && third % n == 0 && third > 0
                        : columns == sizes_[0] + sizes_[1] + sizes_[2],
         "weights ", w, " do not make queries, keys and values of ", n, " heads");
   const int64_t width = (sizes_.empty() ? third : sizes_[0]) / n;

@@ -1,5 +1,6 @@
 // Operators that give their input another shape and leave its elements where they are: Reshape,
 // Flatten, Squeeze, Unsqueeze.
+#include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/movement.h"
 
@@ -153,7 +154,7 @@ class Unsqueeze final : public Op {
   void infer(InferContext& ctx) const override {
     const auto count = axes_.count(ctx);
     if (!ctx.has_rank(0) || !count) return ctx.set_output(0, ctx.dtype(0));
-    const int64_t rank = ctx.rank(0) + *count;
+    const int64_t rank = checked_add(ctx.rank(0), *count);
     const auto axes = axes_.get(ctx);
     if (!axes) return set_reshaped(ctx, unknown_dims(rank));
     const Shape normal = normalize_axes(*axes, rank);

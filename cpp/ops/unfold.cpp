@@ -1,4 +1,5 @@
 // com.microsoft UnfoldTensor: the windows along an axis, each laid along a new last axis.
+#include "base/checked.h"
 #include "ops/axes.h"
 #include "ops/movement.h"
 
@@ -30,7 +31,7 @@ class UnfoldTensor final : public Op {
     check(ctx.shape(0)[axis] >= size_, "windows of ", size_, " in an axis of ", ctx.shape(0)[axis]);
     Shape from = row_major_strides(ctx.shape(0));
     from.push_back(from[axis]);
-    from[axis] *= step_;
+    from[axis] = y[axis] > 1 ? checked_mul(from[axis], step_) : 0;
     return strided_step(ctx, {y, from, row_major_strides(y)});
   }
 

@@ -352,6 +352,12 @@ def test_projected_attention():
     projected(x, w, b, longer, past, outputs=2)
 
 
+def test_projected_attention_of_too_many_heads():
+    options = {"domain": "com.microsoft", "match": "do not make queries"}
+    for heads in (5, 2**63 - 1):
+        expect_error("Attention", randn(1, 2, 8), randn(8, 24), num_heads=heads, **options)
+
+
 def codes_of(x, scale, bits):
     most = 127 if bits == 8 else 7
     codes = np.clip(np.rint(x / scale), -most - 1, most)

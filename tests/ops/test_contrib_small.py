@@ -141,6 +141,8 @@ def test_unfold(dim, dtype):
             check_op("UnfoldTensor", x, **(options | ORT))
     pairs = texts("a", "b", "b", "c").reshape(2, 2)
     check_op("UnfoldTensor", texts("a", "b", "c"), ref=pairs, size=2, **MS)
+    (last,) = {x.shape[-1]}
+    check_op("UnfoldTensor", x, ref=x[..., None, :], size=last, step=2**63 - 1, **MS)
     expect_error("UnfoldTensor", x, match="windows of 9", size=9, **MS)
 
 
@@ -269,6 +271,10 @@ def test_experiments(dtype):
         check_op("ThresholdedRelu", x, ref="ort", opset=7, alpha=0.7)
     with pytest.raises(sardonyx.Error, match="leaves too little"):
         run_op("Crop", x, opset=6, border=[4, 0, 4, 0])
+    with pytest.raises(sardonyx.Error, match=r"overflow|too large"):
+        run_op("Crop", x, opset=6, border=[2**63 - 1, 0, 1, 0])
+    most = [2**63 - 1, 1]
+    expect_error("Crop", x, match=r"overflow|too large", opset=6, border=[1, 1, 0, 0], scale=most)
     expect_error("ImageScaler", x, match="bias has 2|do not broadcast", opset=6, bias=[1.0, 2.0])
 
 

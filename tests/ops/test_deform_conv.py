@@ -96,6 +96,7 @@ def test_refuses():
     expect_error("DeformConv", x, w, randn(1, 18, 3, 3), None, randn(1, 8, 3, 3),
                  match="input 4 has shape")  # fmt: skip
     expect_error("DeformConv", x, w, randn(1, 18, 3, 3), group=2, match="weights of shape")
+    expect_error("DeformConv", x, w, randn(1, 18, 3, 3), group=2**63 - 1, match="weights of shape")
     expect_error("DeformConv", x, w, randn(1, 54, 3, 3), offset_group=3, match="groups of offsets")
     expect_error("DeformConv", randn(1, 4, 2, 2), w, randn(1, 18, 1, 1), match="kernel of size 3")
     expect_error("DeformConv", x, w, randn(1, 18, 3, 3), strides=[0, 1], match="stride")

@@ -119,6 +119,7 @@ def test_stft():
         check_op("STFT", z, narrow, given, size, onesided=0, ref=expected, **options)
     check_op("STFT", x, scalar(8), window, ref="ort", length=40)
     expect_error("STFT", x, scalar(0), window, match="frame_step of 0")
+    expect_error("STFT", x, None, window, match="frame_step is missing")
     expect_error("STFT", x, scalar(4), window, scalar(8), match="window of size 16")
     expect_error("STFT", x, scalar(4), None, scalar(41), match="in a signal of 40")
     expect_error("STFT", z, scalar(4), window, match="not onesided")

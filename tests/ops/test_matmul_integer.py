@@ -177,5 +177,7 @@ def test_refusals():
     op = "MatMulIntegerToFloat"
     expect_error(op, x, w, one, one, zero, np.int8(0), randn(1), match="the bias has one element",
                  domain="com.microsoft")  # fmt: skip
+    expect_error(op, x, w, one, one, zero, np.int8(0), codes(np.uint8, 5), match="bias is uint8",
+                 domain="com.microsoft")  # fmt: skip
     expect_error("DynamicQuantizeMatMul", randn(3, 4), w, None, np.int8(0),
                  match="input 2 is missing", domain="com.microsoft")  # fmt: skip

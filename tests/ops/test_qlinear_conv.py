@@ -136,6 +136,16 @@ def test_refusals():
     expect_error(op, x, one, zero, w, one, np.int8(0), one, zero, randn(4), match="bias is float32")
 
 
+def test_sums_that_wrap_around():
+    """As in ONNX Runtime: sums have 32 bits."""
+    x, w = np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 100, np.int8)
+    one, zero, small = np.float32(1), np.uint8(0), np.float32(1e7)
+    bias = np.array([2**31 - 1], np.int32)
+    inputs = (x, one, zero, w, one, np.int8(0), small, zero, bias)
+    check_op("QLinearConv", *inputs, ref=np.zeros_like(x))
+    check_op("QLinearConv", *inputs, ref="ort")
+
+
 def test_no_input_channels():
     x, w = codes(np.uint8, 1, 0, 4, 4), codes(np.uint8, 3, 0, 2, 2)
     check_op("ConvInteger", x, w, ref=np.zeros((1, 3, 3, 3), np.int32))

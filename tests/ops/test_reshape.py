@@ -101,6 +101,10 @@ def test_unsqueeze():
         check_op("Unsqueeze", x, opset=11, axes=list(axes), ref=expected)
     check_op("Unsqueeze", np.float32(2), ints(0), ref=np.array([2], np.float32))
     expect_error("Unsqueeze", x, ints(3), match="axis 3 is out of range for rank 3")
+    most = f"agraph (float[2] x, int64[{2**63 - 1}] axes) => (float y) {{ y = Unsqueeze(x, axes) }}"
+    model = f'<ir_version: 9, opset_import: ["": 17]> {most}'
+    with pytest.raises(sardonyx.Error, match=r"overflow|too large"):
+        sardonyx.load(onnx.parser.parse_model(model))
 
 
 def heads_model():

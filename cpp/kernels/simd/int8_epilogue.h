@@ -8,6 +8,10 @@
 namespace sdx::kernels {
 namespace SDX_ISA {
 
+// Sums and zero points of 32 bits wrap around where they overflow.
+SDX_INLINE VecW wrapping(const int32_t* p) { return reinterpret_cast<VecW>(load(p)); }
+SDX_INLINE uint32_t wrapping(int32_t v) { return static_cast<uint32_t>(v); }
+
 // An epilogue's per-column numbers for one panel, padded so that whole vectors can be read.
 struct Int8Panel {
   std::size_t column;  // the first
@@ -35,7 +39,9 @@ SDX_INLINE void begin_panel(const Int8Epilogue& e, std::size_t column, std::size
   copy_padded(e.bias_s32 ? e.bias_s32 + column : nullptr, e.bias_s32 ? columns : 0, panel->offset);
   if (shift)
     for (std::size_t i = 0; i < kInt8PanelCols; i += kF32)
-      store(panel->offset + i, load(panel->offset + i) - shift * load(panel->column_sums + i));
+      store(panel->offset + i,
+            reinterpret_cast<VecI>(wrapping(panel->offset + i) -
+                                   wrapping(shift) * wrapping(panel->column_sums + i)));
   if (e.b_zero_points) copy_padded(e.b_zero_points + column, columns, panel->b_zero_points);
   if (e.kind == Int8Out::s32) return;
   if (e.scale_step)
@@ -71,16 +77,16 @@ SDX_INLINE void finish_rows_as(const int32_t (*sums)[kInt8PanelCols], const Int8
     T* out = static_cast<T*>(e.out) + (row + r) * e.out_stride + panel.column;
     const int32_t a_zero = e.a_zero_points ? e.a_zero_points[row + r] : e.a_zero_point;
     const float row_scale = e.row_scale ? e.row_scale[row + r] : 1.0f;
-    int32_t centred = 0;  // the row's sum less its zero points
+    uint32_t centred = 0;  // the row's sum less its zero points
     if (e.b_zero_points)
-      centred = static_cast<int32_t>(static_cast<uint32_t>(e.row_sums[row + r]) -
-                                     static_cast<uint32_t>(depth) * static_cast<uint32_t>(a_zero));
+      centred = wrapping(e.row_sums[row + r]) - static_cast<uint32_t>(depth) * wrapping(a_zero);
     const auto finish = [&](std::size_t i, auto... lanes) __attribute__((always_inline)) {
-      VecI v = load(*sums + i) + load(panel.offset + i);
+      VecW sum = wrapping(*sums + i) + wrapping(panel.offset + i);
       if (per_row) {
-        if (e.a_zero_points) v -= a_zero * load(panel.column_sums + i);
-        if (e.b_zero_points) v -= centred * load(panel.b_zero_points + i);
+        if (e.a_zero_points) sum -= wrapping(a_zero) * wrapping(panel.column_sums + i);
+        if (e.b_zero_points) sum -= centred * wrapping(panel.b_zero_points + i);
       }
+      const VecI v = reinterpret_cast<VecI>(sum);
       if constexpr (kKind == Int8Out::s32) {
         store_some(out + i, v, lanes...);
       } else if constexpr (kKind == Int8Out::f32) {
