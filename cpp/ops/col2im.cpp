@@ -37,7 +37,8 @@ class Col2Im final : public Op {
     if (ctx.has_rank(0)) {
       batch = ctx.dims(0)[0];
       const Dim size = product(*block);
-      if (!(size == Dim(0))) channels = floor_div(ctx.dims(0)[1], size);
+      check(!(size == Dim(0)), "blocks of no elements: ", *block);
+      channels = floor_div(ctx.dims(0)[1], size);
     }
     Dims dims{batch, channels};
     dims.insert(dims.end(), image->begin(), image->end());

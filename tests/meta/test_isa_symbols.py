@@ -9,10 +9,12 @@ import subprocess
 import pytest
 
 from cpp_build import build_tests
+from sanitized import builds_programs
 
 WEAK = set("VvWwu")
 
 
+@builds_programs
 @pytest.mark.slow
 def test_weak_symbols_belong_to_their_tier() -> None:
     if shutil.which("nm") is None:

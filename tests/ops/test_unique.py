@@ -97,6 +97,7 @@ def test_col2im():
         x = randn(2, 3 * int(np.prod(block)), int(np.prod(steps)))
         check_op("Col2Im", x, ints(*image), ints(*block), **attrs, length=9)
     expect_error("Col2Im", randn(1, 5, 4), ints(5, 5), ints(1, 5), match="blocks take 5 positions")
+    expect_error("Col2Im", randn(1, 4, 4), ints(0, 0), ints(0, 0), match="blocks of no elements")
 
 
 @pytest.mark.parametrize("name", NAMES)
