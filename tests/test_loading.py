@@ -85,6 +85,11 @@ def test_sparse_initializers(linear: bool) -> None:
     made = model([helper.make_node("Identity", ["w"], ["y"])], [], ["y"])
     made.graph.sparse_initializer.append(sparse)
     np.testing.assert_array_equal(sardonyx.load(made).run(None, {})[0], dense)
+    # What the file gives out as a sparse tensor stays one.
+    del made.graph.node[:], made.graph.output[:]
+    made.graph.output.append(helper.make_sparse_tensor_value_info("w", FLOAT, dense.shape))
+    values, places, shape = sardonyx.load(made).run(None, {})[0]
+    assert (values.tolist(), places.tolist(), shape) == ([5, 7], [2, 9], dense.shape)
 
 
 def test_defaults_may_be_overridden() -> None:

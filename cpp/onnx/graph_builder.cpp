@@ -52,8 +52,21 @@ std::unique_ptr<Graph> GraphBuilder::build() {
   add_inputs(scope, message_.graph);
   add_values(scope, message_.graph.nodes, {});
   add_nodes(scope, message_.graph.nodes);
+  make_sparse_outputs(scope);
   add_outputs(scope, message_.graph);
   return graph;
+}
+
+void GraphBuilder::make_sparse_outputs(Scope& scope) {
+  for (const ValueMessage& output : message_.graph.outputs) {
+    const auto found = scope.values.find(output.name);
+    if (found == scope.values.end() || !found->second || !found->second->is_constant()) continue;
+    if (parse_type_of(output.name, output.type).kind != Type::Kind::sparse_tensor) continue;
+    const std::string name(output.name);
+    NodeSpec spec{.op_type = "ToSparse", .inputs = {found->second}, .domain = "sardonyx"};
+    spec.name = name;
+    found->second = scope.graph.add(std::move(spec))->output(0);
+  }
 }
 
 void GraphBuilder::add_initializers(Scope& scope, const GraphMessage& message) {

@@ -60,6 +60,8 @@ class GraphBuilder {
 
   void add_initializers(Scope& scope, const GraphMessage& message);
   void add_inputs(Scope& scope, const GraphMessage& message);
+  // Constants are dense; where the model puts one out as a sparse tensor, a node makes it one.
+  void make_sparse_outputs(Scope& scope);
   void add_outputs(Scope& scope, const GraphMessage& message);
   // Makes the values that nodes compute. Those named in `results` exist already: they are the
   // outputs of the call that is inlined.
