@@ -14,7 +14,7 @@ namespace sdx::ops {
 struct NBitsWeights {
   int64_t k = 0, n = 0, bits = 4, block = 0;
 
-  int64_t blocks() const { return (k + block - 1) / block; }
+  int64_t blocks() const { return k / block + (k % block != 0); }
   int64_t zero_bytes() const { return (blocks() * bits + 7) / 8; }  // of one column
 };
 

@@ -438,6 +438,7 @@ class MaxUnpool final : public Op {
     const Shape& y = ctx.output_shape(0);
     check(ctx.shape(1) == x, "indices of shape ", ctx.shape(1), " for an input ", x);
     const auto inner = to_shape(unpooled(to_dims(x)));
+    element_count(y);  // refuses what no strides could tell
     for (std::size_t i = 0; i < x.size(); ++i)
       check((*inner)[i] >= 0 && (*inner)[i] <= y[i], "an output ", y, " cannot hold ", *inner);
     return in_float32(

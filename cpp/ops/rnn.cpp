@@ -67,6 +67,9 @@ class Recurrent final : public Op {
     if (kind_ == CellKind::lstm) {
       check_dims(ctx, kInitialC, state);
       check_dims(ctx, kPeepholes, {d, Dim(3) * hidden});
+    } else {
+      check(!ctx.has_input(kInitialC) && !ctx.has_input(kPeepholes),
+            "a state of cells or peepholes, which only LSTM has");
     }
     if (ctx.wants_output(0))
       ctx.set_output(0, dtype,

@@ -106,7 +106,7 @@ class Split final : public Op {
 
   // Of equal parts the last may be smaller since opset 18.
   int64_t equal_part(int64_t size, int64_t i) const {
-    const int64_t part = (size + parts_ - 1) / parts_;
+    const int64_t part = size / parts_ + (size % parts_ != 0);
     return std::clamp<int64_t>(size - i * part, 0, part);
   }
 

@@ -142,3 +142,10 @@ def test_networks_that_do_not_fit():
     expect_error("GRU", x, w, r, match="activations has 1 entries", activations=["Tanh"])
     lengths = np.array([6, 7, 2], np.int32)
     expect_error("GRU", x, w, r, b, lengths, h, match="sequence_lens holds 7", hidden_size=7)
+
+
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3)])
+def test_only_lstm_has_cells(op, gates):
+    x, w, r = randn(2, 3, 5), randn(1, 7 * gates, 5), randn(1, 7 * gates, 7)
+    wrong = [x, w, r, None, None, None, randn(1, 14)]
+    expect_error(op, *wrong, match="only LSTM", hidden_size=7)
