@@ -42,6 +42,7 @@ class Forward {
     std::set<const Node*> seen;
     const auto enter = [&](Value* value) {
       if (!value || copies_.contains(value) || !value->producer()) return;
+      check(value->producer() != &before_, "'y' is computed from the gradient itself");
       if (seen.insert(value->producer()).second) path.emplace_back(value->producer(), 0);
     };
     enter(root);

@@ -92,6 +92,11 @@ class Resize final : public Op {
   }
 
   void infer(InferContext& ctx) const override {
+    for (const int i : {roi_input_, scales_input_, sizes_input_}) {
+      if (i < 0 || !ctx.has_input(i)) continue;
+      const DType dtype = ctx.dtype(i);
+      check(i == sizes_input_ ? is_integer(dtype) : is_float(dtype), "input ", i, " is ", dtype);
+    }
     if (!ctx.has_rank(0)) return ctx.set_output(0, ctx.dtype(0));
     Dims dims = ctx.dims(0);
     const Shape axes = resized_axes(ctx.rank(0));

@@ -180,3 +180,10 @@ def test_errors():
     case.graph.node[-1].attribute.extend([onnx.helper.make_attribute("zs", ["a"])])
     with pytest.raises(sardonyx.Error, match="expected 2 inputs"):
         sardonyx.load(case)
+
+
+def test_of_what_it_is_computed_from():
+    case = model("y = Exp(a)", ["a"], {"a": data(3)})
+    case.graph.node[0].input[0] = case.graph.node[-1].output[0]
+    with pytest.raises(sardonyx.Error, match="'y' is computed from the gradient itself"):
+        sardonyx.load(case)

@@ -123,6 +123,8 @@ def test_resize_refuses():
     expect_error("Resize", x, None, floats(1, 1, 2, np.nan), match="a scale of")
     expect_error("Resize", x, None, None, ints(1, 1, 2, -2), match="negative dimension")
     expect_error("Resize", x, match="neither scales nor sizes are given")
+    expect_error("Resize", x, None, ints(1, 1, 2, 2), match="input 2 is int64")
+    expect_error("Upsample", x, [floats(1, 1, 2, 2)], opset=9, match="not a tensor")
 
 
 def check_complex(dtype, **options):
