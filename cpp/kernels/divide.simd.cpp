@@ -34,28 +34,18 @@ SDX_INLINE int32_t floored_remainder(int32_t a, int32_t b) {
   return rest + (differ ? b : 0);
 }
 
-template <class F>
-SDX_INLINE void combine(const int32_t* a, std::size_t a_step, const int32_t* b, std::size_t b_step,
-                        int32_t* y, std::size_t n, F f) {
-  for_each_pair(
-      a, a_step, b, b_step,
-      n, [=](std::size_t i, int32_t first, int32_t second) __attribute__((always_inline)) {
-        y[i] = f(first, second);
-      });
-}
-
 }  // namespace
 
 void divide_i32(const int32_t* a, std::size_t a_step, const int32_t* b, std::size_t b_step,
                 int32_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n,
       [](int32_t p, int32_t q) __attribute__((always_inline)) { return divide(p, q); });
 }
 
 void truncated_remainder_i32(const int32_t* a, std::size_t a_step, const int32_t* b,
                              std::size_t b_step, int32_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n, [](int32_t p, int32_t q) __attribute__((always_inline)) {
         return truncated_remainder(p, q);
       });
@@ -63,7 +53,7 @@ void truncated_remainder_i32(const int32_t* a, std::size_t a_step, const int32_t
 
 void floored_remainder_i32(const int32_t* a, std::size_t a_step, const int32_t* b,
                            std::size_t b_step, int32_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n,
       [](int32_t p, int32_t q) __attribute__((always_inline)) { return floored_remainder(p, q); });
 }

@@ -5,37 +5,24 @@
 
 namespace sdx::kernels {
 namespace SDX_ISA {
-namespace {
-
-template <class F>
-SDX_INLINE void combine(const uint8_t* a, std::size_t a_step, const uint8_t* b, std::size_t b_step,
-                        uint8_t* y, std::size_t n, F f) {
-  for_each_pair(
-      a, a_step, b, b_step,
-      n, [=](std::size_t i, uint8_t first, uint8_t second) __attribute__((always_inline)) {
-        y[i] = static_cast<uint8_t>(f(first, second));
-      });
-}
-
-}  // namespace
 
 void logic_and(const uint8_t* a, std::size_t a_step, const uint8_t* b, std::size_t b_step,
                uint8_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n,
       [](uint8_t p, uint8_t q) __attribute__((always_inline)) { return (p != 0) & (q != 0); });
 }
 
 void logic_or(const uint8_t* a, std::size_t a_step, const uint8_t* b, std::size_t b_step,
               uint8_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n,
       [](uint8_t p, uint8_t q) __attribute__((always_inline)) { return (p | q) != 0; });
 }
 
 void logic_xor(const uint8_t* a, std::size_t a_step, const uint8_t* b, std::size_t b_step,
                uint8_t* y, std::size_t n) {
-  combine(
+  combine_pairs(
       a, a_step, b, b_step, y, n,
       [](uint8_t p, uint8_t q) __attribute__((always_inline)) { return (p != 0) ^ (q != 0); });
 }

@@ -18,13 +18,13 @@ inline constexpr DType dtype_of<std::complex<double>> = DType::complex128;
 
 namespace sdx::ops {
 
-using RealAndComplexTypes =  // bool counts as real here
+template <class... Ts, class... More>
+TypeList<Ts..., More...> joined(TypeList<Ts...>, TypeList<More...>);
 
-    TypeList<float, double, Half, BFloat16, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
-             uint32_t, uint64_t, bool, std::complex<float>, std::complex<double>>;
-using RealComplexAndStringTypes =
-    TypeList<float, double, Half, BFloat16, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
-             uint32_t, uint64_t, bool, std::complex<float>, std::complex<double>, std::string>;
+// bool counts as real here
+using RealAndComplexTypes =
+    decltype(joined(NumberAndBoolTypes{}, TypeList<std::complex<float>, std::complex<double>>{}));
+using RealComplexAndStringTypes = decltype(joined(RealAndComplexTypes{}, TypeList<std::string>{}));
 
 // What values of T are weighted and summed as: integers and bools as doubles.
 template <class T>

@@ -141,8 +141,8 @@ def test_unfold(dim, dtype):
             check_op("UnfoldTensor", x, **(options | ORT))
     pairs = texts("a", "b", "b", "c").reshape(2, 2)
     check_op("UnfoldTensor", texts("a", "b", "c"), ref=pairs, size=2, **MS)
-    (last,) = {x.shape[-1]}
-    check_op("UnfoldTensor", x, ref=x[..., None, :], size=last, step=2**63 - 1, **MS)
+    whole = {"size": x.shape[-1], "step": 2**63 - 1}
+    check_op("UnfoldTensor", x, ref=x[..., None, :], **whole, **MS)
     expect_error("UnfoldTensor", x, match="windows of 9", size=9, **MS)
 
 

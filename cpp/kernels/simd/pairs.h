@@ -28,5 +28,16 @@ SDX_INLINE void for_each_pair(const T* a, std::size_t a_step, const T* b, std::s
   }
 }
 
+// y[i] = f(a, b) for n pairs; f is inlined where its lambda says so.
+template <class T, class F>
+SDX_INLINE void combine_pairs(const T* a, std::size_t a_step, const T* b, std::size_t b_step, T* y,
+                              std::size_t n, F f) {
+  for_each_pair(
+      a, a_step, b, b_step,
+      n, [=](std::size_t i, T first, T second) __attribute__((always_inline)) {
+        y[i] = static_cast<T>(f(first, second));
+      });
+}
+
 }  // namespace SDX_ISA
 }  // namespace sdx::kernels
