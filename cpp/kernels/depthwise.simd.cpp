@@ -8,10 +8,10 @@ namespace sdx::kernels {
 namespace SDX_ISA {
 namespace {
 
-// Enough independent sums to hide the latency of their additions, where registers allow; sevens
-// where that many wastes less at the end of a row.
-constexpr int kOutputsAtOnce = kF32 >= 16 ? 8 : 4;
-constexpr int kOddOutputs = kF32 >= 16 ? 7 : 4;
+// Enough independent sums to hide the latency of their additions; sevens where that many wastes
+// less at the end of a row.
+constexpr int kOutputsAtOnce = 8;
+constexpr int kOddOutputs = 7;
 constexpr int kFewOutputs = 4;
 
 // Where the image is in the second-level cache, channels go in blocks whose weights, with a few
@@ -31,55 +31,66 @@ SDX_INLINE VecF pick(VecF v, std::size_t group, std::size_t j) {
   return __builtin_shuffle(v, (lanes & splat(-size)) + splat(static_cast<int>(j)));
 }
 
+constexpr std::size_t kListedRows = 32;
+
 // The part of the window of an output row that lies inside, along depth and height.
 struct RowTaps {
   TapRange depth, height;
   std::ptrdiff_t offset;  // floats from x to where tap (0, 0) meets the first pixel of the width
+  // The rows that these taps meet, from the first pixel of their width on, each with the weights of
+  // its taps; listed where the window has at most kListedRows of them.
+  std::size_t count = 0;
+  const float* x[kListedRows];
+  const float* weights[kListedRows];
 };
 
-// kOutputs neighbouring outputs from `o` on; kWidth taps at dilation 1 and stride kStride. That
-// every input is asked whether it is padding costs little, and keeps compilers from reading it anew
-// for each of its taps.
+void list_rows(const DepthwiseArgs& args, RowTaps& row) {
+  const WindowAxis* axis = args.window.axis;
+  row.count = 0;
+  for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
+    for (std::size_t h = row.height.begin; h < row.height.end; ++h) {
+      const std::size_t at =
+          d * axis[0].dilation * axis[0].input_step + h * axis[1].dilation * axis[1].input_step;
+      row.x[row.count] = args.x + (row.offset + static_cast<std::ptrdiff_t>(at));
+      row.weights[row.count++] =
+          args.weights + (d * axis[1].taps + h) * axis[2].taps * args.group * args.channels;
+    }
+}
+
+// kOutputs neighbouring outputs, of which the first meets input `first` of the width; kWidth taps
+// at dilation 1 and stride kStride. Bit i of `inside` tells whether input first + i is none of the
+// padding: an input is read once for all of its taps.
 template <bool kGrouped, int kWidth, int kStride, int kOutputs, class L>
-SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::size_t o,
-                          std::size_t pixel, std::size_t channel, L lanes) {
+SDX_INLINE void add_group(const DepthwiseArgs& args, const RowTaps& row, std::ptrdiff_t first,
+                          uint32_t inside, std::size_t pixel, std::size_t channel, L lanes) {
   constexpr int kInputs = kWidth + (kOutputs - 1) * kStride;
   const std::size_t group = kGrouped ? args.group : 1;
-  const WindowAxis* axis = args.window.axis;
-  const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
-  const std::ptrdiff_t first = first_input(axis[2], o);
-  const std::ptrdiff_t from = row.offset + first * step;
-  const float* x = args.x;
+  const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.window.axis[2].input_step);
+  const std::ptrdiff_t from = first * step + static_cast<std::ptrdiff_t>(channel);
   VecF sums[kOutputs];
 #pragma GCC unroll 8
   for (VecF& sum : sums) sum = bias_at(args.epilogue, channel, lanes);
-  for (std::size_t d = row.depth.begin; d < row.depth.end; ++d)
-    for (std::size_t h = row.height.begin; h < row.height.end; ++h) {
-      const std::ptrdiff_t at =
-          from + static_cast<std::ptrdiff_t>(d * axis[0].dilation * axis[0].input_step +
-                                             h * axis[1].dilation * axis[1].input_step + channel);
-      const float* w =
-          args.weights + (d * axis[1].taps + h) * kWidth * group * args.channels + channel;
-      for (std::size_t j = 0; j < group; ++j) {
-        VecF inputs[kInputs];
+  for (std::size_t r = 0; r < row.count; ++r) {
+    const float* w = row.weights[r] + channel;
+    for (std::size_t j = 0; j < group; ++j) {
+      VecF weights[kWidth];
+#pragma GCC unroll 8
+      for (int t = 0; t < kWidth; ++t)
+        weights[t] = L::load_from(w + (t * group + j) * args.channels, lanes);
+      std::ptrdiff_t at = from;
 #pragma GCC unroll 32
-        for (int i = 0; i < kInputs; ++i) {
-          inputs[i] = VecF{};
-          if (is_inside(axis[2], first + i))
-            inputs[i] = pick<kGrouped>(L::load_from(x + (at + i * step), lanes), group, j);
-        }
+      for (int i = 0; i < kInputs; ++i, at += step) {
+        if (!(inside >> i & 1)) continue;
+        const VecF input = pick<kGrouped>(L::load_from(row.x[r] + at, lanes), group, j);
 #pragma GCC unroll 8
-        for (int t = 0; t < kWidth; ++t) {
-          const VecF weight = L::load_from(w + (t * group + j) * args.channels, lanes);
-#pragma GCC unroll 8
-          for (int i = 0; i < kOutputs; ++i) sums[i] += weight * inputs[i * kStride + t];
-        }
+        for (int t = 0; t < kWidth; ++t)
+          if (i >= t && (i - t) % kStride == 0 && (i - t) / kStride < kOutputs)
+            sums[(i - t) / kStride] += weights[t] * input;
       }
     }
-#pragma GCC unroll 8
-  for (int i = 0; i < kOutputs; ++i)
-    finish_vector(args.epilogue, pixel + i, channel, args.y + (pixel + i) * args.y_step + channel,
-                  sums[i], lanes);
+  }
+  finish_vectors(args.epilogue, pixel, channel, args.y + pixel * args.y_step + channel, args.y_step,
+                 sums, lanes);
 }
 
 // Any window: one output at a time, four vectors of channels at once where there are so many.
@@ -134,18 +145,33 @@ void row_by_outputs(const DepthwiseArgs& args, const RowTaps& row, std::size_t r
   }
 }
 
-// A row of no fewer than kOutputs; the last group takes some once more.
+// Where heads of vectors cost much code, a last vector takes some channels once more instead.
+template <class F>
+SDX_INLINE void for_each_channels(Channels channels, F f) {
+  if constexpr (kMaskedTails)
+    return for_each_vector(
+        channels.end - channels.begin, [&](std::size_t i, auto lanes) __attribute__((
+                                           always_inline)) { f(channels.begin + i, lanes); });
+  for (std::size_t c = channels.begin; c < channels.end; c += kF32)
+    f(c + kF32 <= channels.end ? c : channels.end - kF32, Lanes<false>{kF32});
+}
+
+// A row of no fewer than kOutputs; the last group takes some once more. There are as many channels
+// as a vector has lanes, or heads of vectors are cheap.
 template <bool kGrouped, int kWidth, int kStride, int kOutputs>
 void row_in_groups(const DepthwiseArgs& args, const RowTaps& row, std::size_t row_pixel,
                    Channels channels) {
+  constexpr int kInputs = kWidth + (kOutputs - 1) * kStride;
   const WindowAxis& axis = args.window.axis[2];
   for (std::size_t o = 0; o < axis.output; o += kOutputs) {
-    const std::size_t first = o + kOutputs <= axis.output ? o : axis.output - kOutputs;
-    for_each_vector(
-        channels.end - channels.begin, [&](std::size_t i,
-                                           auto lanes) __attribute__((always_inline)) {
-          add_group<kGrouped, kWidth, kStride, kOutputs>(args, row, first, row_pixel + first,
-                                                         channels.begin + i, lanes);
+    const std::size_t output = o + kOutputs <= axis.output ? o : axis.output - kOutputs;
+    const std::ptrdiff_t first = first_input(axis, output);
+    uint32_t inside = 0;
+    for (int i = 0; i < kInputs; ++i) inside |= uint32_t{is_inside(axis, first + i)} << i;
+    for_each_channels(
+        channels, [&](std::size_t channel, auto lanes) __attribute__((always_inline)) {
+          add_group<kGrouped, kWidth, kStride, kOutputs>(args, row, first, inside,
+                                                         row_pixel + output, channel, lanes);
         });
   }
 }
@@ -175,8 +201,12 @@ RowFunction* choose_stride(const WindowAxis& width) {
 }
 
 template <bool kGrouped>
-RowFunction* choose_row(const WindowAxis& width) {
-  if (width.dilation != 1 || width.stride > 2) return row_by_outputs<kGrouped>;
+RowFunction* choose_row(const DepthwiseArgs& args) {
+  const WindowAxis* axis = args.window.axis;
+  const WindowAxis& width = axis[2];
+  if (width.dilation != 1 || width.stride > 2 || (!kMaskedTails && args.channels < kF32) ||
+      axis[0].taps > kListedRows || axis[1].taps > kListedRows / axis[0].taps)
+    return row_by_outputs<kGrouped>;
   if (width.taps == 3) return choose_stride<kGrouped, 3>(width);
   if constexpr (!kGrouped) {
     if (width.taps == 5) return choose_stride<kGrouped, 5>(width);
@@ -200,7 +230,8 @@ std::size_t block_channels(const DepthwiseArgs& args) {
 
 void by_rows(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_end) {
   const WindowAxis* axis = args.window.axis;
-  RowFunction* run = args.group == 1 ? choose_row<false>(axis[2]) : choose_row<true>(axis[2]);
+  RowFunction* run = args.group == 1 ? choose_row<false>(args) : choose_row<true>(args);
+  const bool run_in_groups = run != row_by_outputs<false> && run != row_by_outputs<true>;
   const std::size_t step = block_channels(args);
   for (std::size_t c = 0; c < args.channels; c += step) {
     const Channels channels{c, c + step < args.channels ? c + step : args.channels};
@@ -209,8 +240,12 @@ void by_rows(const DepthwiseArgs& args, std::size_t row_begin, std::size_t row_e
       const std::ptrdiff_t offset =
           first_input(axis[0], depth) * static_cast<std::ptrdiff_t>(axis[0].input_step) +
           first_input(axis[1], height) * static_cast<std::ptrdiff_t>(axis[1].input_step);
-      run(args, {inside_taps(axis[0], depth), inside_taps(axis[1], height), offset},
-          r * axis[2].output, channels);
+      RowTaps row;
+      row.depth = inside_taps(axis[0], depth);
+      row.height = inside_taps(axis[1], height);
+      row.offset = offset;
+      if (run_in_groups) list_rows(args, row);
+      run(args, row, r * axis[2].output, channels);
     }
   }
 }

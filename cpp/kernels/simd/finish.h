@@ -35,18 +35,41 @@ SDX_INLINE VecF bias_at(const Epilogue& e, std::size_t column, L lanes) {
   return e.column_bias ? L::load_from(e.column_bias + column, lanes) : VecF{};
 }
 
-// Stores v, in which the bias is, at y, which lies at (row, column). Simple activations run on
-// registers; for the others, finish_row follows once the row is stored.
+// Stores vectors, in which the bias is, at y, which lies at (row, column), and below it. Simple
+// activations run on registers; for the others, finish_row follows once the row is stored.
+template <int kRows, class L>
+SDX_INLINE void finish_vectors(const Epilogue& e, std::size_t row, std::size_t column, float* y,
+                               std::size_t y_step, VecF (&v)[kRows], L lanes) {
+  const float* residual = e.residual && is_simple(e.activation)
+                              ? e.residual + row * e.residual_stride + column
+                              : nullptr;
+  const auto map = [&](auto f) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) v[i] = f(v[i], i);
+  };
+  const auto add_residual = [&](VecF sum, int i) __attribute__((always_inline)) {
+    return sum + L::load_from(residual + i * e.residual_stride, lanes);
+  };
+  if (residual && !e.residual_last) map(add_residual);
+  if (e.activation == Activation::relu) {
+    map([](VecF sum, int) { return relu(sum); });
+  } else if (e.activation == Activation::clip) {
+    const VecF low = splat(e.alpha), high = splat(e.beta);
+    map([=](VecF sum, int) { return clip(sum, low, high); });
+  } else if (e.activation == Activation::leaky_relu) {
+    const VecF slope = splat(e.alpha);
+    map([=](VecF sum, int) { return leaky_relu(sum, slope); });
+  }
+  if (residual && e.residual_last) map(add_residual);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) L::store_to(y + i * y_step, v[i], lanes);
+}
+
 template <class L>
 SDX_INLINE void finish_vector(const Epilogue& e, std::size_t row, std::size_t column, float* y,
                               VecF v, L lanes) {
-  if (is_simple(e.activation)) {
-    const float* residual = e.residual ? e.residual + row * e.residual_stride + column : nullptr;
-    if (residual && !e.residual_last) v += L::load_from(residual, lanes);
-    v = activate_simple(v, e);
-    if (residual && e.residual_last) v += L::load_from(residual, lanes);
-  }
-  L::store_to(y, v, lanes);
+  VecF one[1] = {v};
+  finish_vectors(e, row, column, y, 0, one, lanes);
 }
 
 // Rows [row, row + count), which lie y_step floats apart from y on.
