@@ -65,7 +65,7 @@ std::shared_ptr<const plan::Plan> GraphProgram::plan_for(std::span<const Datum> 
 
 std::vector<Datum> GraphProgram::run_into(std::span<const Datum> inputs,
                                           std::span<const Tensor> into, const RunState& state,
-                                          std::span<const int64_t> rooms) {
+                                          std::span<const int64_t> rooms, Timing* timing) {
   const auto plan = plan_for(inputs);
   for (std::size_t i = 0; i < into.size(); ++i) {
     const Layout& layout = plan->layouts[plan->outputs[i]];
@@ -83,17 +83,11 @@ std::vector<Datum> GraphProgram::run_into(std::span<const Datum> inputs,
                    "output '", graph_.output_names()[i], "' of ", rows, " rows cannot lie ",
                    rooms[i], " rows apart");
   }
-  return executor_.run(*plan, inputs, into, state, rooms);
-}
-
-std::shared_ptr<const plan::Plan> GraphProgram::run_timed(std::span<const Datum> inputs,
-                                                          const RunState& state,
-                                                          runtime::StepTimes& times) {
-  auto plan = plan_for(inputs);
-  times.begin.assign(plan->steps.size(), 0.0);
-  times.seconds.assign(plan->steps.size(), 0.0);
-  executor_.run(*plan, inputs, {}, state, {}, &times);
-  return plan;
+  if (!timing) return executor_.run(*plan, inputs, into, state, rooms);
+  timing->plan = plan;
+  timing->times.begin.assign(plan->steps.size(), 0.0);
+  timing->times.seconds.assign(plan->steps.size(), 0.0);
+  return executor_.run(*plan, inputs, into, state, rooms, &timing->times);
 }
 
 void GraphProgram::add_memory(MemoryUse& use) {

@@ -20,12 +20,15 @@ class GraphProgram final : public Program {
   std::vector<Datum> run(std::span<const Datum> inputs, const RunState& state) override {
     return run_into(inputs, {}, state);
   }
-  // As Executor::run.
+  // What the steps of a run took, and the plan they belong to.
+  struct Timing {
+    std::shared_ptr<const plan::Plan> plan;
+    runtime::StepTimes times;
+  };
+  // As Executor::run; notes times where there is room for them.
   std::vector<Datum> run_into(std::span<const Datum> inputs, std::span<const Tensor> into,
-                              const RunState& state, std::span<const int64_t> rooms = {});
-  // Runs with times by step; hands out the plan they belong to.
-  std::shared_ptr<const plan::Plan> run_timed(std::span<const Datum> inputs, const RunState& state,
-                                              runtime::StepTimes& times);
+                              const RunState& state, std::span<const int64_t> rooms = {},
+                              Timing* timing = nullptr);
   std::shared_ptr<const plan::Plan> plan_for(std::span<const Layout> inputs);
   // Frees what is kept for later runs, in subgraphs too: plans and memory that no run is using.
   void trim();

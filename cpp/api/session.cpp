@@ -32,7 +32,14 @@ ValueInfo describe(const onnx::Declared& declared) {
   info.optional = declared.has_default || type.kind == Type::Kind::optional;
   if (type.shape) {
     info.has_shape = true;
-    for (const Dim& dim : *type.shape) info.shape.push_back(dim.to_string());
+    info.dim_names = declared.dim_names;
+    info.dim_names.resize(type.shape->size());
+    for (std::size_t i = 0; i < type.shape->size(); ++i) {
+      const Dim& dim = (*type.shape)[i];
+      std::string& name = info.dim_names[i];
+      if (dim.is_known() || dim.is_unknown()) name.clear();
+      info.shape.push_back(name.empty() ? dim.to_string() : name);
+    }
   }
   return info;
 }
@@ -48,7 +55,7 @@ std::shared_ptr<MemoryBudget> budget_of(const Options& options) {
 
 onnx::ReadOptions read_options(const Options& options, bool freeze_defaults) {
   return {.freeze_defaults = freeze_defaults,
-          .dims = options.dims,
+          .dims = {options.dims, {options.denoted_dims.begin(), options.denoted_dims.end()}},
           .initializers = options.initializers,
           .functions = options.functions};
 }
@@ -220,7 +227,7 @@ struct Session::Impl {
 
   std::vector<Datum> run(std::span<const Feed> feeds, std::span<const std::string> wanted,
                          std::span<Tensor> into, std::span<const int64_t> rooms,
-                         const RunState& state);
+                         const RunState& state, std::vector<StepProfile>* profile);
 
   Engine& engine_for(std::span<const Feed> feeds) {
     if (engine->model.defaults.empty()) return *engine;
@@ -327,39 +334,11 @@ std::vector<Datum> Session::run(std::span<const Feed> feeds, std::span<const std
   const MemoryBudget::Scope scope(budget);
   const runtime::IdleTrim::Use use(impl_->idle_trim);
   std::vector<Datum> results =
-      impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr));
+      impl_->run(feeds, outputs, into, rooms, impl_->state(interrupt ? &*interrupt : nullptr),
+                 control.profile);
   if (budget) budget->leave_whole();  // what is left are results, which are the caller's
   if (interrupt) interrupt->finish();
   return results;
-}
-
-std::vector<Datum> Session::Impl::run(std::span<const Feed> feeds,
-                                      std::span<const std::string> wanted, std::span<Tensor> into,
-                                      std::span<const int64_t> rooms, const RunState& state) {
-  Engine& engine = engine_for(feeds);
-  const std::vector<Datum> arranged = arrange(engine, feeds);
-  if (wanted.empty()) check_apart(engine, feeds, into);
-  if (wanted.empty()) return engine.program->run_into(arranged, into, state, rooms);
-
-  std::vector<std::size_t> chosen;
-  for (const std::string& name : wanted) {
-    std::size_t i = 0;
-    while (i < outputs.size() && outputs[i].name != name) ++i;
-    check_argument(i < outputs.size(), "there is no output '", name, "'; the outputs are ",
-                   list_names(outputs));
-    chosen.push_back(i);
-  }
-  std::vector<Tensor> all_into(into.empty() ? 0 : outputs.size());
-  std::vector<int64_t> all_rooms(all_into.size());
-  for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) {
-    all_into[chosen[i]] = into[i];
-    if (i < rooms.size()) all_rooms[chosen[i]] = rooms[i];
-  }
-  check_apart(engine, feeds, all_into);
-  const std::vector<Datum> results = engine.program->run_into(arranged, all_into, state, all_rooms);
-  std::vector<Datum> selected;
-  for (const std::size_t i : chosen) selected.push_back(results[i]);
-  return selected;
 }
 
 namespace {
@@ -384,35 +363,72 @@ std::string describe_shapes(const plan::Plan& plan, const plan::PlannedStep& ste
   return text.str();
 }
 
-}  // namespace
-
-std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
-  const runtime::IdleTrim::Use use(impl_->idle_trim);
-  Engine& engine = impl_->engine_for(feeds);
-  runtime::StepTimes times;
-  const auto plan =
-      engine.program->run_timed(impl_->arrange(engine, feeds), impl_->state(nullptr), times);
-  const Graph& graph = *engine.model.graph;
+std::vector<StepProfile> profiles(const Graph& graph, const GraphProgram::Timing& timing) {
   std::vector<uint32_t> alive;
   for (const Node* node : graph.nodes()) alive.push_back(node->serial());
   const std::vector<std::vector<std::string>> names = graph.lineage().names(alive);
+  const plan::Plan& plan = *timing.plan;
   std::vector<StepProfile> profiles;
-  for (std::size_t s = 0; s < plan->steps.size(); ++s) {
-    const plan::PlannedStep& step = plan->steps[s];
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const plan::PlannedStep& step = plan.steps[s];
     if (!step.run) continue;
-    const plan::StepCost cost = plan->cost(step);
+    const plan::StepCost cost = plan.cost(step);
     profiles.push_back({.node = step.name(),
                         .nodes = names[step.node->serial()],
                         .op = step.op(),
-                        .shapes = describe_shapes(*plan, step),
+                        .shapes = describe_shapes(plan, step),
                         .calls = 1,
-                        .begin = times.begin[s],
-                        .seconds = times.seconds[s],
+                        .begin = timing.times.begin[s],
+                        .seconds = timing.times.seconds[s],
                         .flops = cost.flops,
                         .value_bytes = cost.value_bytes,
                         .constant_bytes = cost.constant_bytes});
   }
   return profiles;
+}
+
+}  // namespace
+
+std::vector<Datum> Session::Impl::run(std::span<const Feed> feeds,
+                                      std::span<const std::string> wanted, std::span<Tensor> into,
+                                      std::span<const int64_t> rooms, const RunState& state,
+                                      std::vector<StepProfile>* profile) {
+  Engine& engine = engine_for(feeds);
+  const std::vector<Datum> arranged = arrange(engine, feeds);
+  const auto run_into = [&](std::span<const Tensor> all_into, std::span<const int64_t> all_rooms) {
+    check_apart(engine, feeds, all_into);
+    GraphProgram::Timing timing;
+    std::vector<Datum> results =
+        engine.program->run_into(arranged, all_into, state, all_rooms, profile ? &timing : nullptr);
+    if (profile) *profile = profiles(*engine.model.graph, timing);
+    return results;
+  };
+  if (wanted.empty()) return run_into(into, rooms);
+
+  std::vector<std::size_t> chosen;
+  for (const std::string& name : wanted) {
+    std::size_t i = 0;
+    while (i < outputs.size() && outputs[i].name != name) ++i;
+    check_argument(i < outputs.size(), "there is no output '", name, "'; the outputs are ",
+                   list_names(outputs));
+    chosen.push_back(i);
+  }
+  std::vector<Tensor> all_into(into.empty() ? 0 : outputs.size());
+  std::vector<int64_t> all_rooms(all_into.size());
+  for (std::size_t i = 0; i < into.size() && i < chosen.size(); ++i) {
+    all_into[chosen[i]] = into[i];
+    if (i < rooms.size()) all_rooms[chosen[i]] = rooms[i];
+  }
+  const std::vector<Datum> results = run_into(all_into, all_rooms);
+  std::vector<Datum> selected;
+  for (const std::size_t i : chosen) selected.push_back(results[i]);
+  return selected;
+}
+
+std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
+  std::vector<StepProfile> profile;
+  run(feeds, {}, {}, {.profile = &profile});
+  return profile;
 }
 
 namespace {

@@ -32,7 +32,8 @@ struct Options {
   Precision precision = Precision::float32;
   int level = 2;       // 0: only what running needs; 1: exact rewrites; 2: fusions and layouts too
   std::string passes;  // passes to leave out: "-fuse_activation,-fold_constants"
-  std::map<std::string, int64_t, std::less<>> dims;  // numbers for symbolic dimensions, by name
+  // Numbers for symbolic dimensions, by name and by denotation.
+  std::map<std::string, int64_t, std::less<>> dims, denoted_dims;
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers;
   // What the session may take, in bytes: for weights, but those that are read where the file is
@@ -41,7 +42,7 @@ struct Options {
   int64_t memory_limit = 0;
   // Trims the session when no run has ended for so many seconds. 0: never.
   double trim_after = 0;
-  HostOperators operators;                    // that the model may use besides the built-in ones
+  HostOperators operators;  // that the model may use besides the built-in ones
   // Models in the ONNX format whose functions the model may call besides its own, which go first.
   std::vector<std::vector<std::byte>> functions;
   std::function<void(std::string_view)> log;  // warnings; none are written without it
@@ -61,7 +62,10 @@ struct ValueInfo {
   DType dtype = DType::undefined;
   bool has_shape = false;
   std::vector<std::string> shape;  // "4", "batch", "past + seq", "?" for unknown
-  bool optional = false;           // an input with a default value
+  // By dimension, the name the file gives it; "" where it has another from dimensions of inputs, or
+  // none.
+  std::vector<std::string> dim_names;
+  bool optional = false;  // an input with a default value
 };
 
 struct StepProfile {
@@ -105,9 +109,9 @@ struct Feed {
   Datum value;
 };
 
-// How long a run may go on. Ends of this kind are Interrupted errors (base/interrupt.h): they come
-// within milliseconds, in the middle of operators too, and leave the session as it was; arrays that
-// results were to be written into hold anything then.
+// How long a run may go on, and what is noted of it. Ends of this kind are Interrupted errors
+// (base/interrupt.h): they come within milliseconds, in the middle of operators too, and leave the
+// session as it was; arrays that results were to be written into hold anything then.
 struct RunControl {
   const std::atomic<bool>* cancel = nullptr;  // set to true by anybody, ends the run
   std::optional<double> timeout;              // in seconds from the call
@@ -116,6 +120,8 @@ struct RunControl {
   std::function<bool()> poll;
   // What the run may take for values, in bytes, beside the session's limit. 0: no limit of its own.
   int64_t memory_limit = 0;
+  // Where given, gets what Session::profile returns of the run.
+  std::vector<StepProfile>* profile = nullptr;
 };
 
 // A pool of its own for the sessions that are given it; so many threads, the caller's included.

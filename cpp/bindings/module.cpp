@@ -28,6 +28,7 @@ using Threads = std::variant<int, BoundPool>;
 using Operators = py::typing::List<py::object>;
 using Cancel = std::optional<std::reference_wrapper<const CancelFlag>>;
 using Log = py::typing::Optional<py::typing::Callable<py::object(py::str)>>;
+using Profile = std::optional<py::typing::List<StepProfile>>;
 
 using Codec = py::typing::Optional<py::typing::Callable<py::object(py::bytes, py::str)>>;
 
@@ -124,7 +125,8 @@ using Dimensions = std::map<std::string, int64_t, std::less<>>;
 Options options_from(const Threads& given, const Operators& operators, int64_t memory_limit,
                      double trim_after, const std::string& precision, int level,
                      const std::string& passes, const Log& log, const Codec& image_codec,
-                     const Dimensions& dims, const Arrays& initializers) {
+                     const Dimensions& dims, const Dimensions& denoted_dims,
+                     const Arrays& initializers) {
   Options options;
   const int threads = std::holds_alternative<int>(given) ? std::get<int>(given) : 0;
   if (const auto* pool = std::get_if<BoundPool>(&given)) options.pool = pool->pool;
@@ -159,6 +161,7 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
   }
   if (!image_codec.is_none()) options.image_codec = codec_of(image_codec);
   options.dims = dims;
+  options.denoted_dims = denoted_dims;
   for (const auto& [name, value] : initializers) {
     std::vector<py::object> keep;
     const Declared tensor{Declared::Kind::tensor, DType::undefined, nullptr};
@@ -211,6 +214,9 @@ void bind_descriptions(py::module_& module) {
           },
           "Numbers, names of symbolic dimensions, and None where nothing is known; None where not "
           "even the rank is.")
+      .def_readonly(
+          "dim_names", &ValueInfo::dim_names,
+          "By dimension of `shape`, the name the file gives it; empty where it gives none.")
       .def_readonly("optional", &ValueInfo::optional, "Whether it has a default value.")
       .def("__repr__", [](const ValueInfo& v) { return "<" + v.name + ": " + v.type + ">"; });
 
@@ -289,29 +295,30 @@ void bind_session(py::module_& module) {
           "load_file",
           [](const std::string& path, const Threads& threads, const std::string& precision,
              int level, const std::string& passes, const Log& log, const Codec& image_codec,
-             const Dimensions& dims, const Arrays& initializers, const Operators& operators,
-             int64_t memory_limit, double trim_after) {
+             const Dimensions& dims, const Dimensions& denoted_dims, const Arrays& initializers,
+             const Operators& operators, int64_t memory_limit, double trim_after) {
             const Options options =
                 options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
-                             log, image_codec, dims, initializers);
+                             log, image_codec, dims, denoted_dims, initializers);
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
           py::arg("path"), py::kw_only(), py::arg("threads") = Threads(0),
           py::arg("precision") = "float32", py::arg("level") = 2, py::arg("passes") = "",
           py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
-          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
-          py::arg("operators") = Operators(), py::arg("memory_limit") = 0,
-          py::arg("trim_after") = 0.0)
+          py::arg("dims") = Dimensions(), py::arg("denoted_dims") = Dimensions(),
+          py::arg("initializers") = Arrays(), py::arg("operators") = Operators(),
+          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0)
       .def_static(
           "load_bytes",
           [](const py::bytes& bytes, const std::string& directory, const Threads& threads,
              const std::string& precision, int level, const std::string& passes, const Log& log,
-             const Codec& image_codec, const Dimensions& dims, const Arrays& initializers,
-             const Operators& operators, int64_t memory_limit, double trim_after) {
+             const Codec& image_codec, const Dimensions& dims, const Dimensions& denoted_dims,
+             const Arrays& initializers, const Operators& operators, int64_t memory_limit,
+             double trim_after) {
             const Options options =
                 options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
-                             log, image_codec, dims, initializers);
+                             log, image_codec, dims, denoted_dims, initializers);
             const std::string_view view = bytes;
             const py::gil_scoped_release release;
             return std::make_unique<BoundSession>(Session::load_bytes(
@@ -320,9 +327,9 @@ void bind_session(py::module_& module) {
           py::arg("bytes"), py::arg("directory") = "", py::kw_only(),
           py::arg("threads") = Threads(0), py::arg("precision") = "float32", py::arg("level") = 2,
           py::arg("passes") = "", py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
-          py::arg("dims") = Dimensions(), py::arg("initializers") = Arrays(),
-          py::arg("operators") = Operators(), py::arg("memory_limit") = 0,
-          py::arg("trim_after") = 0.0)
+          py::arg("dims") = Dimensions(), py::arg("denoted_dims") = Dimensions(),
+          py::arg("initializers") = Arrays(), py::arg("operators") = Operators(),
+          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0)
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",
@@ -344,14 +351,17 @@ void bind_session(py::module_& module) {
       .def(
           "run",
           [](BoundSession& s, const py::object& outputs, const Arrays& feeds, const py::object& out,
-             bool in_place, std::optional<double> timeout, Cancel cancel, int64_t memory_limit) {
+             bool in_place, std::optional<double> timeout, Cancel cancel, int64_t memory_limit,
+             const Profile& profile) {
             return s.run(outputs, feeds, out, in_place, timeout, cancel ? &cancel->get() : nullptr,
-                         memory_limit);
+                         memory_limit, profile);
           },
           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
           py::arg("in_place") = false, py::arg("timeout") = py::none(),
           py::arg("cancel") = py::none(), py::arg("memory_limit") = 0,
-          "The outputs of these names (None: all) as a list.")
+          py::arg("profile") = py::none(),
+          "The outputs of these names (None: all) as a list. A list given as `profile` gets what "
+          "each step took.")
       .def("run_bound", &BoundSession::run_bound, py::arg("call"),
            "Runs into the arrays of the call and returns them by name.")
       .def("profile", &BoundSession::profile, py::arg("feeds"))

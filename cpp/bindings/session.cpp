@@ -206,7 +206,8 @@ py::object BoundSession::call(const Positional& args, const Arrays& named, const
 py::typing::List<py::object> BoundSession::run(const py::object& outputs, const Arrays& feeds,
                                                const py::object& out, bool in_place,
                                                std::optional<double> timeout,
-                                               const CancelFlag* cancel, int64_t memory_limit) {
+                                               const CancelFlag* cancel, int64_t memory_limit,
+                                               std::optional<py::list> profile) {
   std::vector<std::string> names;
   py::typing::List<py::object> list;
   if (!outputs.is_none()) {
@@ -223,7 +224,10 @@ py::typing::List<py::object> BoundSession::run(const py::object& outputs, const 
   request.control.elapsed = timeout ? deadline.elapsed() : 0;
   request.control.memory_limit = memory_limit;
   if (cancel) request.control.cancel = &cancel->flag();
+  std::vector<StepProfile> steps;
+  if (profile) request.control.profile = &steps;
   for (py::object& value : run(request, in_place)) list.append(std::move(value));
+  for (StepProfile& step : steps) profile->append(std::move(step));
   deadline.check();
   return list;
 }

@@ -54,7 +54,7 @@ class BoundSession {
   py::typing::List<py::object> run(const py::object& outputs, const Arrays& feeds,
                                    const py::object& out, bool in_place,
                                    std::optional<double> timeout, const CancelFlag* cancel,
-                                   int64_t memory_limit);
+                                   int64_t memory_limit, std::optional<py::list> profile);
   // As `run` with in_place; what it returns are the call's arrays by name.
   py::typing::Dict<py::str, py::object> run_bound(BoundCall& call);
   std::vector<StepProfile> profile(const Arrays& feeds);

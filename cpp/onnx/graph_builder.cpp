@@ -120,13 +120,13 @@ void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
   for (const ValueMessage& input : message.inputs) {
     const std::string name(input.name);
     check(!name.empty(), "an input of the graph has no name");
-    Type type = with_dims(parse_type_of(input.name, input.type), options_.dims);
+    Type type = parse_type_of(input.name, input.type, options_.dims);
     const auto initializer = scope.values.find(input.name);
     if (initializer == scope.values.end()) {
       check(type.is_known(), "input '", name, "' has no type");
       bind(scope, input.name,
            scope.graph.add_input(name, with_open_dims_named(type, model_.inputs.size())));
-      model_.inputs.push_back({name, std::move(type), false});
+      model_.inputs.push_back({name, std::move(type), false, parse_dim_names(input.type)});
       continue;
     }
     Value* value = initializer->second;
@@ -136,7 +136,7 @@ void GraphBuilder::add_inputs(Scope& scope, const GraphMessage& message) {
     const Tensor tensor = *value->constant();
     type = merge(type, value->type());
     model_.defaults.emplace(name, tensor);
-    model_.inputs.push_back({name, type, true});
+    model_.inputs.push_back({name, type, true, parse_dim_names(input.type)});
     if (options_.freeze_defaults) continue;
     // The constant has no users yet and vanishes with the first clean-up.
     value->set_name(name + ".default");

@@ -91,13 +91,18 @@ void describe_outputs(const GraphMessage& message, const ReadOptions& options, M
   for (std::size_t i = 0; i < message.outputs.size(); ++i) {
     const std::string name(message.outputs[i].name);
     const Type& inferred = model.graph->outputs()[i]->type();
-    Type declared = with_dims(parse_type_of(name, message.outputs[i].type), options.dims);
+    Type declared = parse_type_of(name, message.outputs[i].type, options.dims);
     if (contradict(declared, inferred)) {
       model.warnings.push_back("output '" + name + "' is declared as " + declared.to_string() +
                                ", but is " + with_open_dims_unnamed(inferred).to_string());
-      declared = inferred;
+      model.outputs.push_back({name, inferred, false});
+      continue;
     }
-    model.outputs.push_back({name, merge(declared, inferred), false});
+    Type type = merge(declared, inferred);
+    for (std::size_t axis = 0; type.shape && inferred.shape && axis < type.shape->size(); ++axis)
+      if ((*inferred.shape)[axis].is_known()) (*type.shape)[axis] = (*inferred.shape)[axis];
+    model.outputs.push_back(
+        {name, std::move(type), false, parse_dim_names(message.outputs[i].type)});
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "ir/graph.h"
 #include "onnx/mapped_file.h"
+#include "onnx/types.h"
 
 namespace sdx::onnx {
 
@@ -19,6 +20,8 @@ struct Declared {
   std::string name;
   Type type;                 // of an output perhaps unknown
   bool has_default = false;  // an input that may be left out: see Model::defaults
+  // Of a tensor's dimensions, as the file writes them; empty where it names none.
+  std::vector<std::string> dim_names = {};
 };
 
 struct Model {
@@ -59,8 +62,8 @@ struct ReadOptions {
   // input, and such a listing says nothing about the wish to override it: there they are constants
   // always, and no inputs.
   bool freeze_defaults = false;
-  // Numbers for symbolic dimensions of inputs and outputs, by name.
-  std::map<std::string, int64_t, std::less<>> dims = {};
+  // For dimensions of inputs and outputs.
+  DimNumbers dims = {};
   // What initializers of these names hold instead of what the file says, which is not read.
   std::map<std::string, Tensor, std::less<>> initializers = {};
   // Models whose functions may be called like the file's own, which go first; the last of one name

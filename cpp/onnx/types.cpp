@@ -1,5 +1,7 @@
 #include "onnx/types.h"
 
+#include <algorithm>
+
 #include "onnx/wire.h"
 
 namespace sdx::onnx {
@@ -7,26 +9,68 @@ namespace {
 
 constexpr int kMaxTypeDepth = 32;
 
-Type parse(std::string_view message, int depth);
-
-// Exporters write -1, "?" and "None" for what they do not know.
-Dim parse_dim(std::string_view message) {
-  Dim dim = Dim::unknown();
-  for (Cursor c(message); c.next();) {
-    if (c.field() == 1) dim = Dim(c.integer());
-    if (c.field() == 2) dim = c.text() == "None" ? Dim::unknown() : Dim::parse(c.text());
-  }
-  return dim.value_or(0) < 0 ? Dim::unknown() : dim;
+char lower(char letter) {
+  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
-Dims parse_dims(std::string_view message) {
+class TypeParser {
+ public:
+  explicit TypeParser(const DimNumbers& numbers) : numbers_(numbers) {}
+
+  Type parse(std::string_view message, int depth) const;
+
+ private:
+  Dim parse_dim(std::string_view message) const;
+  Dims parse_dims(std::string_view message) const;
+  Type parse_tensor(std::string_view message, Type::Kind kind) const;
+  Type parse_element(std::string_view message, uint32_t field, int depth) const;
+  Type parse_map(std::string_view message, int depth) const;
+  // The number that the caller gives such a dimension.
+  std::optional<int64_t> number(std::string_view name, std::string_view denotation) const;
+
+  const DimNumbers& numbers_;
+};
+
+std::optional<int64_t> TypeParser::number(std::string_view name,
+                                          std::string_view denotation) const {
+  const auto named = numbers_.by_name.find(name);
+  const auto denoted = numbers_.by_denotation.find(denotation);
+  const bool is_named = !name.empty() && named != numbers_.by_name.end();
+  const bool is_denoted = !denotation.empty() && denoted != numbers_.by_denotation.end();
+  if (is_named && is_denoted)
+    check_argument(named->second == denoted->second, "dimension '", name, "' is given as ",
+                   named->second, ", and as ", denoted->second, " by its denotation '", denotation,
+                   "'");
+  if (is_named) return named->second;
+  if (is_denoted) return denoted->second;
+  return std::nullopt;
+}
+
+// Exporters write -1, "?" and "None" for what they do not know.
+Dim TypeParser::parse_dim(std::string_view message) const {
+  Dim dim = Dim::unknown();
+  std::string_view name, denotation;
+  for (Cursor c(message); c.next();) {
+    if (c.field() == 1) dim = Dim(c.integer()), name = {};
+    if (c.field() == 2) name = c.text(), dim = name == "None" ? Dim::unknown() : Dim::parse(name);
+    if (c.field() == 3) denotation = c.text();
+  }
+  if (dim.value_or(0) < 0) dim = Dim::unknown();
+  const std::optional<int64_t> given = number(name, denotation);
+  if (!given) return dim;
+  check_argument(!dim.is_known() || dim.value() == *given, "a dimension of ", dim, " is given as ",
+                 *given, " by its denotation '", denotation, "'");
+  return *given;
+}
+
+Dims TypeParser::parse_dims(std::string_view message) const {
   Dims dims;
   for (Cursor c(message); c.next();)
     if (c.field() == 1) dims.push_back(parse_dim(c.bytes()));
   return dims;
 }
 
-Type parse_tensor(std::string_view message, Type::Kind kind) {
+Type TypeParser::parse_tensor(std::string_view message, Type::Kind kind) const {
   Type type;
   for (Cursor c(message); c.next();) {
     if (c.field() == 1 && c.integer() != 0) {
@@ -39,14 +83,14 @@ Type parse_tensor(std::string_view message, Type::Kind kind) {
 }
 
 // The type in field `field` of a sequence, optional or map.
-Type parse_element(std::string_view message, uint32_t field, int depth) {
+Type TypeParser::parse_element(std::string_view message, uint32_t field, int depth) const {
   Type element;
   for (Cursor c(message); c.next();)
     if (c.field() == field) element = parse(c.bytes(), depth + 1);
   return element;
 }
 
-Type parse_map(std::string_view message, int depth) {
+Type TypeParser::parse_map(std::string_view message, int depth) const {
   int64_t key = 0;
   for (Cursor c(message); c.next();)
     if (c.field() == 1) key = c.integer();
@@ -55,7 +99,7 @@ Type parse_map(std::string_view message, int depth) {
   return Type::map(dtype, parse_element(message, 2, depth));
 }
 
-Type parse(std::string_view message, int depth) {
+Type TypeParser::parse(std::string_view message, int depth) const {
   check(depth <= kMaxTypeDepth, "types are nested more than ", kMaxTypeDepth, " deep");
   Type type;
   for (Cursor c(message); c.next();) {
@@ -86,14 +130,37 @@ Type parse(std::string_view message, int depth) {
 
 }  // namespace
 
-Type parse_type(std::string_view message) { return parse(message, 0); }
+bool LessInAnyCase::operator()(std::string_view a, std::string_view b) const {
+  return std::ranges::lexicographical_compare(a, b, {}, lower, lower);
+}
 
-Type parse_type_of(std::string_view name, std::string_view message) {
+Type parse_type(std::string_view message, const DimNumbers& numbers) {
+  return TypeParser(numbers).parse(message, 0);
+}
+
+Type parse_type_of(std::string_view name, std::string_view message, const DimNumbers& numbers) {
   try {
-    return parse_type(message);
+    return parse_type(message, numbers);
   } catch (...) {
     rethrow_at("value '" + std::string(name) + "'");
   }
+}
+
+std::vector<std::string> parse_dim_names(std::string_view message) {
+  std::vector<std::string> names;
+  const auto fields = [](std::string_view from, uint32_t field, auto&& visit) {
+    for (Cursor c(from); c.next();)
+      if (c.field() == field) visit(c);
+  };
+  fields(message, 1, [&](Cursor& tensor) {
+    fields(tensor.bytes(), 2, [&](Cursor& shape) {
+      fields(shape.bytes(), 1, [&](Cursor& dim) {
+        names.emplace_back();
+        fields(dim.bytes(), 2, [&](Cursor& name) { names.back() = name.text(); });
+      });
+    });
+  });
+  return names;
 }
 
 Type without_shapes(Type type) {
@@ -105,20 +172,6 @@ Type without_shapes(Type type) {
 Type without_dims(Type type) {
   if (type.shape) type.shape = Dims(type.shape->size(), Dim::unknown());
   if (type.element) type.element = std::make_shared<const Type>(without_dims(*type.element));
-  return type;
-}
-
-Type with_dims(Type type, const std::map<std::string, int64_t, std::less<>>& numbers) {
-  if (numbers.empty()) return type;
-  if (type.shape) {
-    for (Dim& dim : *type.shape) {
-      const auto found = numbers.find(dim.to_string());
-      if (!dim.is_known() && found != numbers.end()) dim = Dim(found->second);
-    }
-  }
-  if (type.element) {
-    type.element = std::make_shared<const Type>(with_dims(*type.element, numbers));
-  }
   return type;
 }
 

@@ -14,6 +14,11 @@ class Value:
     def __repr__(self) -> str:
         ...
     @property
+    def dim_names(self) -> list[str]:
+        """
+        By dimension of `shape`, the name the file gives it; empty where it gives none.
+        """
+    @property
     def dtype(self) -> numpy.dtype[typing.Any] | None:
         """
         The NumPy type of a tensor's elements (object for text).
@@ -214,10 +219,10 @@ class Session:
     A loaded model. Safe to run from many threads.
     """
     @staticmethod
-    def load_bytes(bytes: bytes, directory: str = '', *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
+    def load_bytes(bytes: bytes, directory: str = '', *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, denoted_dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
         ...
     @staticmethod
-    def load_file(path: str, *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
+    def load_file(path: str, *, threads: int | ThreadPool = 0, precision: str = 'float32', level: int = 2, passes: str = '', log: collections.abc.Callable[[str], typing.Any] | None = None, image_codec: collections.abc.Callable[[bytes, str], typing.Any] | None = None, dims: collections.abc.Mapping[str, int] = {}, denoted_dims: collections.abc.Mapping[str, int] = {}, initializers: dict[str, typing.Any] = {}, operators: list[typing.Any] = [], memory_limit: int = 0, trim_after: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Session:
         ...
     def call(self, args: tuple[typing.Any, ...], named: dict[str, typing.Any], out: typing.Any = None) -> typing.Any:
         """
@@ -231,9 +236,9 @@ class Session:
         ...
     def profile(self, feeds: dict[str, typing.Any]) -> list[StepProfile]:
         ...
-    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None, memory_limit: int = 0) -> list[typing.Any]:
+    def run(self, outputs: typing.Any, feeds: dict[str, typing.Any], out: typing.Any = None, in_place: bool = False, timeout: typing.SupportsFloat | typing.SupportsIndex | None = None, cancel: CancelFlag | None = None, memory_limit: int = 0, profile: list[StepProfile] | None = None) -> list[typing.Any]:
         """
-        The outputs of these names (None: all) as a list.
+        The outputs of these names (None: all) as a list. A list given as `profile` gets what each step took.
         """
     def run_bound(self, call: BoundCall) -> dict[str, typing.Any]:
         """

@@ -122,6 +122,11 @@ def test_files(ort: Any, state: Any, tmp_path: Path) -> None:
     [
         ("(float[N] x) => (float[N] y) { y = Foo(x) }", "InvalidGraph", "No Op registered for Foo"),
         ("(float[N] x) => (float[N] y) { y = my.Foo(x) }", "Fail", "my:Foo.* is not a registered"),
+        (
+            "(float[N] x) => (float[N] y) { y = its.Foo(x) }",
+            "InvalidGraph",
+            "opset import for domain",
+        ),
         ("(string[N] x) => (string[N] y) { y = Relu(x) }", "InvalidGraph", "Type Error"),
         ("(float[N] x) => (int64[N] y) { y = Relu(x) }", "Fail", "Type Error"),
         ("(float[N] x) => (float[N] y) { y = Add(x, w) }", "InvalidArgument", "'w' is n"),

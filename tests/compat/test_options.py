@@ -10,6 +10,7 @@ import compat_models as models
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 X = np.zeros((2, 3), np.float32)
 W = np.array([1, 2, 3], np.float32)
@@ -117,6 +118,54 @@ def test_profiles_are_traces(ort: Any, tmp_path: Path) -> None:
     assert ort.InferenceSession(models.ADD).end_profiling() == ""
 
 
+def test_profiled_runs_run_once(tmp_path: Path) -> None:
+    import sardonyx
+    import sardonyx.compat.onnxruntime as ort
+
+    calls = []
+
+    @sardonyx.op("test.profiled", "Count")
+    def count(x: np.ndarray) -> np.ndarray:
+        calls.append(x)
+        return x
+
+    options = ort.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "trace")
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N"])
+    nodes = [
+        helper.make_node("Count", ["x"], ["z"], domain="test.profiled"),
+        helper.make_node("Neg", ["z"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [onnx.ValueInfoProto(name=n) for n in "yz"])
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("test.profiled", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), options)
+    calls.clear()
+    np.testing.assert_array_equal(session.run(["y"], {"x": W})[0], -W)
+    assert len(calls) == 1
+    into = np.zeros(3, np.float32)
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", W)
+    binding.bind_output("y", "cpu", 0, np.float32, [3], into.ctypes.data)
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(into, -W)
+    assert len(calls) == 2
+    events = json.loads(Path(session.end_profiling()).read_text())
+    assert sum(event["name"] == "model_run" for event in events) == 2
+    assert sum(event["args"].get("op_name") == "Neg" for event in events) == 2
+
+
+def test_assignments_are_told_where_they_are_noted(ort: Any, state: Any) -> None:
+    session = ort.InferenceSession(models.ADD)
+    with pytest.raises(state.Fail, match="record_ep_graph_assignment_info' must be set"):
+        session.get_provider_graph_assignment_info()
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = ort.InferenceSession(models.ADD, options)
+    assert isinstance(session.get_provider_graph_assignment_info(), list)
+
+
 def test_optimized_models_are_written(ort: Any, tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -186,6 +235,38 @@ def test_free_dimensions_become_numbers(ort: Any, state: Any) -> None:
     np.testing.assert_array_equal(session.run(None, {"x": X})[0], [W, W])
     with pytest.raises(state.InvalidArgument, match="index: 0 Got: 1 Expected: 2"):
         session.run(None, {"x": X[:1]})
+
+
+def denoted(dims: list[Any], denotations: list[str]) -> bytes:
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, dims)
+    for dim, denotation in zip(x.type.tensor_type.shape.dim, denotations, strict=True):
+        dim.denotation = denotation
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    return models.saved(helper.make_graph([relu], "g", [x], [onnx.ValueInfoProto(name="y")]))
+
+
+@pytest.mark.parametrize("denotation", ["DATA_BATCH", "data_Batch"])
+@pytest.mark.parametrize("name", ["N", None])
+def test_free_dimensions_become_numbers_by_denotation(
+    ort: Any, name: str | None, denotation: str
+) -> None:
+    options = ort.SessionOptions()
+    options.add_free_dimension_override_by_denotation(denotation, 2)
+    options.add_free_dimension_override_by_denotation("DATA_CHANNEL", 3)
+    model = denoted([name, 3, "N"], ["DATA_BATCH", "DATA_CHANNEL", ""])
+    session = ort.InferenceSession(model, options)
+    assert session.get_inputs()[0].shape == [2, 3, "N"]
+    assert session.get_outputs()[0].shape == [2, 3, "N"]
+
+
+def test_dimensions_that_contradict_are_refused(ort: Any, state: Any) -> None:
+    for by_name, by_denotation in ((4, 2), (None, 2)):
+        options = ort.SessionOptions()
+        if by_name:
+            options.add_free_dimension_override_by_name("N", by_name)
+        options.add_free_dimension_override_by_denotation("DATA_BATCH", by_denotation)
+        with pytest.raises(state.InvalidArgument):
+            ort.InferenceSession(denoted(["N" if by_name else 3], ["DATA_BATCH"]), options)
 
 
 def test_initializers_from_values(ort: Any) -> None:

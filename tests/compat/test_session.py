@@ -8,6 +8,7 @@ from typing import Any
 
 import compat_models as models
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -24,6 +25,60 @@ def test_describes_inputs_and_outputs(ort: Any) -> None:
     assert (k.name, k.type, k.shape) == ("k", "tensor(int64)", [2])
     assert str(x) == "NodeArg(name='x', type='tensor(float)', shape=['N', 3])"
     assert [arg.name for arg in session.get_outputs()] == ["y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("body", "declared", "shape"),
+    [
+        ("float[A, 3] a, float[B, 3] b) => ({}) {{ y = Concat<axis = 0>(a, b) }}", "y", [None, 3]),
+        ("float[A, B] a) => ({}) {{ y = Flatten<axis = 0>(a) }}", "y", [1, None]),
+        ("float[A, 2] a) => ({}) {{ y = Relu(a) }}", "y", ["A", 2]),
+        ("float[A, 2] a) => ({}) {{ y = Relu(a) }}", "float[Z, Q] y", ["Z", 2]),
+        ("float[A, 3] a, float[B, 3] b) => ({}) {{ y = Concat<axis = 0>(a, b) }}",
+         "float[all, 3] y", ["all", 3]),
+    ],
+)  # fmt: skip
+def test_computes_no_names_of_dimensions(
+    ort: Any, body: str, declared: str, shape: list[Any]
+) -> None:
+    text = f"g ({body.format('float[only_here] y' if declared == 'y' else declared)}"
+    proto = onnx.load_from_string(models.model(text))
+    if declared == "y":
+        proto.graph.output[0].ClearField("type")
+    (y,) = ort.InferenceSession(proto.SerializeToString()).get_outputs()
+    assert y.shape == shape
+
+
+def test_names_of_dimensions_are_as_written(ort: Any) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["seq + past", "2 * h", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["past+seq", "2 * h", 3])
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    session = ort.InferenceSession(models.saved(helper.make_graph([relu], "g", [x], [y])))
+    assert session.get_inputs()[0].shape == ["seq + past", "2 * h", 3]
+    assert session.get_outputs()[0].shape == ["past+seq", "2 * h", 3]
+
+
+def test_says_what_programs_read_without_a_method(ort: Any, tmp_path: Path) -> None:
+    path = tmp_path / "two.onnx"
+    path.write_bytes(models.TWO)
+    session = ort.InferenceSession(path)
+    assert (Path(session._model_path), session._model_bytes) == (path, None)
+    session = ort.InferenceSession(models.TWO)
+    assert (session._model_path, session._model_bytes) == (None, models.TWO)
+    assert session._providers == session.get_providers()
+    assert session._provider_options == session.get_provider_options()
+    assert session._enable_fallback
+    session.disable_fallback()
+    assert not session._enable_fallback
+    assert [arg.name for arg in session._inputs_meta] == ["x", "k"]
+    assert session._overridable_initializers == []
+
+
+def test_output_names_are_texts(ort: Any) -> None:
+    session = ort.InferenceSession(models.TWO)
+    for names in ("y", [0], [None]):
+        with pytest.raises(TypeError):
+            session.run(names, FEEDS)
 
 
 def test_spells_types_as_onnx_runtime(ort: Any) -> None:

@@ -78,7 +78,9 @@ from sardonyx.compat.onnxruntime.values import OrtValue, SparseTensor, copy_tens
 
 SessionIOBinding = IOBinding
 
-__version__ = API_VERSION
+__version__ = version = API_VERSION
+package_name = "onnxruntime"
+cuda_version = ""
 __author__ = "The Sardonyx authors"
 
 __all__ = [

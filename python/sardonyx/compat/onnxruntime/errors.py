@@ -123,6 +123,8 @@ def _load_error(error: Exception) -> tuple[type[OrtError], str]:
         return InvalidArgument, message
     if _NO_GRAPH.search(message):
         return InvalidArgument, f"No graph was found in the protobuf. {message}"
+    if "does not import domain" in message:
+        return InvalidGraph, f"This is an invalid model. No opset import for domain: {message}"
     if "is neither an input, an initializer nor the output of a node" in message:
         return InvalidArgument, f"Invalid model. {message}"
     if "the graph has a cycle" in message:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -54,6 +54,7 @@ from sardonyx.host.operators import known_operators
 _WARNING = 2  # of ONNX Runtime's severities, from 0: verbose to 4: fatal
 _LEVELS = {0: 0, 1: 1}
 _UNVERSIONED = 2**63 - 1
+_RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 default_severity = _WARNING
 default_callback: Callable[[int, str, str, str, str], None] | None = None
@@ -93,10 +94,15 @@ class NodeArg:
 
     __slots__ = ("name", "shape", "type")
 
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, symbols: Container[Any] = ()) -> None:
         self.name = value.name
         self.type = types.spell(value.type)
-        self.shape: list[int | str | None] = list(value.shape or ())
+        # ONNX Runtime computes no sizes of others': what is neither in `symbols`, the names of
+        # inputs' dimensions, nor in the file is open.
+        self.shape: list[int | str | None] = [
+            dim if not isinstance(dim, str) or name or dim in symbols else None
+            for dim, name in zip(value.shape or (), value.dim_names, strict=True)
+        ]
         if value.kind == "optional" and self.type.startswith("optional(tensor("):
             self.shape = types.dims_in(value.type)
 
@@ -133,6 +139,11 @@ class InferenceSession:
         if sess_options is not None and not isinstance(sess_options, SessionOptions):
             raise TypeError(f"sess_options: expected SessionOptions, got {type(sess_options)}")
         self._sess_options = sess_options if sess_options is not None else SessionOptions()
+        # Programs read these where ONNX Runtime has no method for them.
+        is_file = not isinstance(path_or_bytes, bytes)
+        self._model_path = os.fspath(path_or_bytes) if is_file else None
+        self._model_bytes = None if is_file else path_or_bytes
+        self._enable_fallback = True
         try:
             self.set_providers(providers, provider_options)
         except (ValueError, RuntimeError) as error:
@@ -148,13 +159,16 @@ class InferenceSession:
             options = self._sess_options
             save(path_or_bytes, options.optimized_model_filepath, options._entries)
         if self._trace is not None:
-            self._trace.add_loading(is_file=not isinstance(path_or_bytes, bytes))
+            self._trace.add_loading(is_file=is_file)
 
         inputs = [(value, NodeArg(value)) for value in self._engine.inputs]
         is_default = [v.optional and v.kind != "optional" for v, _ in inputs]
         self._inputs_meta = [a for (_, a), d in zip(inputs, is_default, strict=True) if not d]
-        self._overridable = [a for (_, a), d in zip(inputs, is_default, strict=True) if d]
-        self._outputs_meta = [NodeArg(value) for value in self._engine.outputs]
+        self._overridable_initializers = [
+            arg for (_, arg), d in zip(inputs, is_default, strict=True) if d
+        ]
+        symbols = {dim for _, arg in inputs for dim in arg.shape if isinstance(dim, str)}
+        self._outputs_meta = [NodeArg(value, symbols) for value in self._engine.outputs]
         self._required = frozenset(v.name for v, _ in inputs if not v.optional)
         self._scalars = frozenset(v.name for v, _ in inputs if v.shape == ())
         self._other_maps = [
@@ -176,6 +190,7 @@ class InferenceSession:
             "log": _log_to(default_callback, options.logid) if logs else None,
             "image_codec": decode_image,
             "dims": options._dims,
+            "denoted_dims": options._denotations,
             "initializers": {name: v._array() for name, v in options._initializers.items()},
             "operators": known_operators(),
         }
@@ -221,7 +236,7 @@ class InferenceSession:
         return self._outputs_meta
 
     def get_overridable_initializers(self) -> list[NodeArg]:
-        return self._overridable
+        return self._overridable_initializers
 
     def get_modelmeta(self) -> ModelMetadata:
         return self._model_meta
@@ -239,7 +254,7 @@ class InferenceSession:
         return list(self._providers)
 
     def get_provider_options(self) -> dict[str, dict[str, str]]:
-        return {name: dict(options) for name, options in self._providers.items()}
+        return {name: dict(options) for name, options in self._provider_options.items()}
 
     def set_providers(
         self,
@@ -251,14 +266,17 @@ class InferenceSession:
         for name in given:
             if not name.endswith("ExecutionProvider"):  # no build of ONNX Runtime has it
                 raise RuntimeError(f"Unknown Provider Type: {name}")
-        self._providers = {name: options for name, options in given.items() if name in PROVIDERS}
-        self._providers.setdefault(PROVIDERS[-1], {})
+        known = {name: options for name, options in given.items() if name in PROVIDERS}
+        self._provider_options = {**known, PROVIDERS[-1]: known.get(PROVIDERS[-1], {})}
+        self._providers = list(self._provider_options)
 
     def enable_fallback(self) -> None:
         """There is nothing to fall back from."""
+        self._enable_fallback = True
 
     def disable_fallback(self) -> None:
         """There is nothing to fall back from."""
+        self._enable_fallback = False
 
     @property
     def _sess(self) -> NativeSession:
@@ -271,7 +289,7 @@ class InferenceSession:
         run_options: RunOptions | None = None,
     ) -> list[Any]:
         """The outputs of these names, or all of them, as arrays, lists, dicts and None."""
-        if isinstance(output_names, str):
+        if isinstance(output_names, str) or not all(isinstance(n, str) for n in output_names or ()):
             raise TypeError(f"run(): expected a list of output names, got {output_names!r}")
         results = self._run(output_names or None, input_feed, run_options)
         return [_shown(result) for result in results] if self._has_bytes else results
@@ -307,7 +325,7 @@ class InferenceSession:
         except (sardonyx.Error, MemoryError) as error:
             if cancel is not None and cancel.is_set:
                 raise Fail.of("Exiting due to terminate flag being set to true.") from error
-            arguments = (*self._inputs_meta, *self._overridable)
+            arguments = (*self._inputs_meta, *self._overridable_initializers)
             if (
                 make_text(arguments, feeds)
                 or make_arrays(arguments, feeds)
@@ -409,6 +427,12 @@ class InferenceSession:
         return self._profiling_start
 
     def get_provider_graph_assignment_info(self) -> list[Any]:
+        """One provider runs everything, whatever it is asked to note."""
+        if self._sess_options._entries.get(_RECORD_ASSIGNMENT) != "1":
+            raise Fail.of(
+                f"Session configuration entry '{_RECORD_ASSIGNMENT}' must be set to \"1\" to "
+                "retrieve EP graph assignment information."
+            )
         return []
 
     def get_tuning_results(self) -> list[Any]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sardonyx._core import CancelFlag
+    from sardonyx._core import CancelFlag, StepProfile
     from sardonyx._core import Session as Engine
     from sardonyx.compat.onnxruntime.options import SessionOptions
 
@@ -53,13 +53,14 @@ class Trace:
         out: list[Any] | None,
         cancel: CancelFlag | None,
     ) -> list[Any]:
-        """Runs for the results and once more for the times of its steps."""
+        """Runs and notes the times of the steps."""
         begin = time.perf_counter() - self._start
-        results = engine.run(output_names, dict(feeds), out, cancel=cancel)
+        steps: list[StepProfile] = []
+        results = engine.run(output_names, dict(feeds), out, cancel=cancel, profile=steps)
         seconds = time.perf_counter() - self._start - begin
         for name in ("model_run", "SequentialExecutor::Execute"):
             self._events.append(self._event("Session", name, begin, seconds))
-        for number, step in enumerate(engine.profile(dict(feeds))):
+        for number, step in enumerate(steps):
             name = step.node or f"{step.op}_{number}"
             self._events.append(
                 self._event(
