@@ -20,6 +20,9 @@ class _Alias(MetaPathFinder, Loader):
         if package != "onnxruntime" or not rest:
             return None
         if importlib.util.find_spec(f"{_NAME}.{rest}") is None:
+            inside, _, name = rest.partition(".")
+            if name:  # packages of which only parts are here may say why
+                getattr(importlib.import_module(f"{_NAME}.{inside}"), name.partition(".")[0], None)
             return None
         return ModuleSpec(fullname, self)
 
