@@ -34,6 +34,7 @@ struct ConvArgs {
   float* y;
   std::size_t y_step;  // floats between neighbouring output pixels
   Epilogue epilogue = {};
+  std::size_t chain = kAnyChain;
 };
 
 // Rows of the range are output pixels, panels are of output channels.

@@ -346,6 +346,7 @@ void conv(const ConvArgs& args, const GemmRange& range) {
   Tile tile;
   tile.taps = list.taps;
   tile.ldc = args.y_step;
+  tile.chain = args.chain;
   const bool by_taps = pays_by_taps(args);
   const std::size_t block_panels =
       by_taps ? 1 : 1 + kBlockFloats / ((taps * args.channels / blocks + 1) * kTileColumns);

@@ -45,6 +45,10 @@ struct PackB {
 using GemmPackB = void(const PackB& args, std::size_t panel_begin, std::size_t panel_end);
 extern const Kernel<GemmPackB, kIsaCount> gemm_pack_b;
 
+// A sum of many products rounds them one after the other: the fewer in a chain, the smaller the
+// error, at one more addition a chain.
+inline constexpr std::size_t kAnyChain = static_cast<std::size_t>(-1);
+
 // C is m x n and A m x k.
 struct GemmArgs {
   std::size_t m, n, k;
@@ -56,6 +60,7 @@ struct GemmArgs {
   float* c;
   std::size_t ldc;
   Epilogue epilogue = {};
+  std::size_t chain = kAnyChain;
 };
 
 // The part of C that one call computes. Columns [panel_begin * columns, panel_end * columns) that

@@ -88,6 +88,7 @@ SDX_INLINE void multiply_block(const GemmArgs& args, const GemmRange& range, con
   tile.tap_count = 1;
   tile.depth = block.depth();
   tile.ldc = args.ldc;
+  tile.chain = args.chain;
   tile.epilogue = block.depth_end == args.k ? &args.epilogue : nullptr;
   // Rows of one panel follow each other in memory, which the machine foresees.
   const bool far_results = args.n > kTileColumns && args.m * args.n >= kFarFloats;

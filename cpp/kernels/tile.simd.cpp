@@ -116,12 +116,27 @@ SDX_INLINE void fetch_row(const Tile& tile, std::size_t i, std::size_t down, std
   for (int j = 0; j < kVectors; ++j) __builtin_prefetch(residual + j * kF32, 0, kLevel);
 }
 
+// Moves sums out of registers, onto those of earlier chains unless these are the first.
+template <int kRows, int kVectors>
+SDX_INLINE void carry(Sums<kRows, kVectors>& sums, Sums<kRows, kVectors>& carried, bool first) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      carried.at[i][j] = first ? sums.at[i][j] : carried.at[i][j] + sums.at[i][j];
+      sums.at[i][j] = VecF{};
+    }
+}
+
 // kFetch is Tile::fetches_results.
 template <int kRows, int kVectors, bool kFetch>
 void tile_kernel(const Tile& tile) {
   // One or two rows alone would wait for each other's sums: give them sums for two steps.
   constexpr int kSteps = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   Sums<kRows, kVectors> sums[kSteps] = {};
+  Sums<kRows, kVectors> carried;
+  bool carries = false;
+  std::size_t left = tile.chain;  // of the chain
   constexpr std::size_t kLines = ahead_lines(kRows, kVectors);
   const std::size_t ldb = tile.ldb;
   const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
@@ -172,8 +187,12 @@ void tile_kernel(const Tile& tile) {
             fetch_row<kVectors, kIntoL1>(tile, row, 0, 0);
         }
       }
-      for (const std::size_t end = i < kFetches ? d + apart : tile.depth; d < end; ++d)
-        step(sums[0], d);
+      const std::size_t end = i < kFetches ? d + apart : tile.depth;
+      for (; end - d >= left; carries = true, left = tile.chain) {
+        for (const std::size_t stop = d + left; d < stop; ++d) step(sums[0], d);
+        carry(sums[0], carried, !carries);
+      }
+      for (left -= end - d; d < end; ++d) step(sums[0], d);
     }
   }
   for (int s = kSteps / 2; s > 0; s /= 2)
@@ -182,6 +201,11 @@ void tile_kernel(const Tile& tile) {
       for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) sums[u].at[i][j] += sums[u + s].at[i][j];
+  if (carries)
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums[0].at[i][j] += carried.at[i][j];
   if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
   alignas(kVecBytes) float stored[kRows * kVectors * kF32];
 #pragma GCC unroll 8

@@ -27,6 +27,7 @@ struct WinogradArgs {
   Epilogue epilogue = {};  // rows are output pixels; accumulate and row_bias are not supported
   std::size_t x_step = channels;
   std::size_t images = 1;
+  std::size_t chain = kAnyChain;
 };
 
 inline constexpr std::size_t winograd_planes(std::size_t side) { return (side + 2) * (side + 2); }

@@ -257,7 +257,8 @@ void winograd_multiply(const WinogradArgs& args, const WinogradBlockRange& block
                            .lda = winograd_row_step(args.channels),
                            .b = args.packed + f * weight_step,
                            .c = products + f * output_step,
-                           .ldc = winograd_row_step(args.outputs)};
+                           .ldc = winograd_row_step(args.outputs),
+                           .chain = args.chain};
     gemm_packed(product, {0, tiles, panel_begin, panel_end});
   }
 }

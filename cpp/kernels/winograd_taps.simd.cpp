@@ -90,6 +90,7 @@ void multiply_taps(const WinogradArgs& args, const WinogradBlockRange& block,
   tile.tap_count = 1;
   tile.ldc = winograd_row_step(args.outputs);
   tile.epilogue = nullptr;
+  tile.chain = args.chain;
   for (std::size_t item = item_begin; item < item_end;) {
     const std::size_t panel = item / 2, half_begin = item % 2;
     const std::size_t half_end = smaller(2, item_end - panel * 2);

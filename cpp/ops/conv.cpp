@@ -28,6 +28,8 @@ class Conv final : public Op {
     options_.channels_last = is_channels_last(init.attrs);
     options_.input_last = options_.channels_last && init.attrs.get("turns_input", 0) == 0;
     options_.residual_last = init.attrs.get("residual_last", 0) != 0;
+    options_.short_chains = init.attrs.get("careful", 0) > 0;
+    small_tiles_ = init.attrs.get("careful", 0) > 1;
     options_.activation = read_activation(init.attrs);
     check(groups_ >= 1, "group is ", groups_);
   }
@@ -252,13 +254,14 @@ class Conv final : public Op {
     const double direct = product_ns(sizes, 9, pixels * kInside);
     const double winograd_2 = product_ns(sizes, 16, tiles_2) + transform_ns(sizes, 2.4 * tiles_2);
     const double winograd_4 = product_ns(sizes, 36, tiles_4) + transform_ns(sizes, 5.5 * tiles_4);
-    if (direct <= std::min(winograd_2, winograd_4)) return ConvMethod::indirect;
-    return winograd_2 <= winograd_4 ? ConvMethod::winograd_2 : ConvMethod::winograd_4;
+    const bool small = small_tiles_ || winograd_2 <= winograd_4;
+    if (direct <= (small ? winograd_2 : winograd_4)) return ConvMethod::indirect;
+    return small ? ConvMethod::winograd_2 : ConvMethod::winograd_4;
   }
 
   // The side of the tiles by which Winograd's method pays with weights transformed on the way,
   // which takes many tiles a weight; 0: it does not.
-  static std::size_t choose_side(const ConvSizes& sizes) {
+  std::size_t choose_side(const ConvSizes& sizes) const {
     const auto images = static_cast<double>(sizes.images);
     const auto weights = static_cast<double>(sizes.channels) * static_cast<double>(sizes.outputs);
     const auto tiles = [&](int64_t side) {
@@ -272,8 +275,9 @@ class Conv final : public Op {
                               transform_ns(sizes, 2.4 * tiles(2));
     const double winograd_4 = 72 * weights * tiles(4) / kFlopsPerNs + kNsOfWeight_4 * weights +
                               transform_ns(sizes, 5.5 * tiles(4));
-    if (direct <= std::min(winograd_2, winograd_4)) return 0;
-    return winograd_2 <= winograd_4 ? 2 : 4;
+    const bool small = small_tiles_ || winograd_2 <= winograd_4;
+    if (direct <= (small ? winograd_2 : winograd_4)) return 0;
+    return small ? 2 : 4;
   }
 
   static constexpr int64_t kLongAxis = 1 << 20;
@@ -296,7 +300,7 @@ class Conv final : public Op {
 
   WindowAttributes window_;
   int64_t groups_;
-  bool strict_, has_residual_;
+  bool strict_, has_residual_, small_tiles_;
   ConvOptions options_;
 };
 
@@ -360,7 +364,8 @@ Step Conv::prepare_double(const ConvSizes& sizes, const ConvOptions& options) co
   ops.add<Conv>("Conv", {.since = 1});
   ops.add<Conv>("FusedConv", {.since = 1}, "com.microsoft");
   // Made by passes: (X, W, bias?, residual?), attributes `layout`, `turns_input`, by which X alone
-  // is channels-first, `activation`, `residual_last` and `strict`, which rules Winograd out.
+  // is channels-first, `activation`, `residual_last`, `strict`, which rules Winograd out, and
+  // `careful`, by which 1 sums in short chains and 2 takes Winograd's smaller tiles as well.
   ops.add<Conv>("FusedConv", {.since = 1}, "sardonyx");
 }
 

@@ -46,6 +46,7 @@ struct ConvOptions {
   // transforms them on the way. 0: as they are.
   std::size_t side_on_the_way = 0;
   FusedActivation activation;
+  bool short_chains = false;  // sums of products that round less, for some more time
 };
 
 // A framed image lets one tap span the width's taps; it pays where channels are fewer than this.

@@ -19,6 +19,7 @@ namespace {
 
 using kernels::Window;
 
+constexpr std::size_t kShortChain = 32;    // of products
 constexpr int64_t kFarFloats = 1 << 19;    // are more than the second-level cache holds
 constexpr int64_t kStackFloats = 4 << 20;  // of images turned around at once
 constexpr int64_t kWinogradChunks = 16;    // each has scratch while it is under way
@@ -74,6 +75,7 @@ struct ConvStep {
   std::size_t side() const {
     return packed ? std::max(winograd_side(method), o.side_on_the_way) : 0;
   }
+  std::size_t chain() const { return o.short_chains ? kShortChain : kernels::kAnyChain; }
   int64_t winograd_blocks(int64_t images) const {
     return (images * image_tiles + block_tiles - 1) / block_tiles;
   }
@@ -154,6 +156,7 @@ struct ConvStep {
     winograd.packed = packed;
     image_tiles = static_cast<int64_t>(kernels::winograd_tiles(winograd));
     winograd.images = size(stack);
+    winograd.chain = chain();
     block_tiles = std::clamp<int64_t>(static_cast<int64_t>(kernels::winograd_block_tiles(winograd)),
                                       1, checked_mul(stack, image_tiles));
     work_floats =
@@ -282,7 +285,8 @@ struct ConvStep {
                                .b = weights + group * step,
                                .c = y + group * n,
                                .ldc = size(y_step),
-                               .epilogue = epilogue};
+                               .epilogue = epilogue,
+                               .chain = chain()};
         move(args.epilogue, group * n, group * n);
         gemm.packed(args, range);
       }
@@ -306,7 +310,8 @@ struct ConvStep {
                                .packed = weights + group * step,
                                .y = y + image * y_image + group * n,
                                .y_step = size(y_step),
-                               .epilogue = epilogue};
+                               .epilogue = epilogue,
+                               .chain = chain()};
         move(args.epilogue, group * n, image * z_image + group * n);
         conv(args, range);
       }
@@ -340,7 +345,8 @@ struct ConvStep {
                                .packed = weights,
                                .y = y + image * y_image + first * pixels * y_step,
                                .y_step = size(y_step),
-                               .epilogue = epilogue};
+                               .epilogue = epilogue,
+                               .chain = chain()};
         kernels::WindowAxis& axis = args.window.axis[3 - s.axes.size()];
         axis.input = size(end - begin);
         axis.output = size(last + 1 - first);

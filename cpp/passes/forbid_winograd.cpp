@@ -1,3 +1,4 @@
+#include "passes/attributes.h"
 #include "passes/passes.h"
 
 namespace sdx::passes {
@@ -7,18 +8,8 @@ namespace sdx::passes {
 bool forbid_winograd(Graph& graph) {
   bool changed = false;
   for (Node* node : graph.nodes()) {
-    if (node->op_type() != "Conv" && node->op_type() != "FusedConv") continue;
-    if (node->attrs().has("strict")) continue;
-    Attributes attrs = node->attrs();
-    attrs.set("strict", int64_t{1});
-    const Node* made = graph.insert_before(node, {.op_type = node->op_type(),
-                                                  .inputs = node->inputs(),
-                                                  .attrs = std::move(attrs),
-                                                  .domain = node->domain(),
-                                                  .name = node->name(),
-                                                  .opset = node->opset()});
-    graph.replace_uses(node->output(0), made->output(0));
-    graph.erase(node);
+    if (!is_convolution(*node) || node->attrs().has("strict")) continue;
+    replace_with(graph, node, "strict", 1);
     changed = true;
   }
   return changed;

@@ -29,6 +29,7 @@ bool bypass_identities(Graph& graph);  // nodes that only rename their input go
 bool erase_dead(Graph& graph);         // nodes and values that nothing uses go
 bool merge_duplicates(Graph& graph);   // nodes that compute the same thing become one
 bool forbid_winograd(Graph& graph);    // convolutions keep to sums of products
+bool sum_carefully(Graph& graph);      // those with many convolutions behind them
 bool fold_batch_norm(Graph& graph);    // into the weights of the convolution before
 bool expand_batch_norm(Graph& graph);  // elsewhere: a product and a sum
 bool fuse_gelu(Graph& graph);          // its spellings with Erf and Tanh

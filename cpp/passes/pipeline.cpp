@@ -39,6 +39,7 @@ constexpr Pass kPasses[] = {
     {"expand_fused", expand_ops, 2},  // what fusions made and no kernel took up
     {"cut_before_joining", cut_before_joining, 2},
     {"fuse_activation", fuse_activation, 2},  // where joins stood between
+    {"sum_carefully", sum_carefully, 2},
     {"channels_last", channels_last, 2},
     {"merge_transposes", merge_transposes, 2},
     {"fold_constants", fold_constants, 1, fold_constants},  // weights that a layout moved

@@ -47,6 +47,9 @@ struct Tile {
   std::size_t row, column;   // where the tile lies in C, for the epilogue
   const Epilogue* epilogue;  // null while sums are unfinished
   bool add_c;                // sums go on from those in C
+  // So many products at most are summed one after the other before their sum joins the others'; one
+  // or two rows sum in a few chains side by side, however long.
+  std::size_t chain = static_cast<std::size_t>(-1);
   // Memory to bring into cache meanwhile, because it is read next: `ahead_step` bytes for every
   // step of the depth. Nothing is read there, so it may reach past the end of an array. Null for
   // nothing.
