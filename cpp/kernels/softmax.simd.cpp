@@ -27,8 +27,9 @@ SDX_INLINE float exponentials_block(const float* x, float* y, std::size_t n, Vec
     i += kF32;
   }
   if (i < n) {
-    store_head(y + i, exp_nonpositive(load_head(x + i, n - i) - top), n - i);
-    s1 += load_head(y + i, n - i);
+    const VecF e = exp_nonpositive(load_head(x + i, n - i) - top);
+    store_head(y + i, e, n - i);
+    s1 += first_lanes(e, n - i);
   }
   return reduce_add(s0 + s1);
 }

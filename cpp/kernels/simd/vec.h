@@ -146,6 +146,9 @@ inline constexpr bool kMaskedTails = false;
 SDX_INLINE VecF load_head(const float* p, std::size_t n) {
 #if defined(__AVX512F__)
   return reinterpret_cast<VecF>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
+#elif defined(__AVX2__)
+  const VecI inside = VecI{0, 1, 2, 3, 4, 5, 6, 7} < splat(static_cast<int32_t>(n));
+  return reinterpret_cast<VecF>(_mm256_maskload_ps(p, reinterpret_cast<__m256i>(inside)));
 #else
   float lanes[kF32] = {};
   for (std::size_t i = 0; i < n; ++i) lanes[i] = p[i];
@@ -156,6 +159,22 @@ SDX_INLINE VecF load_head(const float* p, std::size_t n) {
 SDX_INLINE void store_head(float* p, VecF v, std::size_t n) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512>(v));
+#elif defined(__AVX2__)
+  // By pieces: masked stores take many steps on some processors, and n is often the same again.
+  const __m256 whole = reinterpret_cast<__m256>(v);
+  if (n >= kF32) return _mm256_storeu_ps(p, whole);
+  __m128 part = _mm256_castps256_ps128(whole);
+  if (n & 4) {
+    _mm_storeu_ps(p, part);
+    part = _mm256_extractf128_ps(whole, 1);
+    p += 4;
+  }
+  if (n & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+    part = _mm_movehl_ps(part, part);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, part);
 #else
   float lanes[kF32];
   store(lanes, v);
