@@ -11,30 +11,42 @@ namespace SDX_ISA {
 SDX_INLINE VecF itself(VecF v) { return v; }
 SDX_INLINE VecF square(VecF v) { return v * v; }
 
-// Columns kF32 at a time: strip(p, read) reduces those from p on, read(q) loads them from a row.
+// Columns some vectors at a time: strip(p, read, results) reduces those from p on, a result for
+// each vector; read(q) loads one from a row. They go by pairs: where rows lie far apart, the rest
+// of a line that one vector leaves is out of the cache when the next one comes.
 template <class Strip>
 SDX_INLINE void reduce_strips(const float* x, float* y, std::size_t cols, Strip strip) {
+  const auto read = [](const float* p) __attribute__((always_inline)) { return load(p); };
   std::size_t c = 0;
-  for (; c + kF32 <= cols; c += kF32)
-    store(y + c, strip(
-                     x + c, [](const float* p) __attribute__((always_inline)) { return load(p); }));
+  for (; c + 2 * kF32 <= cols; c += 2 * kF32) {
+    VecF pair[2];
+    strip(x + c, read, pair);
+    store(y + c, pair[0]);
+    store(y + c + kF32, pair[1]);
+  }
+  VecF last[1];
+  if (c + kF32 <= cols) {
+    strip(x + c, read, last);
+    store(y + c, last[0]);
+    c += kF32;
+  }
   const std::size_t lanes = cols - c;
-  if (lanes)
-    store_head(y + c,
-               strip(
-                   x + c, [=](const float* p)
-                              __attribute__((always_inline)) { return load_head(p, lanes); }),
-               lanes);
+  if (lanes == 0) return;
+  strip(
+      x + c, [=](const float* p) __attribute__((always_inline)) { return load_head(p, lanes); },
+      last);
+  store_head(y + c, last[0], lanes);
 }
 
 template <class F>
 SDX_INLINE void sum_columns(const float* x, std::size_t row_stride, float* y, std::size_t rows,
                             std::size_t cols, F f) {
   reduce_strips(
-      x, y, cols, [=](const float* p, auto read) __attribute__((always_inline)) {
-        return sum_lanes(
-            rows, [=](std::size_t r)
-                      __attribute__((always_inline)) { return f(read(p + r * row_stride)); });
+      x, y, cols, [=](const float* p, auto read, auto& results) __attribute__((always_inline)) {
+        sum_lanes(
+            rows, results, [=](std::size_t r, std::size_t v) __attribute__((always_inline)) {
+              return f(read(p + r * row_stride + v * kF32));
+            });
       });
 }
 
@@ -94,15 +106,20 @@ template <class Extreme>
 SDX_INLINE void extreme_columns(const float* x, std::size_t row_stride, float* y, std::size_t rows,
                                 std::size_t cols) {
   reduce_strips(
-      x, y, cols, [=](const float* p, auto read) __attribute__((always_inline)) {
-        VecF best = splat(Extreme::kNeutral);
-        VecI odd = {};
-        for (std::size_t r = 0; r < rows; ++r) {
-          const VecF v = read(p + r * row_stride);
-          best = Extreme::pick(v, best);
-          odd |= v != v;
-        }
-        return odd ? splat(__builtin_nanf("")) : best;
+      x, y, cols, [=](const float* p, auto read, auto& results) __attribute__((always_inline)) {
+        constexpr std::size_t kVectors = sizeof(results) / sizeof(VecF);
+        VecI odd[kVectors] = {};
+        for (VecF& best : results) best = splat(Extreme::kNeutral);
+        for (std::size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+          for (std::size_t i = 0; i < kVectors; ++i) {
+            const VecF v = read(p + r * row_stride + i * kF32);
+            results[i] = Extreme::pick(v, results[i]);
+            odd[i] |= v != v;
+          }
+#pragma GCC unroll 2
+        for (std::size_t i = 0; i < kVectors; ++i)
+          results[i] = odd[i] ? splat(__builtin_nanf("")) : results[i];
       });
 }
 
@@ -279,10 +296,13 @@ void reduce_l1_columns(const float* x, std::size_t row_stride, float* y, std::si
 void reduce_prod_columns(const float* x, std::size_t row_stride, float* y, std::size_t rows,
                          std::size_t cols) {
   reduce_strips(
-      x, y, cols, [=](const float* p, auto read) __attribute__((always_inline)) {
-        VecF product = splat(1.0f);
-        for (std::size_t r = 0; r < rows; ++r) product *= read(p + r * row_stride);
-        return product;
+      x, y, cols, [=](const float* p, auto read, auto& results) __attribute__((always_inline)) {
+        constexpr std::size_t kVectors = sizeof(results) / sizeof(VecF);
+        for (VecF& product : results) product = splat(1.0f);
+        for (std::size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+          for (std::size_t i = 0; i < kVectors; ++i)
+            results[i] *= read(p + r * row_stride + i * kF32);
       });
 }
 

@@ -53,29 +53,41 @@ SDX_INLINE double squares_about(const float* x, std::size_t n, float mean) {
       x, n, [=](VecF v) __attribute__((always_inline)) { return (v - m) * (v - m); });
 }
 
-// The sum of f(row r) for r < rows, lane by lane: plain within blocks of rows, compensated (Kahan)
-// between them.
-template <class F>
-SDX_INLINE VecF sum_lanes(std::size_t rows, F f) {
-  constexpr std::size_t kBlock = 64;
-  VecF total{}, lost{};
+// totals[v] = the sum of f(row r, v) for r < rows, lane by lane: plain within blocks of rows,
+// compensated (Kahan) between them.
+template <std::size_t kVectors, class F>
+SDX_INLINE void sum_lanes(std::size_t rows, VecF (&totals)[kVectors], F f) {
+  constexpr std::size_t kBlock = 64, kParts = 4;
+  VecF lost[kVectors] = {};
+  for (VecF& total : totals) total = VecF{};
   for (std::size_t r = 0; r < rows;) {
     const std::size_t end = rows - r < kBlock ? rows : r + kBlock;
-    VecF s0{}, s1{}, s2{}, s3{};
-    for (; r + 4 <= end; r += 4) {
-      s0 += f(r);
-      s1 += f(r + 1);
-      s2 += f(r + 2);
-      s3 += f(r + 3);
+    VecF parts[kParts][kVectors] = {};
+    for (; r + kParts <= end; r += kParts)
+#pragma GCC unroll 4
+      for (std::size_t part = 0; part < kParts; ++part)
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) parts[part][v] += f(r + part, v);
+    for (; r < end; ++r)
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) parts[0][v] += f(r, v);
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const VecF corrected = ((parts[0][v] + parts[1][v]) + (parts[2][v] + parts[3][v])) - lost[v];
+      const VecF next = totals[v] + corrected;
+      // An infinite total has nothing to compensate, and its difference is NaN.
+      lost[v] = abs(next) < __builtin_inff() ? (next - totals[v]) - corrected : VecF{};
+      totals[v] = next;
     }
-    for (; r < end; ++r) s0 += f(r);
-    const VecF corrected = ((s0 + s1) + (s2 + s3)) - lost;
-    const VecF next = total + corrected;
-    // An infinite total has nothing to compensate, and its difference is NaN.
-    lost = abs(next) < __builtin_inff() ? (next - total) - corrected : VecF{};
-    total = next;
   }
-  return total;
+}
+
+template <class F>
+SDX_INLINE VecF sum_lanes(std::size_t rows, F f) {
+  VecF total[1];
+  sum_lanes(
+      rows, total, [=](std::size_t r, std::size_t) __attribute__((always_inline)) { return f(r); });
+  return total[0];
 }
 
 // The greatest of n floats, -inf for none; NaN is passed over or not, as it comes.
@@ -90,6 +102,10 @@ SDX_INLINE float max_of(const float* x, std::size_t n) {
     m3 = max(load(x + i + 3 * kF32), m3);
   }
   for (; i + kF32 <= n; i += kF32) m0 = max(load(x + i), m0);
+  if (i < n && n >= kF32) {
+    m1 = max(load(x + n - kF32), m1);  // some once more
+    i = n;
+  }
   float best = reduce_max(max(max(m0, m1), max(m2, m3)));
   for (; i < n; ++i) best = x[i] > best ? x[i] : best;
   return best;
