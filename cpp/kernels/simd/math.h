@@ -7,34 +7,40 @@
 namespace sdx::kernels {
 namespace SDX_ISA {
 
-// x = n ln 2 + f with |f| <= ln 2 / 2; exp(f) - 1 in `rest`.
+// x = n ln 2 + f with |f| <= ln 2 / 2; exp(f) = 1 + f + q f^2.
 struct ExpParts {
   VecF n;
-  VecF rest;
+  VecF shifted;  // n + 1.5 * 2^23
+  VecF f;
+  VecF q;
 };
 
 SDX_INLINE ExpParts exp_parts(VecF x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding and taking it away rounds
-  const VecF n = (x * 1.44269504f + kRound) - kRound;
+  const VecF shifted = x * 1.44269504f + kRound;
+  const VecF n = shifted - kRound;
   const VecF f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   VecF q = f * 0.001381459878757596f + 0.008368716575205326f;
   q = q * f + 0.04166838899254799f;
   q = q * f + 0.1666652113199234f;
   q = q * f + 0.4999999403953552f;
-  return {n, (q * f) * f + f};
+  return {n, shifted, f, q};
 }
+
+// exp(f).
+SDX_INLINE VecF power_of(const ExpParts& e) { return (e.q * e.f + 1.0f) * e.f + 1.0f; }
 
 SDX_INLINE VecF exp(VecF x) {
   // Constants come first in min and max, so that NaN passes.
   const ExpParts e = exp_parts(min(splat(89.0f), max(splat(-104.0f), x)));
-  return scale_by_power(e.rest + 1.0f, e.n);
+  return scale_by_power(power_of(e), e.n);
 }
 
 // exp for x <= 0 (or NaN) whose results below the normal range are 0: masked scores are far below
 // it, and subnormal results cost a hundred times as much as others.
 SDX_INLINE VecF exp_nonpositive(VecF x) {
   const ExpParts e = exp_parts(max(splat(-87.3f), x));
-  const VecF y = scale_normal(e.rest + 1.0f, e.n);
+  const VecF y = scale_normal(power_of(e), e.n, e.shifted);
   return x < -87.3f ? splat(0.0f) : y;
 }
 
@@ -42,7 +48,8 @@ SDX_INLINE VecF exp_nonpositive(VecF x) {
 SDX_INLINE VecF expm1(VecF x) {
   const ExpParts e = exp_parts(min(splat(89.0f), max(splat(-40.0f), x)));
   const VecF power = scale_by_power(splat(1.0f), e.n - 1.0f);  // halved: 2^128 is out of range
-  return ((power - 0.5f) + power * e.rest) * 2.0f;
+  const VecF rest = (e.q * e.f) * e.f + e.f;                   // exp(f) - 1
+  return ((power - 0.5f) + power * rest) * 2.0f;
 }
 
 SDX_INLINE VecF log(VecF x) {
@@ -106,7 +113,7 @@ SDX_INLINE VecF erf(VecF x) {
 // 1 / (1 + exp(-x)), relatively accurate on the far negative side too.
 SDX_INLINE VecF sigmoid(VecF x) {
   const ExpParts e = exp_parts(-min(splat(87.3f), max(splat(-87.3f), x)));
-  const VecF y = reciprocal(scale_normal(e.rest + 1.0f, e.n) + 1.0f);
+  const VecF y = reciprocal(scale_normal(power_of(e), e.n, e.shifted) + 1.0f);
   return x < -87.3f ? splat(0.0f) : y;
 }
 

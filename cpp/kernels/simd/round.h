@@ -99,12 +99,13 @@ SDX_INLINE VecF scale_by_power(VecF p, VecF n) {
 #endif
 }
 
-// The same where p and the result are normal numbers.
-SDX_INLINE VecF scale_normal(VecF p, VecF n) {
+// The same where p and the result are normal numbers. `shifted` is n + 1.5 * 2^23, which has the
+// integer in its low bits.
+SDX_INLINE VecF scale_normal(VecF p, [[maybe_unused]] VecF n, [[maybe_unused]] VecF shifted) {
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
-  return as_float(as_int(p) + (__builtin_convertvector(n, VecI) << 23));
+  return as_float(as_int(p) + (as_int(shifted) << 23));
 #endif
 }
 
