@@ -10,7 +10,8 @@ namespace sdx::kernels {
 
 // dst[c * ldd + r] = src[r * lds + c] for r < rows and c < cols; strides count items. No alignment
 // beyond the item's own is needed, src and dst do not overlap, and an empty matrix does nothing.
-// A channels-first image [C][H*W] becomes channels-last with rows = C, cols = H*W, and back.
+// lds may be 0: all rows are the same one. A channels-first image [C][H*W] becomes channels-last
+// with rows = C, cols = H*W, and back.
 template <class T>
 using Transpose = void(std::size_t rows, std::size_t cols, const T* src, std::size_t lds, T* dst,
                        std::size_t ldd);

@@ -1,5 +1,4 @@
-// Transposes: all but the widest items by squares in registers, those by small blocks that stay in
-// cache.
+// Transposes by squares in registers.
 #include "kernels/transpose.h"
 
 #include "kernels/simd/transpose.h"
@@ -9,19 +8,6 @@ namespace SDX_ISA {
 namespace {
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
-
-// A square whose last rows or columns may be missing.
-SDX_INLINE void transpose_corner(std::size_t rows, std::size_t cols, const float* src,
-                                 std::size_t lds, float* dst, std::size_t ldd) {
-  VecF square[kF32];
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < kF32; ++i)
-    square[i] = i < rows ? load_head(src + i * lds, cols) : VecF{};
-  transpose_square(square);
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < kF32; ++i)
-    if (i < cols) store_head(dst + i * ldd, square[i], rows);
-}
 
 // Dense pixels of a few items into planes, and planes into pixels: the compiler makes vectors of
 // loops whose number of planes is a constant.
@@ -52,18 +38,6 @@ SDX_INLINE bool transpose_planes(std::size_t rows, std::size_t cols, const T* sr
   return true;
 }
 
-template <class T>
-SDX_INLINE void transpose_blocks(std::size_t rows, std::size_t cols, const T* src, std::size_t lds,
-                                 T* dst, std::size_t ldd) {
-  constexpr std::size_t kSide = 64 / sizeof(T) < 32 ? 64 / sizeof(T) : 32;
-  for (std::size_t c0 = 0; c0 < cols; c0 += kSide)
-    for (std::size_t r0 = 0; r0 < rows; r0 += kSide) {
-      const std::size_t c1 = smaller(c0 + kSide, cols), r1 = smaller(r0 + kSide, rows);
-      for (std::size_t c = c0; c < c1; ++c)
-        for (std::size_t r = r0; r < r1; ++r) dst[c * ldd + r] = src[r * lds + c];
-    }
-}
-
 typedef uint8_t Bytes __attribute__((vector_size(16)));
 typedef uint16_t Words __attribute__((vector_size(16)));
 
@@ -83,7 +57,7 @@ SDX_INLINE void interleave(Words& a, Words& b) {
 // A square with 16 bytes in a row, in place. Rows interleaved with those half the square away, as
 // many times as the side has powers of two, are its columns.
 template <class Row>
-SDX_INLINE void transpose_small_square(Row* rows) {
+SDX_INLINE void turn_square(Row* rows) {
   constexpr std::size_t kSide = sizeof(Row) / sizeof(rows[0][0]);
 #pragma GCC unroll 4
   for (std::size_t step = 1; step < kSide; step *= 2) {
@@ -99,7 +73,21 @@ SDX_INLINE void transpose_small_square(Row* rows) {
   }
 }
 
+SDX_INLINE void turn_square(VecF (&rows)[kF32]) { transpose_square(rows); }
+
 typedef uint64_t Halves __attribute__((vector_size(16)));
+typedef uint64_t Fours __attribute__((vector_size(32)));
+
+SDX_INLINE void turn_square(Fours* rows) {
+  const Fours even0 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 2, 6);
+  const Fours odd0 = __builtin_shufflevector(rows[0], rows[1], 1, 5, 3, 7);
+  const Fours even1 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 2, 6);
+  const Fours odd1 = __builtin_shufflevector(rows[2], rows[3], 1, 5, 3, 7);
+  rows[0] = __builtin_shufflevector(even0, even1, 0, 1, 4, 5);
+  rows[1] = __builtin_shufflevector(odd0, odd1, 0, 1, 4, 5);
+  rows[2] = __builtin_shufflevector(even0, even1, 2, 3, 6, 7);
+  rows[3] = __builtin_shufflevector(odd0, odd1, 2, 3, 6, 7);
+}
 
 template <class Word>
 SDX_INLINE Word load_word(const uint8_t* from) {
@@ -116,7 +104,7 @@ SDX_INLINE void store_word(uint8_t* to, uint64_t bits) {
 // The first n items of a row of 16 bytes, 0 < n < 16, from or to memory, by pieces that may
 // overlap; nothing beyond them is touched.
 template <class Row, class T>
-SDX_INLINE Row load_some(const T* items, std::size_t n) {
+SDX_INLINE void load_some(Row& to, const T* items, std::size_t n) {
   const auto* from = reinterpret_cast<const uint8_t*>(items);
   const std::size_t bytes = n * sizeof(T);
   Halves row{};
@@ -130,7 +118,7 @@ SDX_INLINE Row load_some(const T* items, std::size_t n) {
   } else {
     for (std::size_t i = 0; i < bytes; ++i) row[0] |= uint64_t{from[i]} << 8 * i;
   }
-  return reinterpret_cast<Row>(row);
+  to = reinterpret_cast<Row>(row);
 }
 
 template <class Row, class T>
@@ -151,87 +139,111 @@ SDX_INLINE void store_some(const Row& row, T* items, std::size_t n) {
   }
 }
 
-// A square whose last rows or columns may be missing.
-template <class Row, class T>
-SDX_INLINE void transpose_small_corner(std::size_t rows, std::size_t cols, const T* src,
-                                       std::size_t lds, T* dst, std::size_t ldd) {
-  typedef Row Unaligned __attribute__((aligned(1), may_alias));
-  constexpr std::size_t kSide = 16 / sizeof(T);
-  Row square[kSide]{};
-  for (std::size_t i = 0; i < rows; ++i)
-    square[i] = cols == kSide ? *reinterpret_cast<const Unaligned*>(src + i * lds)
-                              : load_some<Row>(src + i * lds, cols);
-  transpose_small_square(square);
-  for (std::size_t i = 0; i < cols; ++i)
-    if (rows == kSide)
-      *reinterpret_cast<Unaligned*>(dst + i * ldd) = square[i];
-    else
-      store_some(square[i], dst + i * ldd, rows);
+SDX_INLINE void load_some(VecF& row, const float* items, std::size_t n) {
+  row = load_head(items, n);
+}
+SDX_INLINE void store_some(const VecF& row, float* items, std::size_t n) {
+  store_head(items, row, n);
+}
+SDX_INLINE void load_some(Fours& row, const uint64_t* items, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) row[i] = items[i];
+}
+SDX_INLINE void store_some(const Fours& row, uint64_t* items, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) items[i] = row[i];
 }
 
+// Squares of as many items as a Row has. Where the matrix does not end with one, the last one
+// overlaps the one before it. A matrix that is narrower than a square has rows read as wholes, with
+// what lies behind them, and written as wholes over what the next ones will write, where those
+// follow immediately; only at its end such rows are taken in part. What comes next of each row is
+// asked for ahead: rows are too many for the processor to see where each of them goes on.
 template <class Row, class T>
-SDX_INLINE void transpose_small(std::size_t rows, std::size_t cols, const T* src, std::size_t lds,
-                                T* dst, std::size_t ldd) {
-  if (transpose_planes<2>(rows, cols, src, lds, dst, ldd) ||
-      transpose_planes<3>(rows, cols, src, lds, dst, ldd) ||
-      transpose_planes<4>(rows, cols, src, lds, dst, ldd))
-    return;
-  typedef Row Unaligned __attribute__((aligned(1), may_alias));
-  constexpr std::size_t kSide = 16 / sizeof(T);
-  for (std::size_t c = 0; c < cols; c += kSide)
+SDX_INLINE void transpose_squares(std::size_t rows, std::size_t cols, const T* src, std::size_t lds,
+                                  T* dst, std::size_t ldd) {
+  typedef Row Unaligned __attribute__((aligned(sizeof(T)), may_alias));
+  constexpr std::size_t kSide = sizeof(Row) / sizeof(T), kLineItems = 64 / sizeof(T);
+  if (rows == 0 || cols == 0) return;
+  const bool narrow = rows < kSide || cols < kSide;
+  // Rows, and columns, that may be taken as wholes.
+  const std::size_t whole_rows = cols >= kSide ? rows
+                                 : lds == 0    ? 0
+                                            : rows - smaller(rows, (kSide - cols + lds - 1) / lds);
+  const std::size_t whole_cols = rows >= kSide ? cols
+                                 : ldd > rows
+                                     ? 0
+                                     : cols - smaller(cols, (kSide - rows + ldd - 1) / ldd);
+  for (std::size_t c = 0; c < cols; c += kSide) {
+    if (c + kSide > cols && cols >= kSide) c = cols - kSide;
     for (std::size_t r = 0; r < rows; r += kSide) {
+      if (r + kSide > rows && rows >= kSide) r = rows - kSide;
       const T* s = src + r * lds + c;
       T* d = dst + c * ldd + r;
-      if (r + kSide > rows || c + kSide > cols) {
-        transpose_small_corner<Row>(smaller(kSide, rows - r), smaller(kSide, cols - c), s, lds, d,
-                                    ldd);
+      Row square[kSide];
+      if (!narrow) {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kSide; ++i) {
+          square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
+          __builtin_prefetch(s + i * lds + kLineItems);
+        }
+        turn_square(square);
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kSide; ++i)
+          *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
         continue;
       }
-      Row square[kSide];
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < kSide; ++i)
-        square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
-      transpose_small_square(square);
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < kSide; ++i)
-        *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
+      const std::size_t height = smaller(kSide, rows - r), width = smaller(kSide, cols - c);
+      for (std::size_t i = 0; i < kSide; ++i) {
+        square[i] = Row{};
+        if (r + i < whole_rows)
+          square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
+        else if (i < height)
+          load_some(square[i], s + i * lds, width);
+      }
+      turn_square(square);
+      for (std::size_t i = 0; i < width; ++i)
+        if (c + i < whole_cols)
+          *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
+        else
+          store_some(square[i], d + i * ldd, height);
     }
+  }
+}
+
+// Whether the matrix was one of two to four dense pixels or planes.
+template <class T>
+SDX_INLINE bool transpose_few_planes(std::size_t rows, std::size_t cols, const T* src,
+                                     std::size_t lds, T* dst, std::size_t ldd) {
+  return transpose_planes<2>(rows, cols, src, lds, dst, ldd) ||
+         transpose_planes<3>(rows, cols, src, lds, dst, ldd) ||
+         transpose_planes<4>(rows, cols, src, lds, dst, ldd);
 }
 
 }  // namespace
 
 void transpose_8(std::size_t rows, std::size_t cols, const uint8_t* src, std::size_t lds,
                  uint8_t* dst, std::size_t ldd) {
-  transpose_small<Bytes>(rows, cols, src, lds, dst, ldd);
+  if (!transpose_few_planes(rows, cols, src, lds, dst, ldd))
+    transpose_squares<Bytes>(rows, cols, src, lds, dst, ldd);
 }
 
 void transpose_16(std::size_t rows, std::size_t cols, const uint16_t* src, std::size_t lds,
                   uint16_t* dst, std::size_t ldd) {
-  transpose_small<Words>(rows, cols, src, lds, dst, ldd);
+  if (!transpose_few_planes(rows, cols, src, lds, dst, ldd))
+    transpose_squares<Words>(rows, cols, src, lds, dst, ldd);
 }
 
 void transpose_32(std::size_t rows, std::size_t cols, const uint32_t* src, std::size_t lds,
                   uint32_t* dst, std::size_t ldd) {
-  if (transpose_planes<2>(rows, cols, src, lds, dst, ldd) ||
-      transpose_planes<3>(rows, cols, src, lds, dst, ldd) ||
-      transpose_planes<4>(rows, cols, src, lds, dst, ldd))
-    return;
-  const float* from = reinterpret_cast<const float*>(src);  // only moved, by may_alias vectors
-  float* to = reinterpret_cast<float*>(dst);
-  for (std::size_t c = 0; c < cols; c += kF32)
-    for (std::size_t r = 0; r < rows; r += kF32) {
-      const float* s = from + r * lds + c;
-      float* d = to + c * ldd + r;
-      if (r + kF32 <= rows && c + kF32 <= cols)
-        transpose_square(s, lds, d, ldd);
-      else
-        transpose_corner(smaller(kF32, rows - r), smaller(kF32, cols - c), s, lds, d, ldd);
-    }
+  if (transpose_few_planes(rows, cols, src, lds, dst, ldd)) return;
+  // Only moved, by may_alias vectors.
+  transpose_squares<VecF>(rows, cols, reinterpret_cast<const float*>(src), lds,
+                          reinterpret_cast<float*>(dst), ldd);
 }
 
 void transpose_64(std::size_t rows, std::size_t cols, const uint64_t* src, std::size_t lds,
                   uint64_t* dst, std::size_t ldd) {
-  transpose_blocks(rows, cols, src, lds, dst, ldd);
+  if (!transpose_few_planes(rows, cols, src, lds, dst, ldd))
+    transpose_squares<Fours>(rows, cols, src, lds, dst, ldd);
 }
 
 }  // namespace SDX_ISA

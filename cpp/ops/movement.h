@@ -8,6 +8,7 @@
 
 #include "base/frame.h"
 #include "ir/op.h"
+#include "kernels/transpose.h"
 
 namespace sdx::ops {
 
@@ -37,6 +38,24 @@ void copy_run(const T* from, T* to, int64_t count) {
     if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
   } else {
     std::copy_n(from, count, to);
+  }
+}
+
+// The transpose of a matrix whose rows lie from_stride apart, its rows to_stride apart.
+template <class T>
+void transpose_block(int64_t rows, int64_t cols, const T* from, int64_t from_stride, T* to,
+                     int64_t to_stride) {
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    kernels::transpose_8.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint16_t>) {
+    kernels::transpose_16.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint32_t>) {
+    kernels::transpose_32.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else if constexpr (std::is_same_v<T, uint64_t>) {
+    kernels::transpose_64.resolve()(rows, cols, from, from_stride, to, to_stride);
+  } else {
+    for (int64_t c = 0; c < cols; ++c)
+      for (int64_t r = 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
   }
 }
 

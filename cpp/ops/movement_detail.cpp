@@ -1,4 +1,3 @@
-#include "kernels/transpose.h"
 #include "ops/movement.h"
 
 namespace sdx::ops {
@@ -33,23 +32,6 @@ class Odometer {
   Shape index_;
   int64_t from_ = 0, to_ = 0;
 };
-
-template <class T>
-void transpose_block(int64_t rows, int64_t cols, const T* from, int64_t from_stride, T* to,
-                     int64_t to_stride) {
-  if constexpr (std::is_same_v<T, uint8_t>) {
-    kernels::transpose_8.resolve()(rows, cols, from, from_stride, to, to_stride);
-  } else if constexpr (std::is_same_v<T, uint16_t>) {
-    kernels::transpose_16.resolve()(rows, cols, from, from_stride, to, to_stride);
-  } else if constexpr (std::is_same_v<T, uint32_t>) {
-    kernels::transpose_32.resolve()(rows, cols, from, from_stride, to, to_stride);
-  } else if constexpr (std::is_same_v<T, uint64_t>) {
-    kernels::transpose_64.resolve()(rows, cols, from, from_stride, to, to_stride);
-  } else {
-    for (int64_t c = 0; c < cols; ++c)
-      for (int64_t r = 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
-  }
-}
 
 template <class T>
 void move_transposed(const Frame& f, const StridedCopy& copy, int column, const T* from, T* to) {

@@ -34,6 +34,19 @@ void check_transpose(const Kernel<Transpose<T>, kIsaCount>& kernel) {
   }
 }
 
+TEST_CASE("transposes of one row many times") {
+  for (const auto& variant : transpose_16.variants) {
+    if (variant.isa > host_isa()) continue;
+    for (std::size_t rows = 1; rows <= 9; ++rows)
+      for (std::size_t cols = 1; cols <= 20; ++cols) {
+        test::Fenced<uint16_t> src(cols), dst(rows * cols);
+        for (std::size_t i = 0; i < cols; ++i) src[i] = static_cast<uint16_t>(7 * i + 1);
+        variant.run(rows, cols, src.data(), 0, dst.data(), rows);
+        for (std::size_t i = 0; i < rows * cols; ++i) CHECK(dst[i] == src[i / rows]);
+      }
+  }
+}
+
 TEST_CASE("transposes") {
   check_transpose(transpose_8);
   check_transpose(transpose_16);
