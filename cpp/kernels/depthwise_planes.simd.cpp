@@ -17,20 +17,15 @@ constexpr std::size_t kManyRows = 8;
 // The same where the rows are a multiple of this, as those of many images are.
 constexpr std::size_t kSevenRows = 7;
 
-// One channel's share of the arguments.
+// One channel's share of the arguments. Rows of the frame hold their even columns, then the odd
+// ones, where every other column starts a window: neighbouring outputs then read neighbours.
 struct Plane {
   const float* frame;
-  std::size_t row_floats;
+  std::size_t row_floats, odd_at;
   const float* weights;  // [taps]
   float bias;
   float* y;
 };
-
-template <std::size_t kStride>
-SDX_INLINE VecF load_every(const float* p) {
-  if constexpr (kStride == 1) return load(p);
-  return AllLanes::even(load(p), load(p + kF32));
-}
 
 // Vectors of a row that meet a weight together: more chains of sums than one add up meanwhile.
 constexpr std::size_t kTogether = kF32 >= 16 ? 2 : 1;
@@ -48,7 +43,8 @@ SDX_INLINE void sum_vectors(const DepthwisePlanesArgs& args, const Plane& plane,
 #pragma GCC unroll 2
     for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = splat(plane.bias);
   for (std::size_t t = 0; t < width.taps; ++t) {
-    const float* x = start + o * kStride + t * width.dilation;
+    const std::size_t at = t * width.dilation;
+    const float* x = start + o + (kStride == 1 ? at : at / 2 + (at % 2 ? plane.odd_at : 0));
     if constexpr (kTaps > 0) {
       VecF weights[kTaps];
 #pragma GCC unroll 8
@@ -57,7 +53,7 @@ SDX_INLINE void sum_vectors(const DepthwisePlanesArgs& args, const Plane& plane,
       for (std::size_t i = 0; i < kRows + kTaps - 1; ++i)
 #pragma GCC unroll 2
         for (std::size_t v = 0; v < kVectors; ++v) {
-          const VecF input = load_every<kStride>(x + i * plane.row_floats + v * kStride * kF32);
+          const VecF input = load(x + i * plane.row_floats + v * kF32);
 #pragma GCC unroll 8
           for (std::size_t h = 0; h < kTaps; ++h)
             if (i >= h && i - h < kRows) sums[i - h][v] += weights[h] * input;
@@ -70,9 +66,8 @@ SDX_INLINE void sum_vectors(const DepthwisePlanesArgs& args, const Plane& plane,
 #pragma GCC unroll 2
           for (std::size_t v = 0; v < kVectors; ++v)
             sums[r][v] +=
-                weight * load_every<kStride>(
-                             x + (h * height.dilation + r * height.stride) * plane.row_floats +
-                             v * kStride * kF32);
+                weight *
+                load(x + (h * height.dilation + r * height.stride) * plane.row_floats + v * kF32);
       }
     }
   }
@@ -149,6 +144,15 @@ void copy_row(const DepthwisePlanesArgs& args, const float* x, std::ptrdiff_t ro
   for (i += left; i < row_floats; i += kF32) store(to + i, VecF{});
 }
 
+// The even columns of a row, then the odd ones. What goes too far is overwritten by those and by
+// the next row.
+void split_row(const float* from, float* to, std::size_t odd_at) {
+  for (std::size_t i = 0; i < odd_at; i += kF32)
+    store(to + i, AllLanes::even(load(from + 2 * i), load(from + 2 * i + kF32)));
+  for (std::size_t i = 0; i < odd_at; i += kF32)
+    store(to + odd_at + i, AllLanes::odd(load(from + 2 * i), load(from + 2 * i + kF32)));
+}
+
 }  // namespace
 
 void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
@@ -159,10 +163,12 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
   const std::size_t reach = (height.taps - 1) * height.dilation + 1;
   const std::size_t pixels = height.output * width.output;
   alignas(kVecBytes) float frame[kPlaneFloats + kF32];
+  alignas(kVecBytes) float line[kPlaneFloats / kPlaneRows + 2 * kF32] = {};
   float weights[kPlaneTaps];
   Plane plane;
   plane.frame = frame;
   plane.row_floats = plane_row_floats(width);
+  plane.odd_at = (plane.row_floats + 1) / 2;
   plane.weights = weights;
   const Group groups[] = {{kManyRows, choose_rows<kManyRows>(args.window)},
                           {kSevenRows, choose_rows<kSevenRows>(args.window)},
@@ -180,9 +186,12 @@ void depthwise_planes(const DepthwisePlanesArgs& args, std::size_t plane_begin,
     for (std::size_t first = 0; first < height.output; first += at_once) {
       const std::size_t count = smaller(at_once, height.output - first);
       const std::size_t rows = (count - 1) * height.stride + reach;
-      for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t i = 0; i < rows; ++i) {
+        float* row = frame + i * plane.row_floats;
         copy_row(args, x, first_input(height, first) + static_cast<std::ptrdiff_t>(i),
-                 frame + i * plane.row_floats, plane.row_floats);
+                 width.stride == 2 ? line : row, plane.row_floats);
+        if (width.stride == 2) split_row(line, row, plane.odd_at);
+      }
       const Group& group = count % kSevenRows == 0 && count % kManyRows != 0 ? groups[1]
                            : count >= kManyRows                              ? groups[0]
                            : count >= kPlaneRows                             ? groups[2]

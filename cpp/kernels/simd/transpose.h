@@ -20,8 +20,9 @@ struct LaneList {
     b = high;
   }
 
-  // Lanes 0, 2, 4 ... of a, then of b.
+  // Lanes 0, 2, 4 ... of a, then of b; and lanes 1, 3, 5 ...
   SDX_INLINE VecF even(VecF a, VecF b) { return __builtin_shufflevector(a, b, 2 * kLanes...); }
+  SDX_INLINE VecF odd(VecF a, VecF b) { return __builtin_shufflevector(a, b, (2 * kLanes + 1)...); }
 
   // Lanes of a and b in turns: of their lower halves, or of their upper ones.
   template <bool kUpper>
