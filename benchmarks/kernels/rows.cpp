@@ -77,6 +77,19 @@ void bench_rows(const Bench& bench) {
     for (const auto& [isa, run] : kernels::lp_norm_rows.variants)
       bench.time(kernels::lp_norm_rows.name, isa, shape.text(), work,
                  [&, run = run] { run(x.data(), y.data(), shape.rows, shape.cols, true); });
+    for (const auto& [isa, run] : kernels::local_response.variants)
+      bench.time(kernels::local_response.name, isa, shape.text(), work, [&, run = run] {
+        for (std::size_t r = 0; r + 3 <= shape.rows; ++r)
+          run({.x = x.data() + (r + 1) * shape.cols,
+               .first = x.data() + r * shape.cols,
+               .y = y.data() + r * shape.cols,
+               .n = shape.cols,
+               .neighbours = 3,
+               .stride = shape.cols,
+               .alpha = 1e-4f,
+               .power = 0.75f,
+               .bias = 1});
+      });
   }
 }
 

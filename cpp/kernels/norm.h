@@ -51,6 +51,19 @@ using LpNormRows = void(const float* x, float* y, std::size_t rows, std::size_t 
 
 extern const Kernel<LpNormRows, kIsaCount> lp_norm_rows;
 
+// n floats divided by (bias + alpha * sum) ^ power, where the sum is of the squares of `neighbours`
+// runs of n floats from `first` on, `stride` apart. y overlaps none of them.
+struct LocalResponseArgs {
+  const float* x;
+  const float* first;
+  float* y;
+  std::size_t n, neighbours, stride;
+  float alpha, power, bias;
+};
+using LocalResponse = void(const LocalResponseArgs& args);
+
+extern const Kernel<LocalResponse, kIsaCount> local_response;
+
 // y[r, c] = x[r, c] * scale[c] + shift[c] over contiguous rows of `cols`; x and y may be the same.
 // The form with one scale and shift for a run is unary_scale_shift.
 using ScaleShiftRows = void(const float* x, float* y, std::size_t rows, std::size_t cols,

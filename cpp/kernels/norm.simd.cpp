@@ -2,7 +2,7 @@
 // write.
 #include "kernels/norm.h"
 
-#include "kernels/simd/round.h"
+#include "kernels/simd/math.h"
 #include "kernels/simd/short_rows.h"
 #include "kernels/simd/sum.h"
 
@@ -19,12 +19,11 @@ SDX_INLINE void add_skip(const float* x, const float* skip, const float* bias, f
     if (bias) v += load(bias + i);
     store(out + i, v);
   }
-  for (; i < n; ++i) {
-    float v = x[i];
-    if (skip) v += skip[i];
-    if (bias) v += bias[i];
-    out[i] = v;
-  }
+  if (i == n) return;
+  VecF v = load_head(x + i, n - i);
+  if (skip) v += load_head(skip + i, n - i);
+  if (bias) v += load_head(bias + i, n - i);
+  store_head(out + i, v, n - i);
 }
 
 // y = (s - mean) * inv_std * scale + bias of one row; scale or bias may be null.
@@ -187,11 +186,43 @@ void lp_norm_rows(const float* x, float* y, std::size_t rows, std::size_t cols, 
   for (std::size_t r = done; r < rows; ++r) lp_norm_row(x + r * cols, y + r * cols, cols, squares);
 }
 
+template <class Load>
+SDX_INLINE VecF response(const LocalResponseArgs& args, std::size_t i, Load load_at) {
+  VecF sum = {};
+  for (std::size_t c = 0; c < args.neighbours; ++c) {
+    const VecF v = load_at(args.first + c * args.stride + i);
+    sum += v * v;
+  }
+  const VecF base = sum * args.alpha + args.bias, x = load_at(args.x + i);
+  if (args.power == 0.75f) {  // of nearly all models
+    const VecF root = sqrt(base);
+    return x / (root * sqrt(root));
+  }
+  return x * exp(log(base) * -args.power);
+}
+
+void local_response(const LocalResponseArgs& args) {
+  std::size_t i = 0;
+  for (; i + kF32 <= args.n; i += kF32)
+    store(args.y + i,
+          response(
+              args, i, [](const float* p) __attribute__((always_inline)) { return load(p); }));
+  const std::size_t left = args.n - i;
+  if (left)
+    store_head(
+        args.y + i,
+        response(
+            args,
+            i, [=](const float* p) __attribute__((always_inline)) { return load_head(p, left); }),
+        left);
+}
+
 }  // namespace SDX_ISA
 
 SDX_DEFINE_KERNEL(layer_norm_rows, NormRows)
 SDX_DEFINE_KERNEL(rms_norm_rows, NormRows)
 SDX_DEFINE_KERNEL(lp_norm_rows, LpNormRows)
+SDX_DEFINE_KERNEL(local_response, LocalResponse)
 SDX_DEFINE_KERNEL(moments, MomentsOf)
 SDX_DEFINE_KERNEL(moments_columns, MomentsColumns)
 SDX_DEFINE_KERNEL(scale_shift_rows, ScaleShiftRows)

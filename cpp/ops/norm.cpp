@@ -138,13 +138,16 @@ class BatchNorm final : public Op {
         const T* from = f.in<T>(0);
         if (training) train(f, from, images, channels, inner, momentum, parameters, moments);
         T* y = f.out<T>(0);
+        double *scale = parameters[1], *shift = parameters[2];
+        for (int64_t c = 0; c < channels; ++c) {
+          scale[c] /= std::sqrt(parameters[4][c] + epsilon);
+          shift[c] -= parameters[3][c] * scale[c];
+        }
         const double cost = kCost * static_cast<double>(inner) + 4;
         f.parallel_for(split_work(images * channels, cost), [&](Range r) {
-          for (int64_t plane = r.begin; plane < r.end; ++plane) {
-            const int64_t c = plane % channels;
-            const double scale = parameters[1][c] / std::sqrt(parameters[4][c] + epsilon);
-            scale_shift(from + plane * inner, y + plane * inner, inner, scale,
-                        parameters[2][c] - parameters[3][c] * scale);
+          for (int64_t plane = r.begin, c = r.begin % channels; plane < r.end; ++plane) {
+            scale_shift(from + plane * inner, y + plane * inner, inner, scale[c], shift[c]);
+            c = c + 1 == channels ? 0 : c + 1;
           }
         });
       };
@@ -263,16 +266,32 @@ class GroupNorm final : public Op {
   float epsilon_;
 };
 
-// y = base ^ -power of a run, times x.
-void divide_by_power(const float* x, float* base, float* y, int64_t n, double power) {
-  const auto count = static_cast<std::size_t>(n);
-  kernels::unary_log.resolve()(base, base, count, 0, 0);
-  kernels::unary_scale_shift.resolve()(base, base, count, static_cast<float>(-power), 0);
-  kernels::unary_exp.resolve()(base, base, count, 0, 0);
-  for (int64_t i = 0; i < n; ++i) y[i] = x[i] * base[i];
+// What a channel's items are divided by: (bias + alpha * the sum of the squares of neighbouring
+// channels) ^ power.
+struct Response {
+  double alpha, power, bias;
+};
+
+// n pixels of a channel; its neighbours and itself begin at `first`, `stride` apart.
+void divide_by_response(const Response& response, const float* x, const float* first,
+                        int64_t neighbours, int64_t stride, float* y, int64_t n) {
+  kernels::local_response.resolve()({.x = x,
+                                     .first = first,
+                                     .y = y,
+                                     .n = static_cast<std::size_t>(n),
+                                     .neighbours = static_cast<std::size_t>(neighbours),
+                                     .stride = static_cast<std::size_t>(stride),
+                                     .alpha = static_cast<float>(response.alpha),
+                                     .power = static_cast<float>(response.power),
+                                     .bias = static_cast<float>(response.bias)});
 }
-void divide_by_power(const double* x, double* base, double* y, int64_t n, double power) {
-  for (int64_t i = 0; i < n; ++i) y[i] = x[i] / std::pow(base[i], power);
+void divide_by_response(const Response& response, const double* x, const double* first,
+                        int64_t neighbours, int64_t stride, double* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (int64_t c = 0; c < neighbours; ++c) sum += first[c * stride + i] * first[c * stride + i];
+    y[i] = x[i] / std::pow(response.bias + response.alpha * sum, response.power);
+  }
 }
 
 class LRN final : public Op {
@@ -297,9 +316,9 @@ class LRN final : public Op {
     for (std::size_t i = 2; i < x.size(); ++i) pixels = checked_mul(pixels, x[i]);
     const int64_t images = x[0], channels = x[1];
     return float_step(ctx, [&]<class T>() -> Step {
-      return [=, before = (size_ - 1) / 2, after = size_ / 2, bias = static_cast<double>(bias_),
-              beta = static_cast<double>(beta_),
-              alpha = static_cast<double>(alpha_) / static_cast<double>(size_)](Frame& f) {
+      return [=, before = (size_ - 1) / 2, after = size_ / 2,
+              response = Response{static_cast<double>(alpha_) / static_cast<double>(size_), beta_,
+                                  bias_}](Frame& f) {
         constexpr int64_t kRun = 256;
         const int64_t runs = (pixels + kRun - 1) / kRun;
         if (channels == 0) return;
@@ -307,20 +326,15 @@ class LRN final : public Op {
                                                 std::min(before + after + 4, channels + 4)) /
                             4;
         f.parallel_for(split_work(images * channels * runs, cost), [&](Range r) {
-          T sums[kRun];
           for (int64_t item = r.begin; item < r.end; ++item) {
             const int64_t begin = item % runs * kRun, n = std::min(kRun, pixels - begin);
             const int64_t channel = item / runs % channels, image = item / runs / channels;
-            const T* from = f.in<T>(0) + image * channels * pixels + begin;
-            std::fill_n(sums, n, T{});
+            const int64_t at = image * channels * pixels + begin;
             const int64_t last = std::min(channel + std::min(after, channels), channels - 1);
-            for (int64_t c = std::max<int64_t>(channel - before, 0); c <= last; ++c)
-              for (int64_t i = 0; i < n; ++i)
-                sums[i] += from[c * pixels + i] * from[c * pixels + i];
-            for (int64_t i = 0; i < n; ++i)
-              sums[i] = static_cast<T>(bias + alpha * static_cast<double>(sums[i]));
-            const int64_t at = (image * channels + channel) * pixels + begin;
-            divide_by_power(f.in<T>(0) + at, sums, f.out<T>(0) + at, n, beta);
+            const int64_t first = std::max<int64_t>(channel - before, 0);
+            const T* x = f.in<T>(0) + at;
+            divide_by_response(response, x + channel * pixels, x + first * pixels, last + 1 - first,
+                               pixels, f.out<T>(0) + at + channel * pixels, n);
           }
         });
       };

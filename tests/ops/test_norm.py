@@ -255,8 +255,9 @@ def test_lrn(dtype):
             [squares[:, max(0, c - (size - 1) // 2) : c + size // 2 + 1].sum(1) for c in range(7)],
             1,
         )
-        expected = x / (2.0 + f32(0.1) / size * total) ** f32(0.6)
-        check_op("LRN", x, ref=expected, size=size, alpha=0.1, beta=0.6, bias=2.0)
+        for beta in (0.6, 0.75):
+            expected = x / (2.0 + f32(0.1) / size * total) ** f32(beta)
+            check_op("LRN", x, ref=expected, size=size, alpha=0.1, beta=beta, bias=2.0)
 
 
 def test_mean_variance_norm():

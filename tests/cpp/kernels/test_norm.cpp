@@ -136,6 +136,34 @@ TEST_CASE("moments of a run and of columns") {
   });
 }
 
+TEST_CASE("items by the responses of neighbouring channels") {
+  for_each_variant(local_response, [](LocalResponse* run) {
+    for (std::size_t n = 0; n <= kLongest; ++n)
+      for (const float power : {0.75f, 0.6f}) {
+        const std::size_t neighbours = 3, stride = n + 2;
+        const Fenced<float> all = Values(7).floats((neighbours - 1) * stride + n);
+        Fenced<float> y(n);
+        const float* x = all.data() + stride;
+        run({.x = x,
+             .first = all.data(),
+             .y = y.data(),
+             .n = n,
+             .neighbours = neighbours,
+             .stride = stride,
+             .alpha = 0.5f,
+             .power = power,
+             .bias = 1.5f});
+        for (std::size_t i = 0; i < n; ++i) {
+          double sum = 0;
+          for (std::size_t c = 0; c < neighbours; ++c)
+            sum += std::pow(static_cast<double>(all[c * stride + i]), 2);
+          const double want = x[i] / std::pow(1.5 + 0.5 * sum, static_cast<double>(power));
+          CHECK(close(y[i], want, 1e-6));
+        }
+      }
+  });
+}
+
 TEST_CASE("scale_shift_rows") {
   for_each_variant(scale_shift_rows, [](ScaleShiftRows* run) {
     for (std::size_t cols = 0; cols <= kLongest; ++cols) {
