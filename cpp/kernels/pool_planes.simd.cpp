@@ -45,21 +45,58 @@ SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at,
   return fold.value();
 }
 
-// buffer[i] = the fold of column begin + i over all rows, for columns [begin, end).
+// Calls each(i, lanes) for vectors of columns [begin, end); the last one has some columns once more
+// where there are so many.
+template <class Each>
+SDX_INLINE void for_each_columns(std::size_t begin, std::size_t end, Each each) {
+  for (std::size_t i = begin; i < end; i += kF32) {
+    if (i + kF32 > end && begin + kF32 <= end) i = end - kF32;
+    each(i, smaller(kF32, end - i));
+  }
+}
+
+// buffer[i] = the fold of column begin + i over rows that start there. kRows: 0 is any number.
+template <template <class> class Fold, std::size_t kRows>
+SDX_INLINE void fold_known_rows(const float* const* starts, std::size_t rows, std::size_t begin,
+                                std::size_t end, float* buffer) {
+  const std::size_t count = kRows ? kRows : rows;
+  for_each_columns(
+      begin, end, [=](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
+        Fold<VecF> fold;
+#pragma GCC unroll 3
+        for (std::size_t r = 0; r < count; ++r)
+          fold.add(lanes == kF32 ? load(starts[r] + i) : load_head(starts[r] + i, lanes));
+        if (lanes == kF32)
+          store(buffer + (i - begin), fold.value());
+        else
+          store_head(buffer + (i - begin), fold.value(), lanes);
+      });
+}
+
+// The same over all rows of a window.
 template <template <class> class Fold>
 SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t begin,
                           std::size_t end, float* buffer) {
-  for (std::size_t i = begin; i < end; i += kF32) {
-    if (i + kF32 > end && begin + kF32 <= end) i = end - kF32;  // some columns once more
-    if (i + kF32 <= end)
-      store(buffer + (i - begin),
-            fold_column<Fold, VecF>(window, rows, i, [](const float* p) { return load(p); }));
-    else
-      store_head(buffer + (i - begin),
-                 fold_column<Fold, VecF>(window, rows, i,
-                                         [&](const float* p) { return load_head(p, end - i); }),
-                 end - i);
+  constexpr std::size_t kKnownRows = 32;
+  const std::size_t height = rows.height.end - rows.height.begin;
+  const std::size_t count = (rows.depth.end - rows.depth.begin) * height;
+  if (count <= kKnownRows) {
+    const float* starts[kKnownRows];
+    const float** next = starts;
+    for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i)
+      for (std::size_t j = rows.height.begin; j < rows.height.end; ++j)
+        *next++ = input_row(window, rows, i, j);
+    if (count == 2) return fold_known_rows<Fold, 2>(starts, count, begin, end, buffer);
+    if (count == 3) return fold_known_rows<Fold, 3>(starts, count, begin, end, buffer);
+    return fold_known_rows<Fold, 0>(starts, count, begin, end, buffer);
   }
+  for_each_columns(
+      begin, end, [&](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
+        const VecF value = fold_column<Fold, VecF>(window, rows, i, [=](const float* p) {
+          return lanes == kF32 ? load(p) : load_head(p, lanes);
+        });
+        store_head(buffer + (i - begin), value, lanes);
+      });
 }
 
 // kF32 floats from p on, kStride apart; may read up to the next one.
@@ -125,7 +162,7 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, fl
     for (std::size_t t = 0; t < taps; ++t)
       fold.add(load_every<kStride>(columns + o * kStride + t * axis.dilation));
     VecF value = fold.value();
-    if (Fold<VecF>::kAverage) value /= load_head(divisors + o, lanes) * row_count;
+    if (Fold<VecF>::kAverage) value /= load(divisors + o) * row_count;
     if (lanes == kF32)
       store(y + o, value);
     else
@@ -203,7 +240,7 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, fl
 struct Columns {
   Band band;
   std::size_t rows;  // at a time
-  float divisors[kRowBuffer];
+  float divisors[kRowBuffer + kF32];
   float at[kBandFloats];
 };
 
@@ -214,8 +251,8 @@ SDX_INLINE void prepare_columns(const PoolArgs& args, Columns& columns) {
   columns.rows = smaller(kBandFloats / columns.band.step, axis[0].output * axis[1].output);
   for (std::size_t i = 0; i < columns.rows * columns.band.step; ++i)
     columns.at[i] = Fold<float>{}.value();
-  for (std::size_t o = 0; Fold<float>::kAverage && o < axis[2].output; ++o)
-    columns.divisors[o] = divisor(args, {{0, 0, o}}, 2, 3);
+  for (std::size_t o = 0; Fold<float>::kAverage && o < axis[2].output + kF32; ++o)
+    columns.divisors[o] = o < axis[2].output ? divisor(args, {{0, 0, o}}, 2, 3) : 1;
 }
 
 // One plane, where fits_padded.
