@@ -26,13 +26,22 @@ constexpr std::size_t first_fresh_gate(RecurrentCell cell) {
   return cell == RecurrentCell::gru_candidate ? 2 : 0;
 }
 
-// Most rows that go over a panel together.
-constexpr std::size_t tile_rows(RecurrentCell cell) {
+// Most rows that go over a panel together, and sums that registers hold beside what they are made
+// of. Where that is fewer than a tile has, its gates are taken in two parts.
 #if defined(__AVX512F__) || defined(__aarch64__)
-  return cell == RecurrentCell::lstm ? 6 : 8;
+constexpr std::size_t tile_rows(RecurrentCell cell) { return cell == RecurrentCell::lstm ? 6 : 8; }
+constexpr int kMostSums = 24;
 #else
-  return cell == RecurrentCell::lstm ? 3 : cell == RecurrentCell::gru ? 4 : 6;
+constexpr std::size_t tile_rows(RecurrentCell cell) { return cell == RecurrentCell::gru ? 4 : 6; }
+constexpr int kMostSums = 12;
 #endif
+
+// Tiles that rows are cut into: where few rows share them, gates taken in parts do not pay.
+constexpr std::size_t tile_count(RecurrentCell cell, std::size_t rows) {
+  const std::size_t whole = kMostSums / gate_count(cell);
+  const std::size_t most =
+      rows < 2 * tile_rows(cell) && whole < tile_rows(cell) ? whole : tile_rows(cell);
+  return (rows + most - 1) / most;
 }
 
 // Depths whose sums are kept apart, so that enough additions are in flight.
@@ -98,13 +107,69 @@ SDX_INLINE void finish_row(const RecurrentStep& step, std::size_t row, const Uni
   }
 }
 
+// Adds up gates [kBegin, kEnd) of kRows rows.
+template <int kRows, int kGates, int kBegin, int kEnd>
+SDX_INLINE void sum_gates(std::size_t hidden, const float* const (&rows)[kRows], const Panel& panel,
+                          VecF (&totals)[kRows][kGates]) {
+  constexpr int kWidth = kEnd - kBegin;
+  constexpr int kSteps = steps_in_flight(kWidth * kRows);
+  constexpr int kGatesOfLine = kLineFloats > kF32 ? static_cast<int>(kLineFloats / kF32) : 1;
+  const float *weights = panel.weights + kBegin * kF32, *ahead = panel.ahead;
+  VecF sums[kSteps][kRows][kWidth] = {};
+  const auto add_depth = [&](VecF(&into)[kRows][kWidth], std::size_t d)
+      __attribute__((always_inline)) {
+    if constexpr (kRows > 1) {
+#pragma GCC unroll 4
+      for (int g = 0; g < kWidth; g += kGatesOfLine)
+        __builtin_prefetch(weights + kPrefetchFloats + g * kF32);
+      if (kBegin == 0) __builtin_prefetch(ahead, 0, 2);
+      ahead += kLineFloats;
+    }
+    // The smaller set of operands is held in registers, the other one passes by.
+    if constexpr (kRows < kWidth) {
+      VecF h[kRows];
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) h[i] = splat(rows[i][d]);
+#pragma GCC unroll 4
+      for (int g = 0; g < kWidth; ++g) {
+        const VecF w = load(weights + g * kF32);
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i) into[i][g] += h[i] * w;
+      }
+    } else {
+      VecF w[kWidth];
+#pragma GCC unroll 4
+      for (int g = 0; g < kWidth; ++g) w[g] = load(weights + g * kF32);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const VecF h = splat(rows[i][d]);
+#pragma GCC unroll 4
+        for (int g = 0; g < kWidth; ++g) into[i][g] += h * w[g];
+      }
+    }
+    weights += kGates * kF32;
+  };
+  std::size_t d = 0;
+  for (; d + kSteps <= hidden; d += kSteps) {
+#pragma GCC unroll 4
+    for (int s = 0; s < kSteps; ++s) add_depth(sums[s], d + s);
+  }
+  if constexpr (kSteps > 1)
+    for (; d < hidden; ++d) add_depth(sums[0], d);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int g = 0; g < kWidth; ++g) {
+#pragma GCC unroll 4
+      for (int s = 1; s < kSteps; ++s) sums[0][i][g] += sums[s][i][g];
+      totals[i][kBegin + g] = sums[0][i][g];
+    }
+}
+
 template <RecurrentCell kCell, int kRows>
 void run_tile(const RecurrentStep& step, std::size_t first_row, const Units& units,
               const Panel& panel) {
-  const float *weights = panel.weights, *ahead = panel.ahead;
   constexpr int kGates = static_cast<int>(gate_count(kCell));
-  constexpr int kSteps = steps_in_flight(kGates * kRows);
-  VecF sums[kSteps][kRows][kGates] = {};
   const float* rows[kRows];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) rows[i] = step.state[first_row + i];
@@ -113,53 +178,15 @@ void run_tile(const RecurrentStep& step, std::size_t first_row, const Units& uni
     for (std::size_t g = 0; g < gate_count(kCell); ++g)
       __builtin_prefetch(step.fresh[first_row + i] + (first_fresh_gate(kCell) + g) * step.hidden +
                          units.at);
-  const auto add_depth = [&](VecF(&into)[kRows][kGates], std::size_t d)
-      __attribute__((always_inline)) {
-    if constexpr (kRows > 1) {
-#pragma GCC unroll 4
-      for (int g = 0; g < kGates; ++g) __builtin_prefetch(weights + kPrefetchFloats + g * kF32);
-      __builtin_prefetch(ahead, 0, 2);
-      ahead += kLineFloats;
-    }
-    // The smaller set of operands is held in registers, the other one passes by.
-    if constexpr (kRows < kGates) {
-      VecF h[kRows];
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) h[i] = splat(rows[i][d]);
-#pragma GCC unroll 4
-      for (int g = 0; g < kGates; ++g) {
-        const VecF w = load(weights + g * kF32);
-#pragma GCC unroll 8
-        for (int i = 0; i < kRows; ++i) into[i][g] += h[i] * w;
-      }
-    } else {
-      VecF w[kGates];
-#pragma GCC unroll 4
-      for (int g = 0; g < kGates; ++g) w[g] = load(weights + g * kF32);
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) {
-        const VecF h = splat(rows[i][d]);
-#pragma GCC unroll 4
-        for (int g = 0; g < kGates; ++g) into[i][g] += h * w[g];
-      }
-    }
-    weights += kGates * kF32;
-  };
-  std::size_t d = 0;
-  for (; d + kSteps <= step.hidden; d += kSteps) {
-#pragma GCC unroll 4
-    for (int s = 0; s < kSteps; ++s) add_depth(sums[s], d + s);
+  VecF totals[kRows][kGates];
+  if constexpr (kRows * kGates <= kMostSums) {
+    sum_gates<kRows, kGates, 0, kGates>(step.hidden, rows, panel, totals);
+  } else {
+    sum_gates<kRows, kGates, 0, 2>(step.hidden, rows, panel, totals);
+    sum_gates<kRows, kGates, 2, kGates>(step.hidden, rows, panel, totals);
   }
-  if constexpr (kSteps > 1)
-    for (; d < step.hidden; ++d) add_depth(sums[0], d);
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int s = 1; s < kSteps; ++s)
-#pragma GCC unroll 4
-      for (int g = 0; g < kGates; ++g) sums[0][i][g] += sums[s][i][g];
-    finish_row<kCell>(step, first_row + i, units, sums[0][i]);
-  }
+  for (int i = 0; i < kRows; ++i) finish_row<kCell>(step, first_row + i, units, totals[i]);
 }
 
 using TileKernel = void(const RecurrentStep&, std::size_t, const Units&, const Panel&);
@@ -185,7 +212,7 @@ template <RecurrentCell kCell>
 void run_panels(const RecurrentStep& step, std::size_t panel_begin, std::size_t panel_end) {
   constexpr std::size_t kPanelColumns = gate_count(kCell) * kF32;
   constexpr std::size_t kLines = kPanelColumns > kLineFloats ? kPanelColumns / kLineFloats : 1;
-  const std::size_t tiles = (step.rows + tile_rows(kCell) - 1) / tile_rows(kCell);
+  const std::size_t tiles = tile_count(kCell, step.rows);
   for (std::size_t i = panel_begin; i < panel_end; ++i) {
     const std::size_t panel = step.descending ? panel_end - 1 - (i - panel_begin) : i;
     const std::size_t at = panel * kF32;
