@@ -30,25 +30,50 @@ SDX_INLINE uint8_t truncate_to_byte(float x) {
   return static_cast<uint8_t>(x >= end ? -1 : y);
 }
 
+// Fewer tiers have vectors for 64-bit integers than for 32-bit ones, which hold nearly all numbers
+// that are met: blocks of those take this way, others item by item by `any`. Wide is an integer as
+// wide as From.
+template <class Wide, class To, class From, class Any>
+SDX_INLINE void truncate_blocks(const From* x, To* y, std::size_t n, Any any) {
+  constexpr std::size_t kBlock = 256;
+  constexpr auto top = static_cast<From>(kTop<int32_t>);
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    const std::size_t end = n - begin < kBlock ? n : begin + kBlock;
+    Wide outside = 0;
+    for (std::size_t i = begin; i < end; ++i) outside |= x[i] > -top && x[i] < top ? 0 : 1;
+    if (outside == 0)
+      for (std::size_t i = begin; i < end; ++i) y[i] = static_cast<To>(static_cast<int32_t>(x[i]));
+    else
+      for (std::size_t i = begin; i < end; ++i) y[i] = any(x[i]);
+  }
+}
+
 }  // namespace
 
 void truncate_f32_to_i32(const float* x, int32_t* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int32_t>(x[i]);
 }
 void truncate_f32_to_i64(const float* x, int64_t* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int64_t>(x[i]);
+  if constexpr (kF32 >= 16)
+    for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int64_t>(x[i]);
+  else
+    truncate_blocks<int32_t>(x, y, n, truncate<int64_t, float>);
 }
 void truncate_f32_to_byte(const float* x, uint8_t* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] = truncate_to_byte(x[i]);
 }
 void truncate_f64_to_i32(const double* x, int32_t* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int32_t>(x[i]);
+  truncate_blocks<int64_t>(x, y, n, truncate<int32_t, double>);
 }
 void truncate_f64_to_i64(const double* x, int64_t* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int64_t>(x[i]);
+  if constexpr (kF32 >= 16)
+    for (std::size_t i = 0; i < n; ++i) y[i] = truncate<int64_t>(x[i]);
+  else
+    truncate_blocks<int64_t>(x, y, n, truncate<int64_t, double>);
 }
 void truncate_f64_to_byte(const double* x, uint8_t* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<uint8_t>(truncate<int64_t>(x[i]));
+  truncate_blocks<int64_t>(x, y, n,
+                           [](double v) { return static_cast<uint8_t>(truncate<int64_t>(v)); });
 }
 
 }  // namespace SDX_ISA
