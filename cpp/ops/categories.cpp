@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/op.h"
+#include "ops/number_index.h"
 
 namespace sdx::ops {
 namespace {
@@ -26,17 +27,20 @@ class KeyIndex {
     });
   }
 
-  int64_t find(const std::string& key) const { return found(strings_, key); }
+  int64_t find(const std::string& key) const {
+    const auto found = strings_.find(key);
+    return found == strings_.end() ? NumberIndex::kNone : found->second;
+  }
   template <class T>
   int64_t find(T key) const {
-    return found(numbers_, code(key));
+    return numbers_.find(static_cast<uint64_t>(code(key)));
   }
 
  private:
   void add(const std::string& key, int64_t i) { strings_.emplace(key, i); }
   template <class T>
   void add(T key, int64_t i) {
-    numbers_.emplace(code(key), i);
+    numbers_.add(static_cast<uint64_t>(code(key)), i);
   }
   template <class T>
   static int64_t code(T key) {
@@ -47,14 +51,8 @@ class KeyIndex {
       return key;
     }
   }
-  template <class Map, class Key>
-  static int64_t found(const Map& map, const Key& key) {
-    const auto it = map.find(key);
-    return it == map.end() ? -1 : it->second;
-  }
-
   std::unordered_map<std::string, int64_t> strings_;
-  std::unordered_map<int64_t, int64_t> numbers_;
+  NumberIndex numbers_;
 };
 
 // Keys of one type, a value for each, and one for all others.
@@ -91,7 +89,7 @@ struct Lookup {
       Value* y = f.out<Value>(0);
       const auto* known = static_cast<const Value*>(values.raw());
       const auto* other = static_cast<const Value*>(fallback.raw());
-      f.parallel_for(split_work(count, 30), [&](Range r) {
+      f.parallel_for(split_work(count, std::is_same_v<Key, std::string> ? 30 : 3), [&](Range r) {
         for (int64_t i = r.begin; i < r.end; ++i) {
           const int64_t found = index.find(x[i]);
           y[i] = found < 0 ? *other : known[found];

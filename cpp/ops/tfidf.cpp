@@ -6,58 +6,81 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ir/op.h"
+#include "ops/number_index.h"
 
 namespace sdx::ops {
 namespace {
 
-// A tree of n-grams, one item a level. Nodes are numbered, 0 is the root.
+// Numbers the words of the pool.
+template <class Word>
+class Vocabulary {
+ public:
+  int64_t add(const Word& word) {
+    return ids_.emplace(word, static_cast<int64_t>(ids_.size())).first->second;
+  }
+  // Negative if the pool has no such word.
+  int64_t find(const Word& word) const {
+    const auto found = ids_.find(word);
+    return found == ids_.end() ? -1 : found->second;
+  }
+
+ private:
+  std::unordered_map<Word, int64_t> ids_;
+};
+
+template <>
+class Vocabulary<int64_t> {
+ public:
+  int64_t add(int64_t word) {
+    const int64_t id = ids_.add(static_cast<uint64_t>(word), count_);
+    count_ += id == count_;
+    return id;
+  }
+  int64_t find(int64_t word) const { return ids_.find(static_cast<uint64_t>(word)); }
+
+ private:
+  NumberIndex ids_;
+  int64_t count_ = 0;
+};
+
+// A tree of n-grams, one word a level. Nodes are numbered, 0 is the root; words of the pool are
+// numbers from 0.
 class GramTree {
  public:
   static constexpr int64_t kNone = -1;
 
-  // Adds the item below `node`; gives the node it leads to.
-  int64_t add(int64_t node, uint32_t item) {
-    const auto [found, fresh] = children_.emplace(key(node, item), next_);
-    if (fresh) {
-      ++next_;
-      grams_.push_back(kNone);
+  // Adds the word below `node`; gives the node it leads to.
+  int64_t add(int64_t node, int64_t word) {
+    int64_t child = kNone;
+    if (node == 0) {
+      if (word >= static_cast<int64_t>(first_.size())) first_.resize(word + 1, kNone);
+      if (first_[word] == kNone) first_[word] = next();
+      child = first_[word];
+    } else {
+      child = children_.add(key(node, word), next());
     }
-    return found->second;
+    if (child == next()) grams_.push_back(kNone);
+    return child;
   }
-  int64_t find(int64_t node, uint32_t item) const {
-    const auto found = children_.find(key(node, item));
-    return found == children_.end() ? kNone : found->second;
+  // The word is one of the pool's, or negative.
+  int64_t find(int64_t node, int64_t word) const {
+    if (word < 0) return kNone;
+    if (node != 0) return children_.find(key(node, word));
+    return word < static_cast<int64_t>(first_.size()) ? first_[word] : kNone;
   }
   // Which n-gram of the pool ends here, or kNone.
   int64_t gram(int64_t node) const { return grams_[node]; }
   void set_gram(int64_t node, int64_t gram) { grams_[node] = gram; }
 
  private:
-  static uint64_t key(int64_t node, uint32_t item) {
-    return static_cast<uint64_t>(node) << 32 | item;
+  int64_t next() const { return static_cast<int64_t>(grams_.size()); }
+  static uint64_t key(int64_t node, int64_t word) {
+    return static_cast<uint64_t>(node) << 32 | static_cast<uint32_t>(word);
   }
 
-  std::unordered_map<uint64_t, int64_t> children_;
+  std::vector<int64_t> first_;  // below the root, by word
+  NumberIndex children_;        // below the others
   std::vector<int64_t> grams_{kNone};
-  int64_t next_ = 1;
-};
-
-// Numbers the words of the pool.
-template <class Word>
-class Vocabulary {
- public:
-  static constexpr uint32_t kUnknown = 0xffffffff;
-
-  uint32_t add(const Word& word) {
-    return ids_.emplace(word, static_cast<uint32_t>(ids_.size())).first->second;
-  }
-  uint32_t find(const Word& word) const {
-    const auto found = ids_.find(word);
-    return found == ids_.end() ? kUnknown : found->second;
-  }
-
- private:
-  std::unordered_map<Word, uint32_t> ids_;
 };
 
 class TfIdfVectorizer final : public Op {
@@ -86,7 +109,7 @@ class TfIdfVectorizer final : public Op {
     const auto strings = init.attrs.strings("pool_strings");
     check(numbers.empty() != strings.empty(), "exactly one pool is expected");
     of_strings_ = numbers.empty();
-    std::vector<uint32_t> pool;
+    std::vector<int64_t> pool;
     for (const int64_t word : numbers) pool.push_back(number_ids_.add(word));
     for (const std::string& word : strings) pool.push_back(string_ids_.add(word));
     fill_tree(pool, init.attrs.require<std::vector<int64_t>>("ngram_counts"));
@@ -107,15 +130,15 @@ class TfIdfVectorizer final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const Shape& shape = ctx.shape(0);
     const int64_t rows = shape.size() == 1 ? 1 : shape[0], length = shape.back();
-    ctx.request_scratch(checked_mul(checked_mul(rows, length), sizeof(uint32_t)));
+    ctx.request_scratch(checked_mul(checked_mul(rows, length), sizeof(int64_t)));
     return dispatch(
         TypeList<std::string, int64_t, int32_t>{}, ctx.dtype(0), [&]<class Word>() -> Step {
           return [this, rows, length](Frame& f) {
             const double cost = 20.0 * (length + 1) * (most_skipped_ + 1) + width_;
             f.parallel_for(split_work(rows, cost), [&](Range r) {
               for (int64_t row = r.begin; row < r.end; ++row)
-                vectorize(f.in<Word>(0) + row * length, length,
-                          f.scratch<uint32_t>() + row * length, f.out<float>(0) + row * width_);
+                vectorize(f.in<Word>(0) + row * length, length, f.scratch<int64_t>() + row * length,
+                          f.out<float>(0) + row * width_);
             });
           };
         });
@@ -125,7 +148,7 @@ class TfIdfVectorizer final : public Op {
   static constexpr int64_t kMaxColumns = int64_t{1} << 31;
 
   // The pool lists the n-grams by length; starts[n - 1] is where those of n items begin.
-  void fill_tree(const std::vector<uint32_t>& pool, const std::vector<int64_t>& starts) {
+  void fill_tree(const std::vector<int64_t>& pool, const std::vector<int64_t>& starts) {
     const auto total = static_cast<int64_t>(pool.size());
     std::size_t gram = 0;
     for (std::size_t i = 0; i < starts.size(); ++i) {
@@ -145,11 +168,11 @@ class TfIdfVectorizer final : public Op {
     }
   }
 
-  uint32_t id_of(const std::string& word) const { return string_ids_.find(word); }
-  uint32_t id_of(int64_t word) const { return number_ids_.find(word); }
+  int64_t id_of(const std::string& word) const { return string_ids_.find(word); }
+  int64_t id_of(int64_t word) const { return number_ids_.find(word); }
 
   template <class Word>
-  void vectorize(const Word* words, int64_t length, uint32_t* ids, float* y) const {
+  void vectorize(const Word* words, int64_t length, int64_t* ids, float* y) const {
     std::fill(y, y + width_, 0.0f);
     for (int64_t i = 0; i < length; ++i) ids[i] = id_of(words[i]);
     for (int64_t step = 1; step <= most_skipped_ + 1 && (step == 1 || step < length); ++step) {
@@ -183,6 +206,8 @@ class TfIdfVectorizer final : public Op {
 
 }  // namespace
 
-[[gnu::cold]] void register_tfidf(OpRegistry& ops) { ops.add<TfIdfVectorizer>("TfIdfVectorizer", {.since = 9}); }
+[[gnu::cold]] void register_tfidf(OpRegistry& ops) {
+  ops.add<TfIdfVectorizer>("TfIdfVectorizer", {.since = 9});
+}
 
 }  // namespace sdx::ops
