@@ -150,6 +150,9 @@ class MatMul final : public Op {
     const Placement layout = place(b->shape(), transposed_b_, false, false);
     const int64_t k = logical.rows, n = logical.columns;
     const int64_t batches = element_count(layout.batch);
+    if (n == 1 && batches == 1 && b->dtype() == DType::float32 && takes_vectors() &&
+        !ctx.has_input(3))
+      return;
     const int64_t floats = gemm.packed_floats(k, n);
     const int64_t total = checked_mul(batches, floats);
     auto* packed = static_cast<float*>(
@@ -201,6 +204,13 @@ class MatMul final : public Op {
   }
 
  private:
+  // Whether products with one column are likely those of matrix_vector_step, which reads B as it
+  // is.
+  bool takes_vectors() const {
+    return alpha_ == 1 && beta_ == 1 && !transposed_a_ &&
+           activation_.kind == kernels::Activation::none;
+  }
+
   void check_addend(InferContext& ctx, const Dim& rows, const Dim& columns) const {
     if (!ctx.has_input(2) || !ctx.has_rank(2)) return;
     const Dims& dims = ctx.dims(2);
@@ -392,15 +402,17 @@ struct FloatProduct {
 
 // Whether B is one contiguous column, so that products are dots of the rows of A with it.
 bool is_plain_matrix_vector(const Plan& plan) {
+  const bool plain_addend =
+      plan.addend == Addend::none || (plan.addend == Addend::per_column && plan.beta == 1);
   return plan.n == 1 && plan.k > 0 && plan.batches == 1 && !plan.a.transposed &&
-         (plan.b.transposed || plan.b.row_stride == 1) && plan.alpha == 1 &&
-         plan.addend == Addend::none && !plan.residual &&
-         plan.activation.kind == kernels::Activation::none;
+         (plan.b.transposed || plan.b.row_stride == 1) && plan.alpha == 1 && plain_addend &&
+         !plan.residual && plan.activation.kind == kernels::Activation::none;
 }
 
 Step matrix_vector_step(const Plan& plan) {
   const double cost = 0.1 * static_cast<double>(plan.k) + 2;
   return [run = kernels::dot_rows.resolve(), split = split_work(plan.m, cost, 16),
+          shift = kernels::unary_scale_shift.resolve(), adds = plan.addend != Addend::none,
           depth = static_cast<std::size_t>(plan.k),
           lda = static_cast<std::size_t>(plan.a.row_stride)](Frame& f) {
     f.parallel_for(split, [&](Range r) {
@@ -413,6 +425,8 @@ Step matrix_vector_step(const Plan& plan) {
            .ldb = lda,
            .c = f.out<float>(0) + r.begin,
            .ldc = static_cast<std::size_t>(r.size())});
+      float* y = f.out<float>(0) + r.begin;
+      if (adds) shift(y, y, static_cast<std::size_t>(r.size()), 1, *f.in<float>(2));
     });
   };
 }
