@@ -283,7 +283,10 @@ std::vector<Datum> Executor::run(const Plan& plan, std::span<const Datum> inputs
       results[copy.output] = datums[copy.value].owned();
       continue;
     }
-    if (!results[copy.output].is_tensor()) results[copy.output] = new_result(layout);
+    if (!results[copy.output].is_tensor()) {
+      results[copy.output] = new_result(layout);
+      result_bytes += OutputPool::capacity_for(results[copy.output].tensor().bytes());
+    }
     copy_items(layout.dtype, data[copy.value], results[copy.output].tensor().raw(),
                element_count(layout.shape));
   }
