@@ -10,9 +10,14 @@ namespace {
 constexpr std::size_t kFetchDepth = 64;
 constexpr int kIntoL1 = 3, kIntoL2 = 2;  // of __builtin_prefetch
 
-// Lines of B asked for in a step of the depth: the fewer rows share B the faster it is read.
+constexpr std::size_t kLineBytes = 64;
+
+// Lines of B asked for in a step of the depth, of which a step reads no more than a row of a panel:
+// the fewer rows share B the faster it is read.
 constexpr std::size_t ahead_lines(int rows, int vectors) {
-  return vectors == 1 && rows > 4 ? 1 : rows > 4 ? 2 : 4;
+  const std::size_t lines = vectors == 1 && rows > 4 ? 1 : rows > 4 ? 2 : 4;
+  constexpr std::size_t kPanelLines = (kTileColumns * sizeof(float) + kLineBytes - 1) / kLineBytes;
+  return lines < kPanelLines ? lines : kPanelLines;
 }
 
 template <int kRows, int kVectors>
