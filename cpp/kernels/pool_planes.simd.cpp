@@ -55,41 +55,10 @@ SDX_INLINE void for_each_columns(std::size_t begin, std::size_t end, Each each) 
   }
 }
 
-// buffer[i] = the fold of column begin + i over rows that start there. kRows: 0 is any number.
-template <template <class> class Fold, std::size_t kRows>
-SDX_INLINE void fold_known_rows(const float* const* starts, std::size_t rows, std::size_t begin,
-                                std::size_t end, float* buffer) {
-  const std::size_t count = kRows ? kRows : rows;
-  for_each_columns(
-      begin, end, [=](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
-        Fold<VecF> fold;
-#pragma GCC unroll 3
-        for (std::size_t r = 0; r < count; ++r)
-          fold.add(lanes == kF32 ? load(starts[r] + i) : load_head(starts[r] + i, lanes));
-        if (lanes == kF32)
-          store(buffer + (i - begin), fold.value());
-        else
-          store_head(buffer + (i - begin), fold.value(), lanes);
-      });
-}
-
-// The same over all rows of a window.
+// buffer[i] = the fold of column begin + i over all rows, for columns [begin, end).
 template <template <class> class Fold>
 SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t begin,
                           std::size_t end, float* buffer) {
-  constexpr std::size_t kKnownRows = 32;
-  const std::size_t height = rows.height.end - rows.height.begin;
-  const std::size_t count = (rows.depth.end - rows.depth.begin) * height;
-  if (count <= kKnownRows) {
-    const float* starts[kKnownRows];
-    const float** next = starts;
-    for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i)
-      for (std::size_t j = rows.height.begin; j < rows.height.end; ++j)
-        *next++ = input_row(window, rows, i, j);
-    if (count == 2) return fold_known_rows<Fold, 2>(starts, count, begin, end, buffer);
-    if (count == 3) return fold_known_rows<Fold, 3>(starts, count, begin, end, buffer);
-    return fold_known_rows<Fold, 0>(starts, count, begin, end, buffer);
-  }
   for_each_columns(
       begin, end, [&](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
         const VecF value = fold_column<Fold, VecF>(window, rows, i, [=](const float* p) {
@@ -97,6 +66,40 @@ SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t be
         });
         store_head(buffer + (i - begin), value, lanes);
       });
+}
+
+// The rows of a plane that a row of outputs meets: `count` from `first` floats into the plane on.
+struct RowPlan {
+  std::ptrdiff_t first;
+  std::size_t count;
+  float divisor;  // but for what the width makes of it
+};
+
+// The same over the rows of a plan, `step` floats apart. kRows: 0 is any number.
+template <template <class> class Fold, std::size_t kRows>
+SDX_INLINE void fold_planned(const float* first, std::size_t step, std::size_t rows,
+                             std::size_t begin, std::size_t end, float* buffer) {
+  const std::size_t count = kRows ? kRows : rows;
+  for_each_columns(
+      begin, end, [=](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
+        Fold<VecF> fold;
+        const float* p = first + i;
+#pragma GCC unroll 3
+        for (std::size_t r = 0; r < count; ++r, p += step)
+          fold.add(lanes == kF32 ? load(p) : load_head(p, lanes));
+        if (lanes == kF32)
+          store(buffer + (i - begin), fold.value());
+        else
+          store_head(buffer + (i - begin), fold.value(), lanes);
+      });
+}
+
+template <template <class> class Fold>
+SDX_INLINE void fold_planned(const float* first, std::size_t step, std::size_t rows,
+                             std::size_t begin, std::size_t end, float* buffer) {
+  if (rows == 2) return fold_planned<Fold, 2>(first, step, rows, begin, end, buffer);
+  if (rows == 3) return fold_planned<Fold, 3>(first, step, rows, begin, end, buffer);
+  fold_planned<Fold, 0>(first, step, rows, begin, end, buffer);
 }
 
 // kF32 floats from p on, kStride apart; may read up to the next one.
@@ -236,9 +239,14 @@ SDX_INLINE void pool_padded_row(const WindowAxis& axis, const float* columns, fl
   }
 }
 
-// Room for folded columns between padding, which is made once for many planes.
+// What is made once for many planes: room for folded columns between padding, and, of windows along
+// two axes, the rows that so many rows of outputs meet.
+constexpr std::size_t kPlannedRows = 256;
+
 struct Columns {
   Band band;
+  bool planned;
+  RowPlan plans[kPlannedRows];
   std::size_t rows;  // at a time
   float divisors[kRowBuffer + kF32];
   float at[kBandFloats];
@@ -249,6 +257,14 @@ SDX_INLINE void prepare_columns(const PoolArgs& args, Columns& columns) {
   const WindowAxis* axis = args.window.axis;
   columns.band = band_of(axis[2]);
   columns.rows = smaller(kBandFloats / columns.band.step, axis[0].output * axis[1].output);
+  columns.planned = axis[0].taps == 1 && axis[0].output == 1 && axis[0].input == 1 &&
+                    axis[0].pad == 0 && axis[1].output <= kPlannedRows;
+  for (std::size_t h = 0; columns.planned && h < axis[1].output; ++h) {
+    const TapRange taps = inside_taps(axis[1], h);
+    columns.plans[h] = {
+        input_of(axis[1], h, taps.begin) * static_cast<std::ptrdiff_t>(axis[2].input),
+        taps.end - taps.begin, Fold<float>::kAverage ? divisor(args, {{0, h, 0}}, 0, 2) : 1};
+  }
   for (std::size_t i = 0; i < columns.rows * columns.band.step; ++i)
     columns.at[i] = Fold<float>{}.value();
   for (std::size_t o = 0; Fold<float>::kAverage && o < axis[2].output + kF32; ++o)
@@ -264,11 +280,19 @@ SDX_INLINE void pool_bands(const PoolArgs& args, Columns& columns, const float* 
     for (std::size_t first = 0; first < axis[1].output; first += columns.rows) {
       const std::size_t end = smaller(first + columns.rows, axis[1].output);
       float* to = columns.at + band.left;
-      for (std::size_t h = first; h < end && band.begin < band.end; ++h, to += band.step)
-        fold_rows<Fold>(args.window, rows_at(args.window, x, d, h), band.begin, band.end, to);
+      for (std::size_t h = first; h < end && band.begin < band.end; ++h, to += band.step) {
+        const RowPlan& plan = columns.plans[columns.planned ? h : 0];
+        if (columns.planned)
+          fold_planned<Fold>(x + plan.first, axis[1].dilation * axis[2].input, plan.count,
+                             band.begin, band.end, to);
+        else
+          fold_rows<Fold>(args.window, rows_at(args.window, x, d, h), band.begin, band.end, to);
+      }
       const float* from = columns.at;
       for (std::size_t h = first; h < end; ++h, from += band.step, y += axis[2].output) {
-        const float row_count = Fold<float>::kAverage ? divisor(args, {{d, h, 0}}, 0, 2) : 1;
+        const float row_count = !Fold<float>::kAverage ? 1
+                                : columns.planned      ? columns.plans[h].divisor
+                                                       : divisor(args, {{d, h, 0}}, 0, 2);
         if (axis[2].stride == 1)
           pool_padded_row<Fold, 1>(axis[2], from, row_count, columns.divisors, y);
         else
