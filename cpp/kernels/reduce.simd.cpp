@@ -166,6 +166,24 @@ SDX_INLINE std::size_t arg_of(const float* x, std::size_t n, bool last) {
   return at;
 }
 
+// The same by way of the extreme, which is found faster than its place, and then looked for.
+template <class Extreme>
+SDX_INLINE std::size_t place_of(const float* x, std::size_t n, bool last) {
+  const float best = extreme_of<Extreme>(x, n);
+  if (n == 0 || best != best) return arg_of<Extreme>(x, n, last);
+  const VecF wanted = splat(best);
+  if (last) {
+    std::size_t end = n;
+    while (end >= kF32 && !any(load(x + end - kF32) == wanted)) end -= kF32;
+    while (x[end - 1] != best) --end;
+    return end - 1;
+  }
+  std::size_t at = 0;
+  while (at + kF32 <= n && !any(load(x + at) == wanted)) at += kF32;
+  while (x[at] != best) ++at;
+  return at;
+}
+
 template <class Extreme>
 SDX_INLINE void arg_rows(const float* x, int64_t* y, std::size_t rows, std::size_t cols,
                          ArgTie tie) {
@@ -186,10 +204,10 @@ SDX_INLINE void arg_rows(const float* x, int64_t* y, std::size_t rows, std::size
     for (std::size_t i = 0; i < kF32; ++i) y[r + i] = where[i];
   }
   for (std::size_t r = grouped; r < rows; ++r, x += cols) {
-    std::size_t at = arg_of<Extreme>(x, cols < kMost ? cols : kMost, last);
+    std::size_t at = place_of<Extreme>(x, cols < kMost ? cols : kMost, last);
     for (std::size_t c = kMost; c < cols; c += kMost) {
       const std::size_t other =
-          c + arg_of<Extreme>(x + c, cols - c < kMost ? cols - c : kMost, last);
+          c + place_of<Extreme>(x + c, cols - c < kMost ? cols - c : kMost, last);
       const float pair[2] = {x[at], x[other]};
       if (arg_of<Extreme>(pair, 2, last)) at = other;
     }
