@@ -97,10 +97,13 @@ class NonMaxSuppression final : public Op {
         for (int64_t c = 0; c < classes; ++c) {
           const float* scores = f.in<float>(1) + (b * classes + c) * boxes;
           order.clear();
-          for (int64_t i = 0; i < boxes; ++i) {
-            checkpoint(4);
-            if (scored ? scores[i] > lowest : scores[i] == scores[i])
-              order.push_back(falling_key(scores[i]) << 32 | static_cast<uint64_t>(i));
+          for (int64_t begin = 0; begin < boxes; begin += kRun) {
+            const int64_t end = std::min(begin + kRun, boxes);
+            checkpoint(kRun);
+            if (scored && !any_above(scores + begin, end - begin, lowest)) continue;
+            for (int64_t i = begin; i < end; ++i)
+              if (scored ? scores[i] > lowest : scores[i] == scores[i])
+                order.push_back(falling_key(scores[i]) << 32 | static_cast<uint64_t>(i));
           }
           sort_by_key(order, spare, checkpoint);
           kept.clear();
@@ -122,6 +125,15 @@ class NonMaxSuppression final : public Op {
   }
 
  private:
+  // Most scores are too low; runs of those are passed over together.
+  static constexpr int64_t kRun = 16;
+  static bool any_above(const float* scores, int64_t count, float lowest) {
+    if (count < kRun) return true;
+    int above = 0;
+    for (int64_t i = 0; i < kRun; ++i) above |= scores[i] > lowest ? 1 : 0;
+    return above != 0;
+  }
+
   bool center_;
 };
 
