@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/binary.h"
 #include "kernels/dots.h"
 #include "kernels/unary.h"
 #include "ops/classifier.h"
@@ -28,15 +29,35 @@ T weigh(const T* values, const float* weights, int64_t count) {
   }
 }
 
-// pow, by products where the exponent is a small whole number.
+// Whether an exponent is a small whole number, whose powers are made by products.
+bool is_factor_count(float exponent) {
+  constexpr float kMostFactors = 8;
+  return exponent >= 1 && exponent <= kMostFactors && exponent == std::floor(exponent);
+}
+
 template <class T>
 T power(T x, float exponent) {
-  constexpr float kMostFactors = 8;
-  if (!(exponent >= 1 && exponent <= kMostFactors && exponent == std::floor(exponent)))
-    return std::pow(x, static_cast<T>(exponent));
+  if (!is_factor_count(exponent)) return std::pow(x, static_cast<T>(exponent));
   T product = x;
   for (int i = 1; i < static_cast<int>(exponent); ++i) product *= x;
   return product;
+}
+
+// All of n numbers in place.
+void raise(float* x, std::size_t n, float exponent) {
+  if (!is_factor_count(exponent)) {
+    for (std::size_t i = 0; i < n; ++i) x[i] = power(x[i], exponent);
+    return;
+  }
+  constexpr std::size_t kBlock = 256;
+  const auto multiply = kernels::binary_mul.resolve();
+  float base[kBlock];
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    const std::size_t count = std::min(kBlock, n - begin);
+    std::copy_n(x + begin, count, base);
+    for (int i = 1; i < static_cast<int>(exponent); ++i)
+      multiply(x + begin, 1, base, 1, x + begin, count);
+  }
 }
 
 enum class SvmKernel : uint8_t { linear, poly, rbf, sigmoid };
@@ -105,7 +126,7 @@ struct SupportVectors {
       if (kernel == SvmKernel::sigmoid)
         kernels::unary_tanh.resolve()(values, values, items, 0, 0);
       else
-        for (std::size_t i = 0; i < items; ++i) values[i] = power(values[i], degree);
+        raise(values, items, degree);
     }
   }
 
