@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+NO_CODECS = "-DSDX_IMAGE_CODECS=OFF"  # as in the wheel
 
 
 def _folder() -> Path:
@@ -94,7 +95,7 @@ def build_libraries() -> Path:
         return prebuilt
     folder = _folder() / "all"
     folder.mkdir(parents=True, exist_ok=True)
-    _configure([cmake, "-S", str(ROOT), "-B", str(folder), *_options()], folder)
+    _configure([cmake, "-S", str(ROOT), "-B", str(folder), *_options(), NO_CODECS], folder)
     targets = ("sardonyx_shared", "sardonyx_static")
     _run(cmake, "--build", str(folder), "--target", *targets, "--parallel", _jobs())
     return folder
@@ -128,13 +129,33 @@ def installed_prefix() -> Path:
     return package if (package / "include").exists() else staged_prefix()
 
 
-def build_project(source: Path, folder: Path, prefix: Path, *options: str) -> Path:
+@functools.cache
+def codecs_prefix() -> Path:
+    """A prefix with both libraries, which have the image codecs that the system has."""
+    cmake, build = find_tools(), build_libraries()
+    if shutil.which("pkg-config") is None:
+        pytest.skip("needs pkg-config")
+    folder = _folder() / "codecs"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = ROOT / "tests" / "codecs"
+    options = [*_options(), f"-DSDX_PREBUILT={build}", "-DSDX_IMAGE_CODECS=AUTO"]
+    _configure([cmake, "-S", str(source), "-B", str(folder), *options], folder)
+    _run(cmake, "--build", str(folder), "--parallel", _jobs())
+    prefix = Path(tempfile.mkdtemp(prefix="sardonyx-codecs-"))
+    atexit.register(shutil.rmtree, prefix, ignore_errors=True)
+    run(cmake, "--install", folder, "--prefix", prefix, "--strip")
+    return prefix
+
+
+def build_project(
+    source: Path, folder: Path, prefix: Path, *options: str, targets: tuple[str, ...] = ("all",)
+) -> Path:
     """Builds a project that finds Sardonyx in `prefix`."""
     cmake = find_tools()
     ninja = ["-G", "Ninja"] if shutil.which("ninja") else []
     options = (*options, *ninja, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={prefix}")
     run(cmake, "-S", source, "-B", folder, *options)
-    run(cmake, "--build", folder)
+    run(cmake, "--build", folder, "--target", *targets)
     return folder
 
 
@@ -150,9 +171,7 @@ def build_tests() -> tuple[Path, Path]:
     prebuilt = _prebuilt()
     folder = _folder() / ("tests" if prebuilt else "all")
     folder.mkdir(parents=True, exist_ok=True)
-    options = _options()
-    if prebuilt:
-        options.append(f"-DSDX_PREBUILT={prebuilt}")
+    options = [*_options(), f"-DSDX_PREBUILT={prebuilt}" if prebuilt else NO_CODECS]
     source = ROOT / "tests" / "cpp" if prebuilt else ROOT
     _configure([cmake, "-S", str(source), "-B", str(folder), *options], folder)
     _run(cmake, "--build", str(folder), "--target", "sardonyx_tests", "--parallel", _jobs())

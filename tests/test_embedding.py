@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 import sardonyx
 from cpp_build import ROOT, build_project, installed_prefix, run, staged_prefix
+from decoded_images import LAYOUTS, PROGRAMS, Decoded, save_decoders
 from sanitized import builds_programs
 
 pytestmark = [pytest.mark.slow, builds_programs]
@@ -127,14 +128,58 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["shared", "static"])
-def test_every_part_of_the_interface(
-    kind: str, request: pytest.FixtureRequest, models: Path, tmp_path: Path
-) -> None:
-    where = request.getfixturevalue("staged" if kind == "static" else "prefix")
-    options = ["-DSARDONYX_STATIC=ON"] if kind == "static" else []
-    folder = build_project(ROOT / "tests" / "embedding", tmp_path / "build", where, *options)
-    assert "all is well" in run(folder / "check", models)
+@pytest.fixture(scope="module", params=["shared", "static"])
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    static = request.param == "static"
+    where = request.getfixturevalue("staged" if static else "prefix")
+    options = ["-DSARDONYX_STATIC=ON"] if static else []
+    source = ROOT / "tests" / "embedding"
+    return build_project(source, tmp_path_factory.mktemp("programs"), where, *options)
+
+
+def test_every_part_of_the_interface(programs: Path, models: Path) -> None:
+    assert "all is well" in run(programs / "check", models)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_decoders_of_programs(programs: Path, program: str, tmp_path: Path) -> None:
+    folder = save_decoders(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
+    raw = b"RAW\x03\x05" + pixels.tobytes()
+    files = [raw, b"?", b"", raw[:-1], b"JPG", b"!"]
+    for layout in LAYOUTS:
+        done = Decoded(programs / program, folder / f"{layout}.onnx", tmp_path, "own", files)
+        expected = {"RGB": pixels, "BGR": pixels[..., ::-1], "Grayscale": pixels[..., :1]}[layout]
+        image, empty, nothing, short, other, silent = done.results
+        np.testing.assert_array_equal(image, expected)
+        assert empty.shape == nothing.shape == (0, 0, expected.shape[2])
+        assert done.calls == 5  # no bytes are no image, whoever decodes
+        assert "invalid argument: node 'decoder' (ImageDecoder" in short
+        assert "the RAW file has a wrong size" in short
+        assert other.startswith("invalid argument: ")
+        assert "this is no RAW file" in other
+        if program == "images_c":
+            assert silent.startswith("unsupported: ")
+            assert "does not say why" in silent
+        else:
+            assert silent.startswith("invalid argument: ")
+            assert "decoder threw" in silent
+    poor = Decoded(programs / program, folder / "RGB.onnx", tmp_path, "own", [raw], limit=20)
+    assert poor.results[0].startswith("out of memory: ")
+    assert "20" in poor.results[0]
+
+
+def test_without_codecs(programs: Path, tmp_path: Path) -> None:
+    folder = save_decoders(tmp_path)
+    file = b"\x89PNG\r\n\x1a\n"
+    done = Decoded(programs / "images_c", folder / "RGB.onnx", tmp_path, "default", [file])
+    if done.formats != [""]:
+        pytest.skip("the library was built with codecs")
+    assert done.results[0].startswith("unsupported: node 'decoder'")
+    assert "SDX_IMAGE_CODECS" in done.results[0]
+    assert "image decoder" in done.results[0]
+    strict = Decoded(programs / "images", folder / "RGB.onnx", tmp_path, "strict", [file])
+    assert "is PNG, for which this build has no codec" in strict.results[0]
 
 
 def test_examples(examples: tuple[Path, list[str], Path], tmp_path: Path) -> None:
@@ -154,6 +199,13 @@ def test_examples(examples: tuple[Path, list[str], Path], tmp_path: Path) -> Non
     expected = sardonyx.load(model)(np.zeros((1, 1, 8, 8), np.float32))
     values = text.split("probabilities = float32 1 10:")[1].split()
     np.testing.assert_allclose([float(v) for v in values], expected[0], rtol=1e-4, atol=1e-6)
+
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, ["n"])
+    y = helper.make_tensor_value_info("y", TensorProto.UINT8, None)
+    save(tmp_path / "decoder.onnx", [helper.make_node("ImageDecoder", ["x"], ["y"])], [x], [y])
+    (tmp_path / "frame").write_bytes(b"FRAME 3 2\nabcdef")
+    text = run(folder / "decode", tmp_path / "decoder.onnx", tmp_path / "frame")
+    assert text == "P6\n3 2\n255\naaabbbcccdddeeefff"
 
     text = run(folder / "serve", model, "4", "500")
     assert "0 answers differ" in text

@@ -51,7 +51,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("libraries")
-    return build_project(ROOT / "tests" / "embedding", folder, installed_prefix())
+    source = ROOT / "tests" / "embedding"
+    return build_project(source, folder, installed_prefix(), targets=("libraries",))
 
 
 def model(

@@ -3,6 +3,14 @@
 #   Eigen    >= 3.4   MPL-2.0   dense algebra that is not hot      cmeel-eigen (PyPI) or libeigen3-dev
 #   pybind11 >= 2.13  BSD-3     the Python module                  PyPI
 #   doctest  >= 2.4   MIT       C++ tests only                     doctest-dev
+#
+# What ImageDecoder decodes with in C and C++ programs, where it is found (cpp/cmake/codecs.cmake):
+#
+#   libjpeg           IJG, BSD  JPEG        libjpeg-dev (libjpeg-turbo)
+#   libpng   >= 1.6   libpng    PNG         libpng-dev
+#   libtiff  >= 4.5   libtiff   TIFF        libtiff-dev
+#   libwebp  >= 1.0   BSD-3     WebP        libwebp-dev
+#   OpenJPEG >= 2.3   BSD-2     JPEG 2000   libopenjp2-7-dev
 
 find_package(Threads REQUIRED)
 

@@ -35,7 +35,9 @@ struct ToldAll {
   std::vector<Told> inputs, outputs;
 };
 
-ErrorKind kind_of(sdx_status status) {
+}  // namespace
+
+ErrorKind kind_of(int32_t status) {
   switch (status) {
     case SDX_INVALID_MODEL:
       return ErrorKind::invalid_model;
@@ -50,7 +52,6 @@ ErrorKind kind_of(sdx_status status) {
   }
 }
 
-}  // namespace
 }  // namespace sdx
 
 struct sdx_call {

@@ -6,6 +6,7 @@
 
 #include "api/host_operators.h"
 #include "api/shared.h"
+#include "base/error.h"
 
 struct sdx_operator;
 
@@ -20,6 +21,9 @@ struct LibraryOperator {
 // Loads a library and reads its table. Throws `invalid_argument` where it is no such library, or
 // one of another version of the interface.
 HostOperators load_operator_library(const std::string& path) SDX_SHARED(load_operator_library);
+
+// What a failure of a function of the program's means, given as the C interface numbers it.
+ErrorKind kind_of(int32_t status);
 
 // Its nodes need a HostOperatorScope.
 void add_library_operator(OpRegistry& registry, const HostOperator& op);

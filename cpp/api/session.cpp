@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "base/interrupt.h"
 #include "base/memory_budget.h"
+#include "codecs/decode.h"
 #include "ir/cache.h"
 #include "ir/pack.h"
 #include "ir/text.h"
@@ -60,6 +61,19 @@ onnx::ReadOptions read_options(const Options& options, bool freeze_defaults) {
           .functions = options.functions};
 }
 
+// The host's, or what the library has itself.
+ops::ImageCodec codec_of(const Options& options) {
+  if (options.image_codec) return options.image_codec;
+  if (codecs::formats().empty()) return nullptr;
+  return [](std::span<const std::byte> encoded, std::string_view pixel_format) -> Tensor {
+    try {
+      return codecs::decode(encoded, pixel_format);
+    } catch (const codecs::Undecodable&) {
+      return {};
+    }
+  };
+}
+
 // A graph made ready: rewritten, packed, with programs.
 struct Engine {
   onnx::Model model;
@@ -68,7 +82,7 @@ struct Engine {
 
   Engine(onnx::Model read, const Options& options) : model(std::move(read)) {
     Graph& graph = *model.graph;
-    if (options.image_codec) ops::set_image_codec(graph, options.image_codec);
+    if (const ops::ImageCodec codec = codec_of(options)) ops::set_image_codec(graph, codec);
     passes::PipelineOptions pipeline;
     pipeline.level = options.level;
     pipeline.skip = options.passes;
@@ -511,6 +525,11 @@ std::string Session::graph_text() const { return to_text(*impl_->engine->model.g
 int Session::threads() const { return impl_->pool->threads(); }
 
 std::shared_ptr<ThreadPool> make_pool(int threads) { return std::make_shared<ThreadPool>(threads); }
+
+std::string image_formats() { return codecs::formats(); }
+Tensor decode_image(std::span<const std::byte> encoded, std::string_view pixel_format) {
+  return codecs::decode(encoded, pixel_format);
+}
 
 bool overlap(const Tensor& a, const Tensor& b) {
   const auto* a_begin = static_cast<const std::byte*>(a.raw());

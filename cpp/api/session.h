@@ -47,7 +47,8 @@ struct Options {
   std::vector<std::vector<std::byte>> functions;
   std::function<void(std::string_view)> log;  // warnings; none are written without it
   // What ImageDecoder decodes with: a file's bytes and "RGB", "BGR" or "Grayscale" in, pixels of
-  // uint8 [height, width, channels] out; an empty tensor where the bytes are no image.
+  // uint8 [height, width, channels] out; an empty tensor where the bytes are no image. Without it
+  // the codecs that the library was built with are taken.
   std::function<Tensor(std::span<const std::byte>, std::string_view)> image_codec;
 };
 
@@ -126,6 +127,11 @@ struct RunControl {
 
 // A pool of its own for the sessions that are given it; so many threads, the caller's included.
 std::shared_ptr<ThreadPool> make_pool(int threads) SDX_SHARED(make_pool);
+
+// What the library decodes itself: "BMP, PNM, PNG", or "".
+std::string image_formats();
+// By these codecs; throws where the bytes are no image.
+Tensor decode_image(std::span<const std::byte> encoded, std::string_view pixel_format);
 
 // Whether any of their bytes are the same.
 bool overlap(const Tensor& a, const Tensor& b) SDX_SHARED(overlap);

@@ -6,6 +6,6 @@ function(sdx_precompile target)
     ${target} PRIVATE <algorithm> <array> <cmath> <functional> <limits> <sstream> <string> <vector>
                       ${PROJECT_SOURCE_DIR}/cpp/ir/graph.h)
   get_target_property(sources ${target} SOURCES)
-  list(FILTER sources INCLUDE REGEX "cpp/(base|kernels|runtime)/")
+  list(FILTER sources INCLUDE REGEX "cpp/(base|codecs|kernels|runtime)/")
   set_source_files_properties(${sources} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 endfunction()

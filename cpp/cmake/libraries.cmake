@@ -57,7 +57,7 @@ if(SDX_BUILD_STATIC)
     COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=sdx_* ${object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${SDX_STATIC_FILE}
     COMMAND ${CMAKE_AR} qcs ${SDX_STATIC_FILE} ${object}
-    DEPENDS sardonyx
+    DEPENDS sardonyx $<TARGET_FILE:sardonyx>
     COMMENT "Linking libsardonyx.a of one object"
     VERBATIM)
   add_custom_target(sardonyx_static ALL DEPENDS ${SDX_STATIC_FILE})
@@ -70,6 +70,9 @@ configure_package_config_file(
   INSTALL_DESTINATION ${SDX_LIBDIR}/cmake/sardonyx NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${SDX_INSTALLED}/sardonyxConfigVersion.cmake
                                  COMPATIBILITY SameMajorVersion)
+# What a static library needs besides: what the codecs of images are found by.
+list(JOIN SDX_CODEC_MODULES " " SDX_PKGCONFIG_MODULES)
+string(REGEX REPLACE ">=" " >= " SDX_PKGCONFIG_MODULES "${SDX_PKGCONFIG_MODULES}")
 file(RELATIVE_PATH SDX_PKGCONFIG_PREFIX /${SDX_LIBDIR}/pkgconfig /)
 configure_file(${SDX_INSTALL}/sardonyx.pc.in ${SDX_INSTALLED}/sardonyx.pc @ONLY)
 install(FILES ${SDX_INSTALLED}/sardonyxConfig.cmake ${SDX_INSTALLED}/sardonyxConfigVersion.cmake

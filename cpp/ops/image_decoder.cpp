@@ -27,8 +27,9 @@ class ImageDecoder final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     if (!codec_)
-      fail(ErrorKind::unsupported, "no image codec is given: the option image_codec of C++ sets ",
-           "one, the package Pillow brings one to Python");
+      fail(ErrorKind::unsupported, "there is nothing to decode images with: in C and C++ give the ",
+           "session an image decoder, or build the library with SDX_IMAGE_CODECS; in Python ",
+           "pip install sardonyx[image]");
     return [this, size = static_cast<std::size_t>(ctx.count(0))](Frame& f) {
       const std::span<const std::byte> encoded(f.in<std::byte>(0), size);
       Tensor image;

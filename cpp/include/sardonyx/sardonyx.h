@@ -45,6 +45,7 @@ typedef struct sdx_value sdx_value;     /**< A tensor, sequence, map, sparse ten
 typedef struct sdx_run sdx_run;         /**< What ends runs early. */
 typedef struct sdx_pool sdx_pool;       /**< Threads that sessions share. */
 typedef struct sdx_profile sdx_profile; /**< What the steps of a run took. */
+typedef struct sdx_image sdx_image;     /**< What a decoder of images is asked for. */
 /** @} */
 
 /** @name Errors
@@ -198,6 +199,63 @@ SDX_API sdx_status sdx_options_add_functions(sdx_options* options, const void* b
 /** @brief Who hears of warnings; without one they are dropped. */
 SDX_API sdx_status sdx_options_set_log(sdx_options* options, sdx_log log,
                                        void* context) SDX_NOEXCEPT;
+/** @} */
+
+/** @name Images
+ * What ONNX's operator ImageDecoder decodes with: a decoder of the program's, else the formats that
+ * the library was built with (CMake's option SDX_IMAGE_CODECS).
+ *
+ * Its input is a whole file in BMP, JPEG, JPEG 2000, PNG, TIFF, WebP or a portable bitmap, graymap
+ * or pixmap; its result is uint8 [height, width, channels] in the order that the model asks for. An
+ * image that cannot be decoded becomes one of [0, 0, channels], as ONNX has it; where nothing is
+ * there to decode with, a run fails with SDX_UNSUPPORTED.
+ * @{ */
+
+/** The channels of a pixel, in order. */
+typedef int32_t sdx_pixel_format;
+enum { SDX_PIXELS_RGB = 0, SDX_PIXELS_BGR = 1, SDX_PIXELS_GRAYSCALE = 2 };
+
+/** A decoder of images. It makes the pixels by sdx_image_allocate() or sdx_image_decode() and
+ * returns SDX_OK; where it made none, the image counts as one that cannot be decoded. Any other
+ * number ends the run with an error that names the node and says what sdx_image_fail() was told, or
+ * what went wrong in a function here that failed.
+ *
+ * It is called by the threads that run the session, by several at once where several do; `context`
+ * and what it points to must outlive the sessions. `image` is valid until it returns, in its own
+ * thread. No exception may leave it. */
+typedef sdx_status (*sdx_image_decoder)(void* context, sdx_image* image);
+
+/** @brief Who decodes images; NULL, the default: the library itself. */
+SDX_API sdx_status sdx_options_set_image_decoder(sdx_options* options, sdx_image_decoder decode,
+                                                 void* context) SDX_NOEXCEPT;
+
+/** @brief The bytes of the file, and how many they are: at least one. */
+SDX_API const uint8_t* sdx_image_bytes(const sdx_image* image) SDX_NOEXCEPT;
+SDX_API size_t sdx_image_size(const sdx_image* image) SDX_NOEXCEPT;
+
+/** @brief What the model asks for: three channels, or one. */
+SDX_API sdx_pixel_format sdx_image_pixel_format(const sdx_image* image) SDX_NOEXCEPT;
+
+/** @brief Memory for the pixels, row by row, not set. It counts in the limits of session and run,
+ * beyond which this fails with SDX_OUT_OF_MEMORY. A second call makes the first one's void. */
+SDX_API sdx_status sdx_image_allocate(sdx_image* image, int64_t height, int64_t width,
+                                      uint8_t** pixels) SDX_NOEXCEPT;
+
+/** @brief Decodes by what the library was built with, for decoders that know some images better.
+ * Fails with SDX_INVALID_ARGUMENT where the bytes are no image or a damaged one, with
+ * SDX_UNSUPPORTED where the library lacks the format or the image has more than 178,956,970 pixels,
+ * and with SDX_OUT_OF_MEMORY. */
+SDX_API sdx_status sdx_image_decode(sdx_image* image) SDX_NOEXCEPT;
+
+/** @brief Says why the decoder fails; returns the status. */
+SDX_API sdx_status sdx_image_fail(sdx_image* image, sdx_status status,
+                                  const char* message) SDX_NOEXCEPT;
+
+/** @brief 1 when the run is to end: long work returns then, with any status. */
+SDX_API int32_t sdx_image_cancelled(const sdx_image* image) SDX_NOEXCEPT;
+
+/** @brief What the library decodes itself: "BMP, PNM, JPEG, PNG, TIFF, WEBP, JPEG2000", or "". */
+SDX_API const char* sdx_image_formats(void) SDX_NOEXCEPT;
 /** @} */
 
 /** @name Sessions

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -386,10 +387,52 @@ class ThreadPool {
   std::shared_ptr<sdx_pool> handle_;
 };
 
+/** The channels of a pixel, in order. */
+enum class PixelFormat : int32_t {
+  rgb = SDX_PIXELS_RGB,
+  bgr = SDX_PIXELS_BGR,
+  grayscale = SDX_PIXELS_GRAYSCALE
+};
+
+/** What the library decodes itself: "BMP, PNM, PNG", or "". */
+inline std::string image_formats() { return sdx_image_formats(); }
+
+/** An image that a decoder of the program's is asked for: see sdx_image_decoder. */
+class Image {
+ public:
+  explicit Image(sdx_image* handle) noexcept : handle_(handle) {}
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
+
+  /** The bytes of the file. */
+  Span<const uint8_t> bytes() const noexcept {
+    return {sdx_image_bytes(handle_), sdx_image_size(handle_)};
+  }
+  PixelFormat pixel_format() const noexcept {
+    return static_cast<PixelFormat>(sdx_image_pixel_format(handle_));
+  }
+  /** 3, or 1 for levels of grey. */
+  int channels() const noexcept { return pixel_format() == PixelFormat::grayscale ? 1 : 3; }
+  /** Memory for the pixels, row by row, not set. */
+  Span<uint8_t> allocate(int64_t height, int64_t width) {
+    uint8_t* pixels = nullptr;
+    detail::check(sdx_image_allocate(handle_, height, width, &pixels));
+    return {pixels, static_cast<std::size_t>(height * width * channels())};
+  }
+  /** Decodes by what the library was built with. */
+  void decode() { detail::check(sdx_image_decode(handle_)); }
+  /** Whether the run is to end: long work returns then. */
+  bool cancelled() const noexcept { return sdx_image_cancelled(handle_) != 0; }
+
+ private:
+  sdx_image* handle_;
+};
+
 /** How to load a model: sdx::Options().threads(4).precision(sdx::Precision::strict). */
 class Options {
  public:
   using Log = std::function<void(const std::string&)>;
+  using ImageDecoder = std::function<void(Image&)>;
 
   Options() {
     sdx_options* out = nullptr;
@@ -446,6 +489,29 @@ class Options {
     };
     return set(sdx_options_set_log(handle_.get(), forward, log_.get()));
   }
+  /** Who decodes images, in the threads that run the session. What it throws ends the run; an image
+   * for which it makes no pixels counts as one that cannot be decoded. An empty function: the library
+   * itself. */
+  Options& image_decoder(ImageDecoder decoder) {
+    if (!decoder) return set(sdx_options_set_image_decoder(handle_.get(), nullptr, nullptr));
+    image_decoder_ = std::make_shared<ImageDecoder>(std::move(decoder));
+    const auto forward = [](void* context, sdx_image* handle) -> sdx_status {
+      try {
+        Image image(handle);
+        (*static_cast<const ImageDecoder*>(context))(image);
+        return SDX_OK;
+      } catch (const Error& error) {
+        return sdx_image_fail(handle, static_cast<sdx_status>(error.status()), error.what());
+      } catch (const std::bad_alloc&) {
+        return sdx_image_fail(handle, SDX_OUT_OF_MEMORY, "out of memory");
+      } catch (const std::exception& error) {
+        return sdx_image_fail(handle, SDX_INVALID_ARGUMENT, error.what());
+      } catch (...) {
+        return sdx_image_fail(handle, SDX_INVALID_ARGUMENT, "the image decoder threw");
+      }
+    };
+    return set(sdx_options_set_image_decoder(handle_.get(), forward, image_decoder_.get()));
+  }
 
  private:
   friend class Session;
@@ -456,6 +522,7 @@ class Options {
 
   detail::Owned<sdx_options, sdx_options_free> handle_;
   std::shared_ptr<Log> log_;
+  std::shared_ptr<ImageDecoder> image_decoder_;
 };
 
 /** What ends runs early, within milliseconds: they throw an Error of Status::cancelled or timeout. */
@@ -510,7 +577,8 @@ using Feeds = std::vector<std::pair<std::string, Value>>;
 /** A loaded model. Any number of threads may run it at once. */
 class Session {
  public:
-  explicit Session(const std::string& path, const Options& options = {}) : log_(options.log_) {
+  explicit Session(const std::string& path, const Options& options = {})
+      : log_(options.log_), image_decoder_(options.image_decoder_) {
     sdx_session* out = nullptr;
     detail::check(sdx_session_load(path.c_str(), options.handle_.get(), &out));
     handle_.reset(out);
@@ -518,7 +586,7 @@ class Session {
   /** From memory, not needed afterwards; external data is looked up below `directory`, if given. */
   Session(const void* bytes, std::size_t size, const Options& options = {},
           const std::string& directory = "")
-      : log_(options.log_) {
+      : log_(options.log_), image_decoder_(options.image_decoder_) {
     sdx_session* out = nullptr;
     detail::check(sdx_session_load_memory(bytes, size, directory.c_str(), options.handle_.get(),
                                           &out));
@@ -651,6 +719,7 @@ class Session {
   }
 
   std::shared_ptr<Options::Log> log_;
+  std::shared_ptr<Options::ImageDecoder> image_decoder_;
   detail::Owned<sdx_session, sdx_session_free> handle_;
 };
 
