@@ -140,6 +140,29 @@ SERIAL: dict[str, Callable[[], Any]] = {
     ),
     "Conv": lambda: one("Conv", numbers(1, 1, 1_000_000), numbers(1, 1, 401)),
     "Conv of many taps": lambda: one("Conv", numbers(1, 1, 5000, 4000), numbers(1, 1, 4999, 3998)),
+    "Conv of many taps and channels": lambda: one(
+        "Conv", np.ones((1, 4, 2400, 2400), np.float32), np.ones((3, 4, 2399, 2399), np.float32)
+    ),
+    "Conv of doubles": lambda: one("Conv", np.ones((1, 8, 400, 400)), np.ones((4, 8, 50, 50))),
+    "Conv of one large plane": lambda: one(
+        "Conv", np.ones((1, 1, 12_000, 6000), np.float32), np.ones((1, 1, 5, 5), np.float32)
+    ),
+    "RNN of doubles": lambda: one(
+        "RNN",
+        np.ones((40, 1, 1)),
+        np.ones((1, 4000, 1)),
+        np.ones((1, 4000, 4000)),
+        hidden_size=4000,
+        outputs=2,
+    ),
+    "LSTM of large weights": lambda: one(
+        "LSTM",
+        np.ones((20, 64, 1), np.float32),
+        np.ones((1, 12_000, 1), np.float32),
+        np.ones((1, 12_000, 3000), np.float32),
+        hidden_size=3000,
+        outputs=3,
+    ),
     "MatMulInteger": lambda: one(
         "MatMulInteger", np.ones((3, 6_000_000), np.uint8), np.ones((6_000_000, 3), np.int8)
     ),

@@ -30,8 +30,9 @@ void packs(const Bench& bench, const Case& c, std::size_t hidden) {
     const auto layout = kernels::recurrent_layout.resolve(isa)(c.cell, hidden);
     Buffer<float> packed(layout.panels * layout.panel_floats);
     bench.time("recurrent_pack", isa, std::string(c.name) + " " + std::to_string(hidden),
-               {0, 8 * static_cast<double>(count)},
-               [&, run = run] { run(c.cell, hidden, weights.data(), packed.data()); });
+               {0, 8 * static_cast<double>(count)}, [&, run = run] {
+                 run(c.cell, hidden, weights.data(), packed.data(), 0, layout.panels);
+               });
   }
 }
 

@@ -14,11 +14,14 @@
 namespace sdx::kernels {
 
 // Packs weights [outputs][channels][taps], the order of ONNX, for conv: packed_b_floats(tiling,
-// channels * taps, outputs) floats, 64-byte aligned, of which this writes some panels.
+// channels * taps, outputs) floats, 64-byte aligned, of which this writes some panels, or that part
+// of them which lies between two depths.
 struct PackConv {
   std::size_t channels, outputs, taps;
   const float* weights;
   float* packed;
+  std::size_t depth_begin = 0;
+  std::size_t depth_end = static_cast<std::size_t>(-1);  // or the end, channels * taps
 };
 using ConvPack = void(const PackConv& args, std::size_t panel_begin, std::size_t panel_end);
 extern const Kernel<ConvPack, kIsaCount> conv_pack;
@@ -35,6 +38,10 @@ struct ConvArgs {
   std::size_t y_step;  // floats between neighbouring output pixels
   Epilogue epilogue = {};
   std::size_t chain = kAnyChain;
+  // Sums over very many taps and channels may be made by so many calls, one after the other. All
+  // but the first add to what those before left in y; only the last heeds the epilogue but for
+  // its `accumulate`, which is for the first.
+  std::size_t part = 0, parts = 1;
 };
 
 // Rows of the range are output pixels, panels are of output channels.

@@ -303,7 +303,8 @@ bool pays_by_taps(const ConvArgs& args) {
 
 void conv_pack(const PackConv& args, std::size_t panel_begin, std::size_t panel_end) {
   const std::size_t depth = args.channels * args.taps;
-  if (args.taps == 1)
+  const std::size_t depth_end = smaller(args.depth_end, depth);
+  if (args.taps == 1 && depth_end - args.depth_begin == depth)
     return gemm_pack_b({depth, args.outputs, args.weights, depth, true, args.packed}, panel_begin,
                        panel_end);
   panel_end = smaller(panel_end, divide_up(args.outputs, kTileColumns));
@@ -313,8 +314,8 @@ void conv_pack(const PackConv& args, std::size_t panel_begin, std::size_t panel_
     const std::size_t columns = smaller(kTileColumns, args.outputs - column);
     const std::size_t width = divide_up(columns, kF32) * kF32;
     float* panel = args.packed + column * depth;
-    for (std::size_t first = 0; first < depth; first += kPackedTaps) {
-      const std::size_t count = smaller(kPackedTaps, depth - first);
+    for (std::size_t first = args.depth_begin; first < depth_end; first += kPackedTaps) {
+      const std::size_t count = smaller(kPackedTaps, depth_end - first);
       gemm_pack_b({.k = count,
                    .n = columns,
                    .b = args.weights + column * depth + first,
@@ -342,12 +343,14 @@ void conv(const ConvArgs& args, const GemmRange& range) {
     taps_at_once = smaller(kMaxTaps, args.channels ? kDepthBlock / args.channels : kMaxTaps);
   const std::size_t tap_blocks = divide_up(taps, taps_at_once);
   const std::size_t blocks = tap_blocks * channel_blocks;
+  const std::size_t first_block = blocks * args.part / args.parts;
+  const std::size_t block_end = blocks * (args.part + 1) / args.parts;
   TapList list;
   Tile tile;
   tile.taps = list.taps;
   tile.ldc = args.y_step;
   tile.chain = args.chain;
-  const bool by_taps = pays_by_taps(args);
+  const bool by_taps = args.parts == 1 && pays_by_taps(args);
   const std::size_t block_panels =
       by_taps ? 1 : 1 + kBlockFloats / ((taps * args.channels / blocks + 1) * kTileColumns);
   for (std::size_t p = range.panel_begin; p < panel_end;) {
@@ -358,7 +361,7 @@ void conv(const ConvArgs& args, const GemmRange& range) {
       convolve_by_taps(args, range, panels.begin, tile, list);
       continue;
     }
-    for (std::size_t b = 0; b < blocks; ++b) {
+    for (std::size_t b = first_block; b < block_end; ++b) {
       const std::size_t t = b / channel_blocks, c = b % channel_blocks;
       const DepthBlock block{t * taps / tap_blocks, (t + 1) * taps / tap_blocks,
                              c * args.channels / channel_blocks,

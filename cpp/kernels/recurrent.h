@@ -26,10 +26,10 @@ struct RecurrentLayout {
 using RecurrentLayoutQuery = RecurrentLayout(RecurrentCell cell, std::size_t hidden);
 extern const Kernel<RecurrentLayoutQuery, kIsaCount> recurrent_layout;
 
-// `weights` are those of the cell's gates alone, [gates * hidden][hidden]. Align `packed` to 64
-// bytes.
+// Packs some panels. `weights` are those of the cell's gates alone, [gates * hidden][hidden]. Align
+// `packed`, where the first panel lies, to 64 bytes.
 using RecurrentPack = void(RecurrentCell cell, std::size_t hidden, const float* weights,
-                           float* packed);
+                           float* packed, std::size_t panel_begin, std::size_t panel_end);
 extern const Kernel<RecurrentPack, kIsaCount> recurrent_pack;
 
 // Arrays hold a pointer for each row; rows of states have `hidden` floats. Nothing written overlaps

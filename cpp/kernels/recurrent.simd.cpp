@@ -236,9 +236,12 @@ RecurrentLayout recurrent_layout(RecurrentCell cell, std::size_t hidden) {
   return {(hidden + kF32 - 1) / kF32, hidden * gate_count(cell) * kF32};
 }
 
-void recurrent_pack(RecurrentCell cell, std::size_t hidden, const float* weights, float* packed) {
+void recurrent_pack(RecurrentCell cell, std::size_t hidden, const float* weights, float* packed,
+                    std::size_t panel_begin, std::size_t panel_end) {
   const std::size_t gates = gate_count(cell), width = gates * kF32;
-  for (std::size_t at = 0; at < hidden; at += kF32, packed += hidden * width)
+  packed += panel_begin * hidden * width;
+  const std::size_t end = panel_end * kF32 < hidden ? panel_end * kF32 : hidden;
+  for (std::size_t at = panel_begin * kF32; at < end; at += kF32, packed += hidden * width)
     for (std::size_t g = 0; g < gates; ++g) {
       const float* rows = weights + (g * hidden + at) * hidden;
       const std::size_t count = hidden - at < kF32 ? hidden - at : kF32;

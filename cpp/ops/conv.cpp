@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/depthwise_planes.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/conv_planes.h"
 #include "ops/conv_step.h"
@@ -304,12 +305,13 @@ class Conv final : public Op {
   ConvOptions options_;
 };
 
-// The double of one output pixel: the sum over the taps that meet the image.
+// The double of one output pixel: the sum over the taps that meet the image, or anything where the
+// run is over.
 double convolve_pixel(const ConvSizes& s, const double* x, const double* weights, int64_t channels,
-                      int64_t pixel) {
+                      int64_t pixel, Watch& watch) {
   const std::size_t axes = s.axes.size();
   double sum = 0;
-  for (int64_t tap = 0; tap < s.taps; ++tap) {
+  for (int64_t tap = 0; tap < s.taps && !watch.over(8 + 2 * channels); ++tap) {
     int64_t at = 0, scale = 1, p = pixel, t = tap;
     bool inside = true;
     for (std::size_t i = axes; i-- > 0;) {
@@ -341,13 +343,14 @@ Step Conv::prepare_double(const ConvSizes& sizes, const ConvOptions& options) co
     const int64_t channels = s.group_channels();
     const double cost = static_cast<double>(s.output_pixels * s.taps * (channels + 4));
     f.parallel_for(split_work(s.images * s.outputs, cost), [&](Range r) {
+      Watch watch(f);
       for (int64_t plane = r.begin; plane < r.end; ++plane) {
         const int64_t image = plane / s.outputs, output = plane % s.outputs;
         const int64_t group = output / s.group_outputs();
         const double* from = x + (image * s.channels + group * channels) * s.input_pixels;
-        for (int64_t p = 0; p < s.output_pixels; ++p) {
+        for (int64_t p = 0; p < s.output_pixels && !watch.over(1); ++p) {
           const int64_t at = plane * s.output_pixels + p;
-          double sum = convolve_pixel(s, from, w + output * channels * s.taps, channels, p);
+          double sum = convolve_pixel(s, from, w + output * channels * s.taps, channels, p, watch);
           if (bias) sum += bias[output];
           if (residual && !o.residual_last) sum += residual[at];
           y[at] = o.activation(sum);

@@ -67,6 +67,9 @@ kernels::WinogradArgs winograd_sizes(std::size_t side, const ConvSizes& sizes, i
 int64_t packed_conv_floats(ConvMethod method, const ConvSizes& sizes);
 // Packs weights [outputs][group channels][taps].
 void pack_conv(ConvMethod method, const ConvSizes& sizes, const float* weights, float* packed);
+// The same in a run, for ConvMethod::depthwise and ConvMethod::indirect.
+void pack_conv(const Frame& f, ConvMethod method, const ConvSizes& sizes, const float* weights,
+               float* packed);
 
 // Inputs are X, weights, bias, residual; the weights are read only where `packed` is null, and the
 // method is then not Winograd's.

@@ -33,8 +33,21 @@ constexpr int64_t kStretch = 48, kMostStretches = 16, kLongestStretch = 1 << 12;
 constexpr int64_t kStripLanes = 16;  // as many strips are under way at most
 // Groups of so many channels are lanes of a vector; more make a matrix product of their own.
 constexpr int64_t kLaneChannels = 8;
+// A run that is over ends after the pieces in work, so none takes longer, of a kernel's calls too.
+constexpr double kLongestNs = 4e6;
+// Sums of more terms take milliseconds even where there is one of them.
+constexpr int64_t kManyTerms = 1 << 20;
+// Of a framed image copied at once, and of a strip at most.
+constexpr int64_t kFrameFloats = 1 << 18, kMostStripFloats = 1 << 22;
 
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
+
+bool is_over(const Frame& f) { return f.cancelled() || Interrupt::due(); }
+
+// Of what takes so many nanoseconds.
+int64_t pieces_of(double cost) {
+  return static_cast<int64_t>(std::min(cost / kLongestNs, 1e12)) + 1;
+}
 
 struct ConvStep {
   ConvSizes s;
@@ -89,11 +102,11 @@ struct ConvStep {
     z_step = o.channels_last && o.residual ? ctx.step(3, s.outputs) : s.outputs;
     window = kernel_window(s.axes, x_step);
     const auto& width = s.axes.back();
-    pointwise = method == ConvMethod::indirect && s.taps == 1;
+    pointwise = method == ConvMethod::indirect && s.taps == 1 && s.group_channels() <= kManyTerms;
     for (const AxisWindow& axis : s.axes)
       pointwise &= axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
     framed = method == ConvMethod::indirect && s.groups == 1 && s.channels < kFrameChannels &&
-             width.taps > 1 && width.dilation == 1 && width.input > 0;
+             width.taps > 1 && width.dilation == 1 && width.input > 0 && has_short_strips();
     by_planes = method == ConvMethod::depthwise && s.group_channels() == 1 && !o.input_last &&
                 !o.channels_last && !o.residual && kernels::fits_planes(window);
     turn_x = !by_planes && !o.input_last && s.channels > 1 && s.input_pixels > 1;
@@ -124,9 +137,24 @@ struct ConvStep {
     ctx.request_scratch(checked_mul(end, sizeof(float)));
   }
 
+  static int64_t framed_width(const AxisWindow& width) {
+    return (width.output - 1) * width.stride + width.taps;
+  }
+
+  // Whether what a row of outputs meets is copied into a frame within milliseconds.
+  bool has_short_strips() const {
+    if (s.channels * s.taps > kManyTerms) return false;
+    if (s.axes.size() < 2) return true;
+    const AxisWindow &outer = s.axes.front(), &width = s.axes.back();
+    const int64_t rows = s.input_pixels / std::max<int64_t>(width.input * outer.input, 1);
+    const int64_t layers = std::min((outer.taps - 1) * outer.dilation + 1, outer.input);
+    return checked_mul(checked_mul(layers, rows), checked_mul(framed_width(width), s.channels)) <=
+           kMostStripFloats;
+  }
+
   void use_frame() {
     const AxisWindow& width = s.axes.back();
-    frame_width = (width.output - 1) * width.stride + width.taps;
+    frame_width = framed_width(width);
     const int64_t rows = s.input_pixels / std::max<int64_t>(width.input, 1);
     x_image = checked_mul(rows, checked_mul(frame_width, s.channels));
     std::vector<AxisWindow> axes = s.axes;
@@ -167,34 +195,45 @@ struct ConvStep {
                          weight_lanes() * static_cast<int64_t>(kernels::kWinogradWeightFloats));
     }
     const int64_t blocks = winograd_blocks(stack);
-    by_blocks = share_out_evenly(blocks);
+    const double cost = static_cast<double>(kernels::winograd_planes(side())) *
+                        gemm_cost(block_tiles, s.outputs, s.channels);
+    by_blocks = share_out_evenly(blocks) && cost <= 4 * kLongestNs;
     return checked_mul(work_floats, by_blocks ? std::min(blocks, kWinogradChunks) : 1);
   }
 
-  // Copies rows of an image between columns of zeros, channels last.
-  void fill_frame(Range rows, const float* x, float* frame) const {
+  // Copies columns of a row between columns of zeros, channels last.
+  void fill_row(Range columns, const float* x, float* frame) const {
     const AxisWindow& width = s.axes.back();
-    const int64_t left = std::min(width.pad_begin, frame_width);
-    const int64_t count = std::clamp<int64_t>(frame_width - left, 0, width.input);
-    const int64_t c = s.channels, row_floats = frame_width * c;
-    for (int64_t i = rows.begin; i < rows.end; ++i, frame += row_floats) {
-      std::fill_n(frame, left * c, 0.0f);
-      std::fill(frame + (left + count) * c, frame + row_floats, 0.0f);
-      if (turn_x) {
-        transpose(size(c), size(count), reinterpret_cast<const uint32_t*>(x + i * width.input),
-                  size(s.input_pixels), reinterpret_cast<uint32_t*>(frame + left * c), size(c));
-      } else {
-        std::copy_n(x + i * width.input * c, count * c, frame + left * c);
-      }
+    const int64_t c = s.channels;
+    const int64_t begin = std::clamp(width.pad_begin, columns.begin, columns.end);
+    const int64_t end = std::clamp(width.pad_begin + width.input, begin, columns.end);
+    const int64_t first = begin - width.pad_begin;
+    std::fill(frame + columns.begin * c, frame + begin * c, 0.0f);
+    std::fill(frame + end * c, frame + columns.end * c, 0.0f);
+    if (turn_x) {
+      transpose(size(c), size(end - begin), reinterpret_cast<const uint32_t*>(x + first),
+                size(s.input_pixels), reinterpret_cast<uint32_t*>(frame + begin * c), size(c));
+    } else {
+      std::copy_n(x + first * c, (end - begin) * c, frame + begin * c);
     }
   }
 
+  void fill_frame(Range rows, const float* x, float* frame) const {
+    const int64_t row_floats = s.axes.back().input * (turn_x ? 1 : s.channels);
+    for (int64_t i = rows.begin; i < rows.end; ++i, frame += frame_width * s.channels)
+      fill_row({0, frame_width}, x + i * row_floats, frame);
+  }
+
+  // Of one axis: images are rows.
   void fill_frames(const Frame& f, int64_t images, const float* x, float* frames) const {
-    const Range rows{0, s.input_pixels / s.axes.back().input};
-    const double cost = 0.4 * static_cast<double>(x_image) + 5;
-    f.parallel_for(split_work(images, cost), [&](Range r) {
-      for (int64_t i = r.begin; i < r.end; ++i)
-        fill_frame(rows, x + i * s.channels * s.input_pixels, frames + i * x_image);
+    const int64_t pieces = x_image / kFrameFloats + 1;
+    const double cost = 0.4 * static_cast<double>(x_image) / static_cast<double>(pieces) + 5;
+    f.parallel_for(split_work(images * pieces, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t image = i / pieces, piece = i % pieces;
+        fill_row({frame_width * piece / pieces, frame_width * (piece + 1) / pieces},
+                 x + image * s.channels * s.input_pixels, frames + image * x_image);
+      }
     });
   }
 
@@ -210,7 +249,7 @@ struct ConvStep {
     if (!weights && plain_weights()) {
       weights = f.in<float>(1);
     } else if (!weights) {
-      pack_conv(method, s, f.in<float>(1), scratch + weights_at);
+      pack_conv(f, method, s, f.in<float>(1), scratch + weights_at);
       weights = scratch + weights_at;
     }
     kernels::Epilogue epilogue;
@@ -293,6 +332,36 @@ struct ConvStep {
     });
   }
 
+  // Calls conv for a range, of which no piece takes long: fewer pixels, fewer panels, then parts of
+  // the sums.
+  void run_conv(const Frame& f, const kernels::ConvArgs& args,
+                const kernels::GemmRange& range) const {
+    const auto rows = static_cast<int64_t>(range.row_end - range.row_begin);
+    const std::size_t panels = range.panel_end - range.panel_begin;
+    const int64_t columns = std::min(static_cast<int64_t>(panels * gemm.tiling.columns),
+                                     static_cast<int64_t>(args.outputs));
+    const int64_t depth = s.group_channels() * s.taps;
+    // Where the pixels of a tap lie is found anew for every few panels.
+    constexpr double kTapNs = 30;
+    const double cost =
+        gemm_cost(rows, columns, depth) + kTapNs * static_cast<double>(rows * s.taps);
+    if (cost <= kLongestNs) return conv(args, range);
+    if (is_over(f)) return;
+    const auto least = static_cast<int64_t>(gemm.tiling.rows);
+    if (rows > least || panels > 1) {
+      kernels::GemmRange first = range, second = range;
+      if (rows > least)
+        first.row_end = second.row_begin = range.row_begin + size(round_up(rows / 2, least));
+      else
+        first.panel_end = second.panel_begin = range.panel_begin + panels / 2;
+      run_conv(f, args, first);
+      return run_conv(f, args, second);
+    }
+    kernels::ConvArgs part = args;
+    part.parts = size(pieces_of(cost));
+    for (; part.part < part.parts && !is_over(f); ++part.part) conv(part, range);
+  }
+
   void run_indirect(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
                     const kernels::Epilogue& epilogue) const {
     const int64_t n = s.group_outputs(), k = s.group_channels() * s.taps;
@@ -313,7 +382,7 @@ struct ConvStep {
                                .epilogue = epilogue,
                                .chain = chain()};
         move(args.epilogue, group * n, image * z_image + group * n);
-        conv(args, range);
+        run_conv(f, args, range);
       }
     });
   }
@@ -352,7 +421,7 @@ struct ConvStep {
         axis.output = size(last + 1 - first);
         axis.pad = begin - top;
         move(args.epilogue, 0, image * z_image + first * pixels * z_step);
-        conv(args, {0, size((last + 1 - first) * pixels), 0, size(gemm.panels(s.outputs))});
+        run_conv(f, args, {0, size((last + 1 - first) * pixels), 0, size(gemm.panels(s.outputs))});
       }
     });
   }
@@ -370,8 +439,9 @@ struct ConvStep {
   void for_each_rows(const Frame& f, int64_t images, double cost, int64_t grain, F run) const {
     const int64_t width = s.axes.back().output, rows = s.output_pixels / width;
     const int64_t most = std::max(kMostStretches, width / kLongestStretch);
-    const int64_t pieces =
+    const int64_t stretches =
         images * rows < kFewRows ? std::clamp<int64_t>(width / kStretch, 1, most) : 1;
+    const int64_t pieces = std::max(stretches, std::min(pieces_of(cost), width));
     if (pieces == 1) {
       f.parallel_for(split_work(images * rows, cost, grain), [&](Range r) {
         for (int64_t at = r.begin; at < r.end;) {
@@ -400,7 +470,10 @@ struct ConvStep {
 
   void run_depthwise(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
                      const kernels::Epilogue& epilogue) const {
-    const int64_t row_floats = s.axes.back().output * s.channels;
+    // Less than a vector of channels takes as long as several: sums wait for each other.
+    constexpr int64_t kWaiting = 64;
+    const bool fills = s.channels >= static_cast<int64_t>(gemm.tiling.lanes);
+    const int64_t row_floats = s.axes.back().output * (fills ? s.channels : kWaiting);
     const double cost =
         0.02 * static_cast<double>(row_floats * (s.taps * s.group_channels() + 4)) + 20;
     // Rows that share most of their inputs stay together.
@@ -435,7 +508,7 @@ struct ConvStep {
   int64_t count_tap_parts() const {
     constexpr int64_t kManyTaps = 1 << 14;
     constexpr double kLongest = 8e6, kTapNs = 0.5;  // few outputs wait for each other's sums
-    if (method != ConvMethod::depthwise || s.taps < kManyTaps || by_planes || o.residual) return 1;
+    if (method != ConvMethod::depthwise || s.taps < kManyTaps || by_planes) return 1;
     const int64_t pixels = std::min(s.axes.back().output, kLongestStretch);
     const double cost = kTapNs * static_cast<double>(s.taps) *
                         static_cast<double>(pixels * round_up(s.channels, 16) * s.group_channels());
@@ -448,8 +521,10 @@ struct ConvStep {
     const int64_t tap_floats =
         s.taps / static_cast<int64_t>(taps) * s.group_channels() * s.channels;
     float* other = f.scratch<float>() + parts_at + rows.image * y_image + rows.pixel * y_step;
+    const float* residual = all.epilogue.residual;
+    const bool adds_last = all.epilogue.residual_last;
     for (int64_t part = 0; part < tap_parts; ++part) {
-      if (part > 0 && (f.cancelled() || Interrupt::due())) return;
+      if (part > 0 && is_over(f)) return;
       const bool last = part + 1 == tap_parts, here = (tap_parts - part) % 2 == 1;
       const int64_t begin = static_cast<int64_t>(taps) * part / tap_parts;
       const int64_t end = static_cast<int64_t>(taps) * (part + 1) / tap_parts;
@@ -458,12 +533,20 @@ struct ConvStep {
       axis.taps = size(end - begin);
       axis.pad -= begin * static_cast<int64_t>(axis.dilation);
       args.weights += begin * tap_floats;
-      if (!last) args.epilogue = {};
-      if (part > 0) args.epilogue.residual = here ? other : all.y;
-      args.epilogue.residual_stride = args.y_step;
+      if (!last || adds_last) args.epilogue = {};
+      if (last && adds_last) args.epilogue.column_bias = all.epilogue.column_bias;
+      args.epilogue.residual = part > 0 ? here ? other : all.y : adds_last ? nullptr : residual;
+      args.epilogue.residual_stride = part > 0 ? args.y_step : size(z_step);
       if (!here) args.y = other;
       depthwise(args, rows.begin, rows.end);
     }
+    if (!adds_last) return;
+    const auto pixels = static_cast<int64_t>(rows.window.axis[2].output);
+    for (int64_t i = static_cast<int64_t>(rows.begin) * pixels;
+         i < static_cast<int64_t>(rows.end) * pixels; ++i)
+      for (int64_t c = 0; c < s.outputs; ++c)
+        all.y[i * y_step + c] =
+            static_cast<float>(o.activation(all.y[i * y_step + c])) + residual[i * z_step + c];
   }
 
   void run_planes(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
@@ -475,8 +558,28 @@ struct ConvStep {
                                             .y = y,
                                             .epilogue = epilogue};
     const double cost = 0.02 * static_cast<double>(s.output_pixels * (s.taps + 10)) + 20;
-    f.parallel_for(split_work(images * s.channels, cost),
-                   [&](Range r) { depthwise_planes(args, size(r.begin), size(r.end)); });
+    const int64_t planes = images * s.channels;
+    const auto rows = static_cast<int64_t>(window.axis[1].output);
+    // What is written for the first time takes several times as long.
+    const int64_t pieces = std::min(pieces_of(4 * cost), rows);
+    if (pieces == 1)
+      return f.parallel_for(split_work(planes, cost),
+                            [&](Range r) { depthwise_planes(args, size(r.begin), size(r.end)); });
+    f.parallel_for(split_work(planes * pieces, cost / static_cast<double>(pieces)), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t plane = i / pieces, piece = i % pieces, channel = plane % s.channels;
+        const int64_t begin = rows * piece / pieces;
+        kernels::DepthwisePlanesArgs part = args;
+        kernels::WindowAxis& axis = part.window.axis[1];
+        axis.output = size(rows * (piece + 1) / pieces - begin);
+        axis.pad -= begin * static_cast<int64_t>(axis.stride);
+        part.x += plane * s.input_pixels;
+        part.y += plane * s.output_pixels + begin * s.axes.back().output;
+        part.weights += channel;
+        move(part.epilogue, channel, 0);
+        depthwise_planes(part, 0, 1);
+      }
+    });
   }
 
   void run_rows(const Frame& f, int64_t images, const float* x, const float* weights, float* y,
@@ -599,22 +702,6 @@ kernels::WinogradArgs winograd_sizes(std::size_t side, const ConvSizes& s, int64
   return args;
 }
 
-int64_t packed_conv_floats(ConvMethod method, const ConvSizes& s) {
-  const GemmKernels gemm;
-  if (method == ConvMethod::depthwise)
-    return checked_mul(s.outputs, checked_mul(s.group_channels(), s.taps));
-  if (method == ConvMethod::few)
-    return checked_mul(s.outputs * s.taps,
-                       static_cast<int64_t>(kernels::few_tap_step(size(s.channels))));
-  if (method == ConvMethod::narrow)
-    return checked_mul(static_cast<int64_t>(kernels::narrow_outputs(size(s.outputs))),
-                       checked_mul(s.channels, s.taps));
-  if (const std::size_t side = winograd_side(method))
-    return checked_mul(static_cast<int64_t>(kernels::winograd_planes(side)),
-                       gemm.packed_floats(s.channels, s.outputs));
-  return checked_mul(s.groups, gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs()));
-}
-
 bool is_depthwise(const ConvSizes& s) {
   const int64_t group = s.group_channels();
   const auto lanes = static_cast<int64_t>(GemmKernels().tiling.lanes);
@@ -635,53 +722,6 @@ bool is_narrow(const ConvSizes& s, const kernels::Window& window) {
   return s.groups == 1 && window.axis[2].taps > 1 && filled &&
          s.outputs <= std::min<int64_t>(kernels::kNarrowOutputs, lanes / 2) &&
          kernels::fits_narrow(window, size(s.channels));
-}
-
-void pack_conv(ConvMethod method, const ConvSizes& s, const float* weights, float* packed) {
-  const GemmKernels gemm;
-  const std::size_t panels = size(gemm.panels(s.group_outputs()));
-  if (method == ConvMethod::depthwise) {
-    const int64_t group = s.group_channels();
-    for (int64_t j = 0; j < group; ++j)
-      kernels::transpose_32.resolve()(
-          size(s.outputs), size(s.taps), reinterpret_cast<const uint32_t*>(weights + j * s.taps),
-          size(group * s.taps), reinterpret_cast<uint32_t*>(packed + j * s.outputs),
-          size(group * s.outputs));
-    return;
-  }
-  if (method == ConvMethod::few) {
-    const auto step = static_cast<int64_t>(kernels::few_tap_step(size(s.channels)));
-    std::fill_n(packed, s.outputs * s.taps * step, 0.0f);
-    for (int64_t i = 0; i < s.outputs; ++i)
-      kernels::transpose_32.resolve()(
-          size(s.channels), size(s.taps),
-          reinterpret_cast<const uint32_t*>(weights + i * s.channels * s.taps), size(s.taps),
-          reinterpret_cast<uint32_t*>(packed + i * s.taps * step), size(step));
-    return;
-  }
-  if (method == ConvMethod::narrow) {
-    const auto outputs = static_cast<int64_t>(kernels::narrow_outputs(size(s.outputs)));
-    const int64_t depth = s.channels * s.taps;
-    std::fill_n(packed, outputs * depth, 0.0f);
-    for (int64_t i = 0; i < depth; ++i)
-      for (int64_t o = 0; o < s.outputs; ++o) packed[i * outputs + o] = weights[o * depth + i];
-    return;
-  }
-  if (const std::size_t side = winograd_side(method)) {
-    kernels::winograd_pack.resolve()({side, size(s.channels), size(s.outputs), weights, packed}, 0,
-                                     panels);
-    return;
-  }
-  const auto pack = kernels::conv_pack.resolve();
-  const int64_t each = s.group_outputs() * s.group_channels() * s.taps;
-  const int64_t step = gemm.packed_floats(s.group_channels() * s.taps, s.group_outputs());
-  for (int64_t g = 0; g < s.groups; ++g)
-    pack({.channels = size(s.group_channels()),
-          .outputs = size(s.group_outputs()),
-          .taps = size(s.taps),
-          .weights = weights + g * each,
-          .packed = packed + g * step},
-         0, panels);
 }
 
 Step conv_step(PrepareContext& ctx, const ConvSizes& sizes, const ConvOptions& options,

@@ -94,10 +94,10 @@ class Recurrent final : public Op {
       return static_cast<std::size_t>(checked_mul(checked_mul(directions_, floats), sizeof(float)));
     };
     std::vector<float> wide;
-    network.pack_weights(as_floats(*weights, wide),
+    network.pack_weights(nullptr, as_floats(*weights, wide),
                          static_cast<float*>(ctx.allocate(0, bytes(network.weight_floats()))));
     network.pack_recurrence(
-        as_floats(*recurrence, wide),
+        nullptr, as_floats(*recurrence, wide),
         static_cast<float*>(ctx.allocate(1, bytes(network.recurrence_floats()))));
     ctx.release_input(kWeights);
     ctx.release_input(kRecurrence);

@@ -24,18 +24,23 @@ struct RecurrentSizes {
   int64_t columns() const { return gates * hidden; }
 };
 
+// The frame of a run, and whether what is called may take all of its threads.
+struct Caller {
+  const Frame& frame;
+  bool shares = false;
+};
+
 // Weights of one direction, [n][k] as ONNX has them: packed floats, or doubles as they lie.
 struct FloatProducts {
   GemmKernels gemm;
   int64_t floats(int64_t k, int64_t n) const { return gemm.packed_floats(k, n); }
-  void pack(int64_t k, int64_t n, const float* from, float* to) const;
-  // On all threads where `f` is given.
-  void multiply(const Frame* f, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+  void pack(const Frame* f, int64_t k, int64_t n, const float* from, float* to) const;
+  void multiply(const Caller& by, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
                 const float* weights, const float* bias, float* c, int64_t ldc) const;
 };
 
 struct DoubleProducts {
-  void multiply(const Frame*, int64_t m, int64_t n, int64_t k, const double* a, int64_t lda,
+  void multiply(const Caller& by, int64_t m, int64_t n, int64_t k, const double* a, int64_t lda,
                 const double* weights, const double* bias, double* c, int64_t ldc) const;
 };
 
@@ -52,7 +57,7 @@ struct FusedSteps {
   explicit operator bool() const { return count > 0; }
   int64_t floats(int cell, int64_t hidden) const;
   int64_t floats(int64_t hidden) const;
-  void pack(int64_t hidden, const float* from, float* to) const;
+  void pack(const Frame* f, int64_t hidden, const float* from, float* to) const;
 };
 
 template <class T>
@@ -68,9 +73,9 @@ class RecurrentNetwork {
   // Of one direction.
   int64_t weight_floats() const;
   int64_t recurrence_floats() const;
-  // All directions.
-  void pack_weights(const float* from, float* to) const;
-  void pack_recurrence(const float* from, float* to) const;
+  // All directions; on all threads where there is a run.
+  void pack_weights(const Frame* f, const float* from, float* to) const;
+  void pack_recurrence(const Frame* f, const float* from, float* to) const;
 
   void plan(PrepareContext& ctx);
   void operator()(Frame& f) const;
@@ -101,11 +106,10 @@ class RecurrentNetwork {
   const T* sum_biases(const Frame& f, int64_t direction) const;
   const T* inner_bias(const Frame& f, int64_t direction) const;
   const T* fresh_row(const Frame& f, int64_t direction, int64_t b, int64_t t) const;
-  void run_block(const Frame& f, const Frame* threads, int64_t direction, Range rows,
-                 const T* recurrence) const;
-  void run_fused_block(const Frame& f, const Frame* threads, int64_t direction, Range rows,
+  void run_block(const Caller& by, int64_t direction, Range rows, const T* recurrence) const;
+  void run_fused_block(const Caller& by, int64_t direction, Range rows,
                        const T* recurrence) const requires std::is_same_v<T, float>;
-  void multiply_candidate(const Frame* threads, int64_t count, const T* reset, const T* recurrence,
+  void multiply_candidate(const Caller& by, int64_t count, const T* reset, const T* recurrence,
                           T* to) const;
   int64_t state_index(int64_t direction, int64_t b) const;
   int64_t result_at(int64_t direction, int64_t b, int64_t t) const;
@@ -115,7 +119,8 @@ class RecurrentNetwork {
 
   Products products_;
   int64_t blocks_ = 1;
-  Split step_split_;  // panels of one fused step
+  Split step_split_;      // panels of one fused step
+  double step_cost_ = 0;  // nanoseconds
   // Into the scratch, in floats.
   int64_t weights_at_ = 0, recurrence_at_ = 0, fresh_at_ = 0, bias_at_ = 0, inner_bias_at_ = 0;
   int64_t state_at_ = 0;

@@ -18,20 +18,43 @@ constexpr int64_t kCachedFloats = 3 << 17;
 // A fused step is cut for threads into parts of about so many nanoseconds: a region costs far less.
 constexpr double kStepPartNs = 4000, kPanelFloatsPerNs = 28;
 constexpr int64_t kPartFloats = 1 << 18;
+// What takes longer is done in pieces, between which the run may end.
+constexpr double kLongNs = 4e6;
+// Products of doubles done at once, in rows that share what they read of the weights.
+constexpr int64_t kDoubleProducts = 1 << 22, kDoubleRows = 64;
+constexpr double kPackNs = 0.5;  // a float
+
+std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
+
+// Calls work(range) for all of the split's chunks: together if they take no time to speak of, else
+// one after the other until the run is over.
+template <class Work>
+void run_alone(const Frame& f, const Split& split, double cost, Work work) {
+  if (cost <= kLongNs) return work(Range{0, split.items});
+  for (int64_t i = 0; i < split.chunks && !f.cancelled() && !Interrupt::due(); ++i)
+    work(split.chunk(i));
+}
+
+// Calls work(range) for panels of packed weights.
+template <class Work>
+void pack_panels(const Frame* f, int64_t panels, int64_t floats, Work work) {
+  if (!f) return work(Range{0, panels});
+  const double cost = kPackNs * static_cast<double>(floats);
+  f->parallel_ranges(split_work(panels, cost / static_cast<double>(std::max<int64_t>(panels, 1))),
+                     work);
+}
 
 }  // namespace
 
-void FloatProducts::pack(int64_t k, int64_t n, const float* from, float* to) const {
-  gemm.pack_b({.k = static_cast<std::size_t>(k),
-               .n = static_cast<std::size_t>(n),
-               .b = from,
-               .ldb = static_cast<std::size_t>(k),
-               .transposed = true,
-               .packed = to},
-              0, static_cast<std::size_t>(gemm.panels(n)));
+void FloatProducts::pack(const Frame* f, int64_t k, int64_t n, const float* from, float* to) const {
+  pack_panels(f, gemm.panels(n), floats(k, n), [&](Range panels) {
+    gemm.pack_b(
+        {.k = size(k), .n = size(n), .b = from, .ldb = size(k), .transposed = true, .packed = to},
+        size(panels.begin), size(panels.end));
+  });
 }
 
-void FloatProducts::multiply(const Frame* f, int64_t m, int64_t n, int64_t k, const float* a,
+void FloatProducts::multiply(const Caller& by, int64_t m, int64_t n, int64_t k, const float* a,
                              int64_t lda, const float* weights, const float* bias, float* c,
                              int64_t ldc) const {
   const kernels::GemmArgs args{.m = static_cast<std::size_t>(m),
@@ -43,19 +66,41 @@ void FloatProducts::multiply(const Frame* f, int64_t m, int64_t n, int64_t k, co
                                .c = c,
                                .ldc = static_cast<std::size_t>(ldc),
                                .epilogue = {.column_bias = bias}};
-  if (f)
-    run_packed(*f, gemm, gemm_grid(gemm, 1, m, n, k), args);
-  else
-    gemm.packed(args, {0, args.m, 0, static_cast<std::size_t>(gemm.panels(n))});
+  const double cost = gemm_cost(m, n, k);
+  if (!by.shares && cost <= kLongNs) return gemm.packed(args, {0, args.m, 0, size(gemm.panels(n))});
+  const GemmGrid grid = gemm_grid(gemm, 1, m, n, k);
+  if (by.shares) return run_packed(by.frame, gemm, grid, args);
+  run_alone(by.frame, grid.split, cost, [&](Range items) {
+    grid.for_each(items, [&](const GemmGrid::Block& block) { gemm.packed(args, block.range); });
+  });
 }
 
-void DoubleProducts::multiply(const Frame*, int64_t m, int64_t n, int64_t k, const double* a,
+void DoubleProducts::multiply(const Caller& by, int64_t m, int64_t n, int64_t k, const double* a,
                               int64_t lda, const double* weights, const double* bias, double* c,
                               int64_t ldc) const {
-  ops::multiply(m, n, k, StridedMatrix<double>{a, lda, 1}, StridedMatrix<double>{weights, 1, k}, c,
-                ldc);
-  for (int64_t i = 0; bias && i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) c[i * ldc + j] += bias[j];
+  // Cut by the sizes alone, so that results do not depend on threads.
+  const int64_t depth = std::max<int64_t>(k, 1);
+  const int64_t least_rows = std::clamp<int64_t>(m, 1, kDoubleRows);
+  const int64_t columns =
+      std::clamp<int64_t>(kDoubleProducts / least_rows / depth, 1, std::max<int64_t>(n, 1));
+  const int64_t rows =
+      std::clamp<int64_t>(kDoubleProducts / columns / depth, least_rows, std::max<int64_t>(m, 1));
+  const int64_t across = (n + columns - 1) / columns, down = (m + rows - 1) / rows;
+  const double cost = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(depth);
+  const auto work = [&](Range pieces) {
+    for (int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
+      const Range row{m * (piece / across) / down, m * (piece / across + 1) / down};
+      const Range column{n * (piece % across) / across, n * (piece % across + 1) / across};
+      double* to = c + row.begin * ldc + column.begin;
+      ops::multiply(row.size(), column.size(), k,
+                    StridedMatrix<double>{a + row.begin * lda, lda, 1},
+                    StridedMatrix<double>{weights + column.begin * k, 1, k}, to, ldc);
+      for (int64_t i = 0; bias && i < row.size(); ++i)
+        for (int64_t j = 0; j < column.size(); ++j) to[i * ldc + j] += bias[column.begin + j];
+    }
+  };
+  if (!by.shares) return run_alone(by.frame, {across * down, across * down}, cost, work);
+  by.frame.parallel_for(split_work(across * down, cost / static_cast<double>(across * down)), work);
 }
 
 FusedSteps FusedSteps::of(const Cell<float>& cell) {
@@ -101,9 +146,12 @@ int64_t FusedSteps::floats(int64_t hidden) const {
   return sum;
 }
 
-void FusedSteps::pack(int64_t hidden, const float* from, float* to) const {
+void FusedSteps::pack(const Frame* f, int64_t hidden, const float* from, float* to) const {
   for (int i = 0; i < count; ++i) {
-    pack_weights(cells[i], static_cast<std::size_t>(hidden), from, to);
+    const auto panels = static_cast<int64_t>(layout(cells[i], size(hidden)).panels);
+    pack_panels(f, panels, floats(i, hidden), [&](Range r) {
+      pack_weights(cells[i], size(hidden), from, to, size(r.begin), size(r.end));
+    });
     from += 2 * hidden * hidden;  // past the gates of a GRU
     to += floats(i, hidden);
   }
@@ -127,27 +175,27 @@ int64_t RecurrentNetwork<T>::recurrence_floats() const {
 }
 
 template <class T>
-void RecurrentNetwork<T>::pack_weights(const float* from, float* to) const {
+void RecurrentNetwork<T>::pack_weights(const Frame* f, const float* from, float* to) const {
   if constexpr (std::is_same_v<T, float>)
     for (int64_t d = 0; d < sizes.directions; ++d)
-      products_.pack(sizes.inputs, sizes.columns(), from + d * sizes.columns() * sizes.inputs,
+      products_.pack(f, sizes.inputs, sizes.columns(), from + d * sizes.columns() * sizes.inputs,
                      to + d * weight_floats());
 }
 
 template <class T>
-void RecurrentNetwork<T>::pack_recurrence(const float* from, float* to) const {
+void RecurrentNetwork<T>::pack_recurrence(const Frame* f, const float* from, float* to) const {
   if constexpr (std::is_same_v<T, float>) {
     const int64_t n = sizes.hidden;
     for (int64_t d = 0; d < sizes.directions; ++d) {
       const float* r = from + d * sizes.columns() * n;
       float* packed = to + d * recurrence_floats();
       if (fused) {
-        fused.pack(n, r, packed);
+        fused.pack(f, n, r, packed);
         continue;
       }
-      products_.pack(n, first_columns(), r, packed);
+      products_.pack(f, n, first_columns(), r, packed);
       if (splits_recurrence())
-        products_.pack(n, n, r + 2 * n * n, packed + products_.floats(n, 2 * n));
+        products_.pack(f, n, n, r + 2 * n * n, packed + products_.floats(n, 2 * n));
     }
   }
 }
@@ -177,6 +225,7 @@ void RecurrentNetwork<T>::plan(PrepareContext& ctx) {
         fused.layout(fused.cells[0], static_cast<std::size_t>(sizes.hidden)).panels);
     const double reading = static_cast<double>(sizes.columns() * sizes.hidden) / kPanelFloatsPerNs;
     const double cost = std::max(reading, gemm_cost(block, sizes.columns(), sizes.hidden));
+    step_cost_ = cost;
     // Parts are no smaller than a core's cache: a thread should meet its own ones again.
     const int64_t most = std::max<int64_t>(sizes.columns() * sizes.hidden / kPartFloats, 2);
     const auto parts = static_cast<int64_t>(std::min(cost / kStepPartNs, 64.0));
@@ -192,8 +241,8 @@ void RecurrentNetwork<T>::operator()(Frame& f) const {
   int64_t weight_step = sizes.columns() * sizes.inputs;
   int64_t recurrence_step = sizes.columns() * sizes.hidden;
   if constexpr (std::is_same_v<T, float>) {
-    if (!packed_weights) pack_weights(weights, at(f, weights_at_));
-    if (!packed_recurrence) pack_recurrence(recurrence, at(f, recurrence_at_));
+    if (!packed_weights) pack_weights(&f, weights, at(f, weights_at_));
+    if (!packed_recurrence) pack_recurrence(&f, recurrence, at(f, recurrence_at_));
     weights = packed_weights ? packed_weights : at(f, weights_at_);
     recurrence = packed_recurrence ? packed_recurrence : at(f, recurrence_at_);
     weight_step = weight_floats();
@@ -202,7 +251,7 @@ void RecurrentNetwork<T>::operator()(Frame& f) const {
   check_lengths(f);
   const int64_t rows = sizes.steps * sizes.batch;
   for (int64_t d = 0; d < sizes.directions; ++d)
-    products_.multiply(&f, rows, sizes.columns(), sizes.inputs, f.in<T>(In::x), sizes.inputs,
+    products_.multiply({f, true}, rows, sizes.columns(), sizes.inputs, f.in<T>(In::x), sizes.inputs,
                        weights + d * weight_step, sum_biases(f, d),
                        at(f, fresh_at_) + d * rows * sizes.columns(), sizes.columns());
   const int64_t items = sizes.directions * blocks_;
@@ -212,15 +261,15 @@ void RecurrentNetwork<T>::operator()(Frame& f) const {
   f.parallel_for(split_work(items, cost), [&](Range r) {
     for (int64_t i = r.begin; i < r.end; ++i) {
       const int64_t block = i % blocks_, direction = i / blocks_;
-      const Frame* threads = items == 1 ? &f : nullptr;
+      const Caller by{f, items == 1};
       const Range some{sizes.batch * block / blocks_, sizes.batch * (block + 1) / blocks_};
       const T* of_direction = recurrence + direction * recurrence_step;
       if constexpr (std::is_same_v<T, float>)
         if (fused) {
-          run_fused_block(f, threads, direction, some, of_direction);
+          run_fused_block(by, direction, some, of_direction);
           continue;
         }
-      run_block(f, threads, direction, some, of_direction);
+      run_block(by, direction, some, of_direction);
     }
   });
 }
@@ -267,8 +316,9 @@ const T* RecurrentNetwork<T>::fresh_row(const Frame& f, int64_t direction, int64
 
 // One direction of some rows of the batch, through all of time.
 template <class T>
-void RecurrentNetwork<T>::run_block(const Frame& f, const Frame* threads, int64_t direction,
-                                    Range rows, const T* recurrence) const {
+void RecurrentNetwork<T>::run_block(const Caller& by, int64_t direction, Range rows,
+                                    const T* recurrence) const {
+  const Frame& f = by.frame;
   const Cell<T>& cell = cells[direction];
   const int64_t n = sizes.hidden, columns = sizes.columns(), count = rows.size();
   T* gates = at(f, state_at_) + (direction * sizes.batch + rows.begin) * state_values();
@@ -288,13 +338,13 @@ void RecurrentNetwork<T>::run_block(const Frame& f, const Frame* threads, int64_
         visit(i, b, t, fresh_row(f, direction, b, t));
       }
     };
-    products_.multiply(threads, count, first_columns(), n, h, n, recurrence,
-                       inner_bias(f, direction), gates, columns);
+    products_.multiply(by, count, first_columns(), n, h, n, recurrence, inner_bias(f, direction),
+                       gates, columns);
     if (cell.kind == CellKind::gru) {
       each_row([&](int64_t i, int64_t, int64_t, const T* row) {
         cell.gru_gates(row, gates + i * columns, h + i * n, spare + i * n);
       });
-      if (splits_recurrence()) multiply_candidate(threads, count, spare, recurrence, gates + 2 * n);
+      if (splits_recurrence()) multiply_candidate(by, count, spare, recurrence, gates + 2 * n);
     }
     each_row([&](int64_t i, int64_t b, int64_t t, const T* row) {
       if (cell.kind == CellKind::rnn)
@@ -316,8 +366,9 @@ void RecurrentNetwork<T>::run_block(const Frame& f, const Frame* threads, int64_
 // The same with fused steps. States go straight to Y, where the next step reads them.
 template <class T>
 void RecurrentNetwork<T>::run_fused_block(
-    const Frame& f, const Frame* threads, int64_t direction, Range rows,
+    const Caller& by, int64_t direction, Range rows,
     const T* recurrence) const requires std::is_same_v<T, float> {
+  const Frame& f = by.frame;
   const int64_t n = sizes.hidden, count = rows.size();
   float* buffers = at(f, state_at_) + (direction * sizes.batch + rows.begin) * state_values();
   float* h = buffers;
@@ -332,16 +383,15 @@ void RecurrentNetwork<T>::run_fused_block(
   // Of the rows whose sequence has not ended.
   const float *before[kMostBlockRows], *fresh[kMostBlockRows];
   float *next[kMostBlockRows], *kept[kMostBlockRows], *scaled[kMostBlockRows];
-  const Split alone{step_split_.items, 1};
   const auto run = [&](int cell, const kernels::RecurrentStep& step) {
     const auto part = [&](Range r) {
       fused.run(fused.cells[cell], step, static_cast<std::size_t>(r.begin),
                 static_cast<std::size_t>(r.end));
     };
-    if (threads && f.state().pool && f.state().pool->threads() > 1)
-      threads->parallel_for(step_split_, part);
+    if (by.shares && f.state().pool && f.state().pool->threads() > 1)
+      f.parallel_for(step_split_, part);
     else
-      part(alone.chunk(0));
+      run_alone(f, step_split_, step_cost_, part);
   };
   for (int64_t s = 0; s < sizes.steps && !f.cancelled() && !Interrupt::due(); ++s) {
     std::size_t active = 0;
@@ -387,13 +437,13 @@ void RecurrentNetwork<T>::run_fused_block(
 }
 
 template <class T>
-void RecurrentNetwork<T>::multiply_candidate(const Frame* threads, int64_t count, const T* reset,
+void RecurrentNetwork<T>::multiply_candidate(const Caller& by, int64_t count, const T* reset,
                                              const T* recurrence, T* to) const {
   const T* weights = recurrence + 2 * sizes.hidden * sizes.hidden;
   if constexpr (std::is_same_v<T, float>)
     weights = recurrence + products_.floats(sizes.hidden, 2 * sizes.hidden);
-  products_.multiply(threads, count, sizes.hidden, sizes.hidden, reset, sizes.hidden, weights,
-                     nullptr, to, sizes.columns());
+  products_.multiply(by, count, sizes.hidden, sizes.hidden, reset, sizes.hidden, weights, nullptr,
+                     to, sizes.columns());
 }
 
 template <class T>

@@ -98,11 +98,27 @@ def test_conv(x, w, attrs, dtype):
         ((1, 1, 400_000), (1, 1, 399_990), {"pads": [5, 7]}),
         ((2, 1, 900, 1000), (1, 1, 890, 998), {"pads": [1, 2, 3, 4]}),
         ((1, 16, 300, 300), (16, 1, 297, 299), {"group": 16, "strides": [2, 1]}),
+        # Several channels: products whose sums are made in parts.
+        ((1, 4, 700, 400), (3, 4, 699, 396), {"pads": [1, 0, 0, 2]}),
+        ((1, 3, 500_000), (20, 3, 499_998), {}),
+        ((1, 1_100_000, 2), (3, 1_100_000, 1), {}),
+        # One channel of a large plane, and rows that are long.
+        ((1, 1, 5000, 900), (1, 1, 3, 3), {"pads": [2, 1, 0, 1], "strides": [1, 1]}),
+        ((1, 3, 5, 150_000), (4, 3, 3, 5), {"pads": [1, 2, 1, 2]}),
+        ((1, 3, 300_000), (4, 3, 5), {"pads": [3, 1], "strides": [2]}),
     ],
 )
-def test_more_taps_than_are_taken_at_once(x, w, attrs):
+def test_more_than_is_done_at_once(x, w, attrs):
     x, w, bias = randn(*x), randn(*w, seed=1), randn(w[0], seed=2)
     check_op("Conv", x, w, bias, ref="ort", length=w[0].size, **attrs)
+
+
+def test_sums_of_many_taps_and_what_is_added_to_them():
+    x, w, b = randn(1, 1, 500, 500), randn(1, 1, 498, 497, seed=1), randn(1, seed=2)
+    z = randn(1, 1, 3, 4, seed=3)
+    y = np.maximum(conv(x, w, b) + z, 0)
+    domain = {"domain": "com.microsoft", "length": w.size}
+    check_op("FusedConv", x, w, b, z, ref=y, activation="Relu", **domain)
 
 
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])

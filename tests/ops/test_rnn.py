@@ -51,6 +51,25 @@ def test_sizes(op):
         check(op, inputs(op, steps, batch, size, hidden), hidden)
 
 
+@pytest.mark.parametrize("op", ["GRU", "LSTM"])
+def test_steps_that_are_done_in_pieces(op):
+    """By weights of many numbers: the products of a step, with and without a fused cell."""
+    given = inputs(op, 2, 64, 3, 1000)
+    attrs = {"opset": 14, "outputs": outputs(op), "length": 1000, "hidden_size": 1000}
+    check_op(op, *given, ref="ort", **attrs)
+    check_op(op, *given, ref="ort", clip=2.0, **attrs)
+
+
+def test_doubles_that_are_multiplied_in_pieces():
+    x, w, r, b, _, start = inputs("RNN", 3, 5, 2100, 1100, dtype=np.float64)
+    h, w, y = start, w / 20, []
+    for t in range(3):
+        h = np.tanh(x[t] @ w[0].T + h @ r[0].T + b[0, :1100] + b[0, 1100:])
+        y.append(h)
+    expected = (np.stack(y), h)
+    check_op("RNN", x, w, r, b, None, start, ref=expected, hidden_size=1100, outputs=2, length=3200)
+
+
 def test_gru_reset_after_the_product():
     for directions, direction in [(1, "forward"), (2, "bidirectional")]:
         given = inputs("GRU", directions=directions)

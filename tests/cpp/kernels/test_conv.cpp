@@ -23,7 +23,8 @@ struct Problem {
   std::size_t slack = 0;  // floats between pixels beyond their channels
 };
 
-void check_conv(std::size_t tier, Problem p, Epilogue epilogue = {}, bool in_pieces = false) {
+void check_conv(std::size_t tier, Problem p, Epilogue epilogue = {}, bool in_pieces = false,
+                std::size_t parts = 1) {
   const std::size_t x_step = p.channels + p.slack, y_step = p.outputs + p.slack;
   complete_window(p.window, x_step, p.pad_end);
   const std::size_t pixels = test::output_pixels(p.window), taps = test::tap_count(p.window);
@@ -38,23 +39,29 @@ void check_conv(std::size_t tier, Problem p, Epilogue epilogue = {}, bool in_pie
   const GemmTiling tiling = gemm_tiling.variants[tier].run();
   const std::size_t panels = panel_count(tiling, p.outputs);
   Fenced<float> packed(packed_b_floats(tiling, p.channels * taps, p.outputs));
-  conv_pack.variants[tier].run({p.channels, p.outputs, taps, weights.data(), packed.data()}, 0,
-                               panels);
+  const std::size_t middle = parts > 1 ? p.channels * taps / 2 : 0;
+  conv_pack.variants[tier].run({p.channels, p.outputs, taps, weights.data(), packed.data(), middle},
+                               0, panels);
+  if (middle > 0)
+    conv_pack.variants[tier].run(
+        {p.channels, p.outputs, taps, weights.data(), packed.data(), 0, middle}, 0, panels);
   Fenced<float> y(pixels ? (pixels - 1) * y_step + p.outputs : 0);
-  const ConvArgs args{.window = p.window,
-                      .channels = p.channels,
-                      .outputs = p.outputs,
-                      .x = x.data(),
-                      .packed = packed.data(),
-                      .y = y.data(),
-                      .y_step = y_step,
-                      .epilogue = epilogue};
+  ConvArgs args{.window = p.window,
+                .channels = p.channels,
+                .outputs = p.outputs,
+                .x = x.data(),
+                .packed = packed.data(),
+                .y = y.data(),
+                .y_step = y_step,
+                .epilogue = epilogue,
+                .parts = parts};
   const std::size_t row_step = in_pieces ? 11 : std::max<std::size_t>(pixels, 1);
   const std::size_t panel_step = in_pieces ? 1 : panels;
   for (std::size_t i = 0; i < pixels; i += row_step)
     for (std::size_t j = 0; j < panels; j += panel_step)
-      conv.variants[tier].run(
-          args, {i, std::min(i + row_step, pixels), j, std::min(j + panel_step, panels)});
+      for (args.part = 0; args.part < parts; ++args.part)
+        conv.variants[tier].run(
+            args, {i, std::min(i + row_step, pixels), j, std::min(j + panel_step, panels)});
   double worst = 0;
   for (std::size_t i = 0; i < pixels; ++i)
     for (std::size_t o = 0; o < p.outputs; ++o) {
@@ -108,6 +115,23 @@ TEST_CASE("convolutions whose depth is cut into blocks") {
     check_conv(tier, {{{{}, axis(5, 3, 1, 1, 1), axis(6, 3, 1, 1, 1)}}, 200, 130, 1});
     check_conv(tier, {{{{}, axis(3, 2, 1, 1, 1), axis(3, 2, 1, 1, 0)}}, 2300, 17, 1});
     check_conv(tier, {{{{}, axis(12, 11, 1, 1, 5), axis(12, 11, 1, 1, 5)}}, 1, 3, 5});
+  });
+}
+
+TEST_CASE("convolutions whose sums are made by several calls") {
+  for_each_tier([](std::size_t tier) {
+    const float given = 0;
+    for (const std::size_t parts : {2, 3, 100}) {
+      const Epilogue epilogue{.column_bias = &given,
+                              .residual = &given,
+                              .alpha = 0.25f,
+                              .activation = Activation::leaky_relu};
+      check_conv(tier, {{{{}, axis(40, 33, 1, 1, 2), axis(31, 29, 1, 1, 2)}}, 3, 70, 1}, epilogue,
+                 true, parts);
+      check_conv(tier, {{{{}, axis(6, 3, 1, 1, 2), axis(6, 3, 1, 1, 2)}}, 700, 17, 2}, epilogue,
+                 false, parts);
+      check_conv(tier, {{{{}, {}, axis(3, 1, 1, 1, 0)}}, 5000, 9, 0}, {}, false, parts);
+    }
   });
 }
 

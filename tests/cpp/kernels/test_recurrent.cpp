@@ -86,7 +86,10 @@ void check_step(Cell cell, std::size_t rows, std::size_t hidden) {
     const Arrays before(cell, rows, hidden);
     const RecurrentLayout layout = recurrent_layout.variants[v].run(cell, hidden);
     Fenced<float> packed(layout.panels * layout.panel_floats);
-    recurrent_pack.variants[v].run(cell, hidden, a.weights.data(), packed.data());
+    const std::size_t middle = layout.panels / 2;
+    const auto pack = recurrent_pack.variants[v].run;
+    pack(cell, hidden, a.weights.data(), packed.data(), middle, layout.panels);
+    pack(cell, hidden, a.weights.data(), packed.data(), 0, middle);
     const auto state = pointers(a.state), fresh = pointers(a.fresh), memory = pointers(a.memory);
     const auto kept = pointers(a.kept), next = pointers(a.next);
     RecurrentStep step{.hidden = hidden,
@@ -99,7 +102,6 @@ void check_step(Cell cell, std::size_t rows, std::size_t hidden) {
                        .memory = memory.data(),
                        .kept = kept.data()};
     // In two parts, one of them backwards.
-    const std::size_t middle = layout.panels / 2;
     recurrent_run.variants[v].run(cell, step, 0, middle);
     step.descending = true;
     recurrent_run.variants[v].run(cell, step, middle, layout.panels);
