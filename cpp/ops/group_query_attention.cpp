@@ -77,8 +77,10 @@ class GroupQueryAttention final : public Op, public KeepsCache {
     if (scores > 0) scores_ = scores == 1 ? ScoreOutput::biased : ScoreOutput::probabilities;
     check(kv_heads_ > 0 && heads_ > 0 && heads_ % kv_heads_ == 0, heads_,
           " query heads cannot share ", kv_heads_, " key heads");
-    if (init.attrs.get("sliding_window_cache", 0) != 0)
-      fail(ErrorKind::unsupported, "sliding caches are not supported");
+    slides_ = init.attrs.get("sliding_window_cache", 0) != 0;
+    if (slides_) check(window_ > 0, "sliding_window_cache with a local_window_size of ", window_);
+    if (slides_ && scores > 0)
+      fail(ErrorKind::unsupported, "qk_output with a sliding_window_cache is not supported");
     const std::string names[] = {init.attrs.get("k_quant_type", "NONE"),
                                  init.attrs.get("v_quant_type", "NONE")};
     check((names[0] == "NONE") == (names[1] == "NONE"), "k_quant_type is ", names[0],
@@ -114,6 +116,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
     check(ctx.has_input(kKey) == ctx.has_input(kValue), "key and value go together");
     check(ctx.has_input(kPastKey) == ctx.has_input(kPastValue),
           "past_key and past_value go together");
+    check(!slides_ || ctx.has_input(kPastKey), "sliding_window_cache without a past");
     check_rank(ctx, kQuery, 3);
     check_rank(ctx, kKey, 3);
     check_rank(ctx, kPastKey, 4);
@@ -131,7 +134,9 @@ class GroupQueryAttention final : public Op, public KeepsCache {
     const auto total = ctx.contents(kTotal);
     Dim rows = total && total->size() == 1 ? (*total)[0] : Dim::unknown();
     if (ctx.wants_output(3)) ctx.set_output(3, dtype, {q[0], Dim(heads_), q[1], rows});
-    if (ctx.has_input(kPastKey))
+    if (slides_)
+      rows = ctx.has_rank(kPastKey) ? ctx.dims(kPastKey)[2] : Dim::unknown();
+    else if (ctx.has_input(kPastKey))
       rows = ctx.has_rank(kPastKey) && !rows.is_unknown() ? max(ctx.dims(kPastKey)[2], rows)
                                                           : Dim::unknown();
     for (int i = 1; i < 3; ++i)
@@ -155,6 +160,7 @@ class GroupQueryAttention final : public Op, public KeepsCache {
   float scale_, softcap_, norm_epsilon_;
   int64_t window_;
   bool causal_, rotates_, interleaved_, smooth_;
+  bool slides_ = false;
   ScoreOutput scores_ = ScoreOutput::none;
   CacheCodes codes_[2];  // of keys, of values
 };
@@ -179,7 +185,11 @@ Sizes GroupQueryAttention::sizes(PrepareContext& ctx) const {
             ctx.shape(i), " for ", s.batch, " batches, ", kv_heads_, " heads of ", s.width);
   }
   check(ctx.wants_output(1) == ctx.wants_output(2), "present_key and present_value go together");
-  s.present_rows = ctx.wants_output(1) ? ctx.output_shape(1)[2] : checked_add(s.past_rows, s.rows);
+  s.present_rows =
+      ctx.wants_output(1) && !slides_ ? ctx.output_shape(1)[2] : checked_add(s.past_rows, s.rows);
+  if (slides_)
+    check(s.past_rows >= window_, "a cache of ", s.past_rows, " rows for a local_window_size of ",
+          window_);
   s.key_rows = ctx.wants_output(3) ? ctx.output_shape(3)[3] : s.present_rows;
   check(s.key_rows <= s.present_rows, "total_sequence_length is ", s.key_rows, " for a past of ",
         s.past_rows, " and ", s.rows, " rows");
@@ -202,14 +212,31 @@ struct Preparation {
   bool rotates = false;
   bool changes_queries = false;
   int64_t cache_rows = 0;  // of the angles
+  int64_t window = 0;      // of a cache that slides; 0 where it holds all
   float norm_epsilon = 0;
   kernels::NormRows* norm = kernels::rms_norm_rows.resolve();
 
   int64_t row_floats() const { return (s.heads + (s.packed ? 2 * s.kv_heads : 0)) * s.width; }
 
-  int64_t position(const Frame& f, int64_t batch, int64_t row, int64_t past) const {
+  // How many rows came before these, and how many there are with them.
+  int64_t past(const Frame& f, int64_t batch) const {
+    return f.in<int32_t>(kTotal)[0] == s.rows ? 0 : total(f, batch) - s.rows;
+  }
+  static int64_t total(const Frame& f, int64_t batch) {
+    return static_cast<int64_t>(f.in<int32_t>(kLengths)[batch]) + 1;
+  }
+  // How many of so many rows a cache holds. One that slides drops rows when it is full, all but
+  // those that the next query still meets.
+  int64_t kept(int64_t rows) const {
+    if (window == 0 || rows <= s.past_rows) return rows;
+    const int64_t dropped = s.past_rows - window + 1;
+    return rows - (rows - s.past_rows + dropped - 1) / dropped * dropped;
+  }
+
+  int64_t position(const Frame& f, int64_t batch, int64_t row) const {
     const int64_t* ids = f.in<int64_t>(kPositions);
-    const int64_t at = ids ? ids[batch * s.rows + row] : past + row;
+    int64_t at = past(f, batch) + row;
+    if (ids) at = f.in<int32_t>(kTotal)[0] == s.rows ? ids[0] + row : ids[batch * s.rows + row];
     if (rotates)
       check_argument(at >= 0 && at < cache_rows, "position ", at, " is outside [0, ", cache_rows,
                      ")");
@@ -234,12 +261,11 @@ struct Preparation {
     }
   }
 
-  void queries(const Frame& f, const KeyRange* ranges, float* to) const {
+  void queries(const Frame& f, float* to) const {
     const double cost = static_cast<double>(s.heads * s.width) + 5;
     f.parallel_for(split_work(s.batch * s.rows, cost), [&](Range r) {
       for (int64_t i = r.begin; i < r.end; ++i) {
-        const int64_t batch = i / s.rows;
-        const int64_t at = position(f, batch, i % s.rows, ranges[batch].position);
+        const int64_t at = position(f, i / s.rows, i % s.rows);
         for (int64_t h = 0; h < s.heads; ++h)
           turn(f, f.in<float>(kQuery) + i * row_floats() + h * s.width, kQueryNorm, at,
                to + (i * s.heads + h) * s.width);
@@ -247,9 +273,9 @@ struct Preparation {
     });
   }
 
-  // One of keys and values.
-  void extend(const Frame& f, const KeyRange* ranges, bool keys, float* present,
-              int64_t room) const {
+  // One of keys and values. Heads of the past are `past_room` rows apart.
+  void extend(const Frame& f, const KeyRange* ranges, bool keys, float* present, int64_t room,
+              int64_t past_room) const {
     const float* past = f.in<float>(keys ? kPastKey : kPastValue);
     const float* fresh = f.in<float>(kKey + (keys ? 0 : 1));
     int64_t step = s.kv_heads * s.width;
@@ -266,12 +292,12 @@ struct Preparation {
         const int64_t before = ranges[batch].position;
         float* to = present + i * head_rows * s.width;
         if (before > 0 && !in_place)
-          std::copy_n(past + i * s.past_rows * s.width, before * s.width, to);
+          std::copy_n(past + i * past_room * s.width, before * s.width, to);
         for (int64_t row = 0; row < s.rows; ++row) {
           const float* from = fresh + (batch * s.rows + row) * step + head * s.width;
           float* out = to + (before + row) * s.width;
           if (keys)
-            turn(f, from, kKeyNorm, position(f, batch, row, before), out);
+            turn(f, from, kKeyNorm, position(f, batch, row), out);
           else
             std::copy_n(from, s.width, out);
         }
@@ -284,7 +310,7 @@ struct Preparation {
   // One of keys and values in codes: what is fresh in `floats`, heads of present_rows, joins its
   // past in `present`, and all of it comes back to `floats`.
   void extend_codes(const Frame& f, const KeyRange* ranges, bool keys, const CacheCodes& codes,
-                    float* floats, uint8_t* present, int64_t room) const {
+                    float* floats, uint8_t* present, int64_t room, int64_t past_room) const {
     const auto* past = f.in<uint8_t>(keys ? kPastKey : kPastValue);
     const int64_t bytes = codes.row_bytes(s.width);
     const bool in_place = room > 0;
@@ -298,29 +324,56 @@ struct Preparation {
                               (codes.per_channel ? i % s.kv_heads * s.width : 0);
         uint8_t* to = present + i * head_rows * bytes;
         float* wide = floats + i * s.present_rows * s.width;
-        if (before > 0 && !in_place)
-          std::copy_n(past + i * s.past_rows * bytes, before * bytes, to);
+        if (before > 0 && !in_place) std::copy_n(past + i * past_room * bytes, before * bytes, to);
         for (int64_t row = before; row < before + s.rows; ++row)
           codes.store(wide + row * s.width, scales, s.width, to + row * bytes);
         for (int64_t row = 0; row < before + s.rows; ++row)
           codes.load(to + row * bytes, scales, s.width, wide + row * s.width);
+        std::fill(wide + (before + s.rows) * s.width, wide + s.present_rows * s.width, 0.0f);
         if (!in_place)
           std::fill(to + (before + s.rows) * bytes, to + s.present_rows * bytes, uint8_t{0});
       }
     });
   }
 
+  // What a cache that slides keeps of a past and the rows behind it, in rows of so many bytes.
+  void slide(const Frame& f, const KeyRange* ranges, const void* joined, void* present,
+             int64_t room, int64_t bytes) const {
+    const double cost = 0.1 * static_cast<double>(s.past_rows * bytes) + 10;
+    f.parallel_for(split_work(s.batch * s.kv_heads, cost), [&](Range r) {
+      for (int64_t i = r.begin; i < r.end; ++i) {
+        const int64_t rows = kept(total(f, i / s.kv_heads));
+        const int64_t end = i * s.present_rows + ranges[i / s.kv_heads].end;
+        char* to = static_cast<char*>(present) + i * room * bytes;
+        std::copy_n(static_cast<const char*>(joined) + (end - rows) * bytes, rows * bytes, to);
+        std::fill(to + rows * bytes, to + s.past_rows * bytes, char{0});
+      }
+    });
+  }
+
+  // The columns of a bias, which are all rows there ever were, that belong to what is in a cache.
+  void slide_bias(const Frame& f, const KeyRange* ranges, const Shape& shape, float* to) const {
+    const int64_t rows = shape[1] * shape[2];
+    for (int64_t b = 0; b < s.batch; ++b) {
+      const int64_t columns = ranges[b].end, first = total(f, b) - columns;
+      check_argument(first + columns <= shape[3], "attention_bias has shape ", shape, " for ",
+                     first + columns, " keys");
+      const float* from = f.in<float>(kBias) + (shape[0] == 1 ? 0 : b * rows * shape[3]) + first;
+      for (int64_t row = 0; row < rows; ++row)
+        std::copy_n(from + row * shape[3], columns, to + (b * rows + row) * s.present_rows);
+    }
+  }
+
   // The keys of each batch, from the lengths given at run time.
   void fill_ranges(const Frame& f, KeyRange* ranges) const {
-    const bool first = f.in<int32_t>(kTotal)[0] == s.rows;
     for (int64_t b = 0; b < s.batch; ++b) {
-      const int64_t total = static_cast<int64_t>(f.in<int32_t>(kLengths)[b]) + 1;
-      const int64_t past = first ? 0 : total - s.rows;
-      check_argument(total >= 0 && past >= 0 && past <= s.past_rows &&
-                         past + s.rows <= s.present_rows && total <= s.key_rows,
-                     "seqlens_k holds ", total - 1, " where ", s.rows, " rows follow a past of ",
+      const int64_t all = total(f, b), before = past(f, b);
+      check_argument(all >= 0 && before >= 0 && all - before <= s.rows &&
+                         (window > 0 || (before <= s.past_rows &&
+                                         before + s.rows <= s.present_rows && all <= s.key_rows)),
+                     "seqlens_k holds ", all - 1, " where ", s.rows, " rows follow a past of ",
                      s.past_rows, " in a cache of ", s.present_rows);
-      ranges[b] = {0, total, past};
+      ranges[b] = {0, kept(before) + all - before, kept(before)};
     }
   }
 };
@@ -329,6 +382,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   Preparation ready;
   ready.s = sizes(ctx);
   ready.norm_epsilon = norm_epsilon_;
+  ready.window = slides_ ? window_ : 0;
   const Sizes& s = ready.s;
   if (rotates_) {
     check(ctx.has_input(kCos) && ctx.has_input(kSin), "do_rotary without cos_cache and sin_cache");
@@ -368,12 +422,12 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
     const Shape& bias = ctx.shape(kBias);
     check(bias.size() == 4 && (bias[0] == 1 || bias[0] == s.batch) &&
               (bias[1] == 1 || bias[1] == s.heads) && bias[2] == s.rows &&
-              bias[3] <= s.present_rows,
+              (slides_ || bias[3] <= s.present_rows),
           "attention_bias has shape ", bias);
     a.mask = MaskKind::additive;
-    a.mask_keys = bias[3];
-    a.mask_layout = {bias[0] == 1 ? 0 : bias[1] * bias[2] * bias[3],
-                     bias[1] == 1 ? 0 : bias[2] * bias[3], bias[3]};
+    a.mask_keys = slides_ ? s.present_rows : bias[3];
+    a.mask_layout = {bias[0] == 1 && !slides_ ? 0 : bias[1] * bias[2] * a.mask_keys,
+                     bias[1] == 1 ? 0 : bias[2] * a.mask_keys, a.mask_keys};
   }
   if (ctx.has_input(kSink))
     check(ctx.count(kSink) == s.heads, "head_sink has shape ", ctx.shape(kSink));
@@ -387,54 +441,71 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
   const int64_t sinks_at = plan.add(smooth_ ? s.heads : 0);
   const int64_t core_at = plan.add(core.scratch_floats());
   const bool quantised = !codes_[0].is_float();
-  const bool kept = ctx.wants_output(1);
+  // Whether the rows that the queries meet are put together in the outputs.
+  const bool kept = ctx.wants_output(1) && !slides_;
   const int64_t cache_rows = checked_mul(s.batch * s.kv_heads, s.present_rows);
   const int64_t cache = quantised || !kept ? checked_mul(cache_rows, s.width) : 0;
   const int64_t keys_at = plan.add(cache), values_at = plan.add(cache);
   // Keys in codes and then values, one after the other, where no output takes them.
   const int64_t codes_at =
       plan.add(quantised && !kept ? floats_for<uint8_t>(checked_mul(cache_rows, s.width)) : 0);
+  const bool moves = ctx.wants_output(1) && slides_;
+  const Shape bias = slides_ && ctx.has_input(kBias) ? ctx.shape(kBias) : Shape();
+  const int64_t bias_at =
+      plan.add(bias.empty() ? 0 : checked_mul(s.batch * a.mask_layout.batch, int64_t{1}));
   plan.request(ctx);
-  return in_float32(
-      ctx, [=, smooth = smooth_, key_codes = codes_[0], value_codes = codes_[1]](Frame& f) {
-        float* scratch = f.scratch<float>();
-        auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
-        ready.fill_ranges(f, ranges);
-        AttentionData data{.q = f.in<float>(kQuery),
-                           .key_room = shared_room(f, kPastKey, 1),
-                           .value_room = shared_room(f, kPastValue, 2),
-                           .mask = f.in<float>(kBias),
-                           .ranges = ranges,
-                           .sinks = f.in<float>(kSink),
-                           .y = f.out<float>(0),
-                           .scores = f.out<float>(3)};
-        if (ready.changes_queries) {
-          ready.queries(f, ranges, scratch + queries_at);
-          data.q = scratch + queries_at;
-        }
-        float* keys = quantised || !kept ? scratch + keys_at : f.out<float>(1);
-        float* values = quantised || !kept ? scratch + values_at : f.out<float>(2);
-        if (quantised) {
-          ready.extend(f, ranges, true, keys, ready.s.present_rows);
-          ready.extend(f, ranges, false, values, ready.s.present_rows);
-          auto* spare = reinterpret_cast<uint8_t*>(scratch + codes_at);
-          ready.extend_codes(f, ranges, true, key_codes, keys, kept ? f.out<uint8_t>(1) : spare,
-                             data.key_room);
-          ready.extend_codes(f, ranges, false, value_codes, values,
-                             kept ? f.out<uint8_t>(2) : spare, data.value_room);
-          data.key_room = data.value_room = 0;
-        } else {
-          ready.extend(f, ranges, true, keys, data.key_room);
-          ready.extend(f, ranges, false, values, data.value_room);
-        }
-        data.k = keys;
-        data.v = values;
-        if (smooth && !data.sinks) {
-          std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
-          data.sinks = scratch + sinks_at;
-        }
-        core.run(f, data, scratch + core_at);
-      });
+  return in_float32(ctx, [=, smooth = smooth_, key_codes = codes_[0],
+                          value_codes = codes_[1]](Frame& f) {
+    float* scratch = f.scratch<float>();
+    auto* ranges = reinterpret_cast<KeyRange*>(scratch + ranges_at);
+    ready.fill_ranges(f, ranges);
+    AttentionData data{.q = f.in<float>(kQuery),
+                       .key_room = shared_room(f, kPastKey, 1),
+                       .value_room = shared_room(f, kPastValue, 2),
+                       .mask = f.in<float>(kBias),
+                       .ranges = ranges,
+                       .sinks = f.in<float>(kSink),
+                       .y = f.out<float>(0),
+                       .scores = f.out<float>(3)};
+    if (ready.changes_queries) {
+      ready.queries(f, scratch + queries_at);
+      data.q = scratch + queries_at;
+    }
+    float* keys = quantised || !kept ? scratch + keys_at : f.out<float>(1);
+    float* values = quantised || !kept ? scratch + values_at : f.out<float>(2);
+    const int64_t key_room = data.key_room, value_room = data.value_room;
+    if (quantised || moves) data.key_room = data.value_room = 0;
+    for (const bool is_key : {true, false}) {
+      const int64_t room = is_key ? key_room : value_room;
+      const int64_t past_room = moves && room > 0 ? room : ready.s.past_rows;
+      const int output = is_key ? 1 : 2;
+      float* floats = is_key ? keys : values;
+      const void* joined = floats;
+      int64_t bytes = ready.s.width * static_cast<int64_t>(sizeof(float));
+      if (quantised) {
+        const CacheCodes& codes = is_key ? key_codes : value_codes;
+        auto* to = kept ? f.out<uint8_t>(output) : reinterpret_cast<uint8_t*>(scratch + codes_at);
+        ready.extend(f, ranges, is_key, floats, ready.s.present_rows, past_room);
+        ready.extend_codes(f, ranges, is_key, codes, floats, to, moves ? 0 : room, past_room);
+        joined = to;
+        bytes = codes.row_bytes(ready.s.width);
+      } else {
+        ready.extend(f, ranges, is_key, floats, moves ? 0 : room, past_room);
+      }
+      if (moves) ready.slide(f, ranges, joined, f.out<char>(output), past_room, bytes);
+    }
+    if (!bias.empty()) {
+      ready.slide_bias(f, ranges, bias, scratch + bias_at);
+      data.mask = scratch + bias_at;
+    }
+    data.k = keys;
+    data.v = values;
+    if (smooth && !data.sinks) {
+      std::fill_n(scratch + sinks_at, core.shape().heads, 0.0f);
+      data.sinks = scratch + sinks_at;
+    }
+    core.run(f, data, scratch + core_at);
+  });
 }
 
 }  // namespace

@@ -338,8 +338,8 @@ class ProjectedAttention final : public Op {
             " for ", heads_, " heads");
     check(sizes_.empty() || sizes_[0] == sizes_[1], "queries of ", sizes_.empty() ? 0 : sizes_[0],
           " and keys of another size");
-    if (init.attrs.get("do_rotary", 0) != 0 || init.attrs.get("past_present_share_buffer", 0) != 0)
-      fail(ErrorKind::unsupported, "rotation and shared caches are not supported");
+    if (init.attrs.get("do_rotary", 0) != 0)
+      fail(ErrorKind::unsupported, "do_rotary is not supported: nothing says by which angles");
   }
 
   void infer(InferContext& ctx) const override {
@@ -349,8 +349,6 @@ class ProjectedAttention final : public Op {
     for (const int i : {kWeights, kBias, kPast, kScoreBias})
       if (ctx.has_input(i))
         check(ctx.dtype(i) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(i));
-    if (ctx.has_input(kPastLength))
-      fail(ErrorKind::unsupported, "caches shared with their past are not supported");
     check_rank(ctx, kInput, 3);
     check_rank(ctx, kWeights, 2);
     check_rank(ctx, kPast, 5);
@@ -367,7 +365,8 @@ class ProjectedAttention final : public Op {
     const Dim width = sizes_.empty() ? floor_div(third, Dim(heads_)) : Dim(sizes_[0] / heads_);
     ctx.set_output(0, dtype, {x[0], x[1], sizes_.empty() ? third : Dim(sizes_[2])});
     if (!ctx.wants_output(1)) return;
-    const Dim rows = ctx.has_input(kPast) ? x[1] + ctx.dims(kPast)[3] : x[1];
+    Dim rows = ctx.has_input(kPast) ? x[1] + ctx.dims(kPast)[3] : x[1];
+    if (has_cache(ctx.node())) rows = ctx.dims(kPast)[3];
     ctx.set_output(1, dtype, {Dim(2), x[0], Dim(heads_), rows, width});
   }
 
@@ -383,9 +382,16 @@ class ProjectedAttention final : public Op {
     ctx.release_input(kWeights);
   }
 
+  bool expand(Graph& graph, Node& node) const override;
   Step prepare(PrepareContext& ctx) const override;
 
  private:
+  // Whether the past lies in a cache with room behind it, whose length an input tells.
+  static bool has_cache(const Node& node) {
+    return node.attrs().get("past_present_share_buffer", 0) != 0 && node.input(kPast) &&
+           node.input(kPastLength);
+  }
+
   static constexpr int kInput = 0, kWeights = 1, kBias = 2, kMask = 3, kPast = 4, kScoreBias = 5;
   static constexpr int kPastLength = 6;
 
@@ -404,6 +410,34 @@ class ProjectedAttention final : public Op {
   float scale_, mask_value_;
   bool causal_;
 };
+
+// As MultiHeadAttention with caches.
+bool ProjectedAttention::expand(Graph& graph, Node& node) const {
+  if (!has_cache(node)) return false;
+  const Expander to{graph, node};
+  Value* length =
+      to.add("Cast", {node.input(kPastLength)}, {{"to", static_cast<int64_t>(DType::int64)}});
+  length = to.add("Reshape", {length, to.integers({1})});
+  const auto rows_of = [&](Value* cache, Value* begin, Value* end) {
+    return to.add("Slice", {cache, begin, end, to.integers({3})});
+  };
+  NodeSpec spec{.op_type = "Attention",
+                .inputs = node.inputs(),
+                .attrs = node.attrs(),
+                .domain = "com.microsoft",
+                .opset = 1};
+  spec.inputs.resize(kPastLength);
+  spec.inputs[kPast] = rows_of(node.input(kPast), to.integers({0}), length);
+  spec.attrs.erase("past_present_share_buffer");
+  const Node* attention = to.add_node(std::move(spec), 2);
+  to.finish(0, attention->output(0));
+  if (!node.output(1)) return true;
+  Value* end = to.integers({std::numeric_limits<int64_t>::max()});
+  Value* fresh = rows_of(attention->output(1), length, end);
+  Value* places = to.add("Expand", {length, to.integers({2})});  // of keys and of values
+  to.finish(1, to.add("TensorScatter", {node.input(kPast), fresh, places}, {}, 24));
+  return true;
+}
 
 Step ProjectedAttention::prepare(PrepareContext& ctx) const {
   const Shape& x = ctx.shape(kInput);
