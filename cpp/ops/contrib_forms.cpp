@@ -1,4 +1,6 @@
 // Operators of com.microsoft that the standard has too, in the same or another form.
+#include <numeric>
+
 #include "base/error.h"
 #include "ops/composition.h"
 
@@ -12,7 +14,7 @@ class SameForm final : public Composition {
  public:
   explicit SameForm(const OpInit& init) : type_(init.type) {}
 
-  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.input(0).dtype); }
 
   bool expand(Graph& graph, Node& node) const override {
     const Expander e{graph, node};
@@ -23,13 +25,69 @@ class SameForm final : public Composition {
     } else if (type_ == "SampleOp") {
       spec.op_type = "Identity";
     }
-    spec.opset = type_ == "GridSample" ? 16 : type_ == "Trilu" ? 14 : spec.domain.empty() ? 13 : 1;
+    spec.opset = type_ == "Trilu" ? 14 : spec.domain.empty() ? 13 : 1;
+    if (type_ == "SparseToDenseMatMul" && e.input(0)->type().kind == Type::Kind::sparse_tensor)
+      spec.inputs[0] = e.add({.op_type = "ToDense", .inputs = {e.input(0)}, .domain = "sardonyx"});
     e.finish(0, e.add(std::move(spec)));
     return true;
   }
 
  private:
   std::string type_;
+};
+
+// GridSample. As in ONNX Runtime, each neighbour that mode bicubic asks for lies in the image whose
+// border is repeated without end, which the standard moves places to beforehand.
+class BorderSample final : public Composition {
+ public:
+  explicit BorderSample(const OpInit&) {}
+
+  void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  bool expand(Graph& graph, Node& node) const override {
+    const Expander e{graph, node};
+    NodeSpec spec{.op_type = "GridSample",
+                  .inputs = {e.input(0), e.input(1)},
+                  .attrs = node.attrs(),
+                  .opset = 16};
+    if (node.attrs().get("mode", "bilinear") == "bicubic" &&
+        node.attrs().get("padding_mode", "zeros") == "border") {
+      spec.inputs = {padded_image(e), padded_grid(e, node.attrs().get("align_corners", 0) != 0)};
+      spec.attrs.set("align_corners", int64_t{0});
+    }
+    e.finish(0, e.add(std::move(spec)));
+    return true;
+  }
+
+ private:
+  // Beyond so many pixels outside of an image all neighbours are alike.
+  static constexpr int64_t kReach = 2, kBorder = kReach + 1;
+
+  static Value* padded_image(const Expander& e) {
+    Value* pads = e.integers({0, 0, kBorder, kBorder, 0, 0, kBorder, kBorder});
+    return e.add("Pad", {e.input(0), pads}, {{"mode", "edge"}});
+  }
+
+  static Value* padded_grid(const Expander& e, bool aligned) {
+    const DType dtype = e.input(1)->type().dtype;
+    const auto number = [&](double value) { return e.scalar(dtype, value); };
+    const auto binary = [&](const char* type, Value* a, Value* b) {
+      return e.add(type, {a, b}, {}, 14);
+    };
+    // [width, height], as the last axis of the grid is.
+    Value* sizes = e.add("Shape", {e.input(0)}, {{"start", 2}}, 15);
+    sizes = e.add("Gather", {sizes, e.integers({1, 0})});
+    sizes = e.add("Cast", {sizes}, {{"to", static_cast<int64_t>(dtype)}});
+    Value* span = aligned ? binary("Sub", sizes, number(1)) : sizes;
+    Value* at =
+        binary("Mul", binary("Add", e.input(1), number(1)), binary("Mul", span, number(0.5)));
+    if (!aligned) at = binary("Sub", at, number(0.5));
+    at = e.add("Max", {at, number(-kReach)});
+    at = e.add("Min", {at, binary("Add", sizes, number(kReach - 1))});
+    at = binary("Mul", binary("Add", at, number(kBorder + 0.5)), number(2));
+    at = binary("Div", at, binary("Add", sizes, number(2 * kBorder)));
+    return binary("Sub", at, number(1));
+  }
 };
 
 // Values in the order in which they come up, where each input went, and how many there are.
@@ -96,12 +154,28 @@ class LooseForm final : public Composition {
   std::string type_;
 };
 
-// (X, W, pads?, bias?): pads that are a constant are the attribute of ConvTranspose.
+// (X, W, pads?, bias?): pads that are a constant are the attribute of ConvTranspose; others are cut
+// off what it gives without any.
 class ConvTransposeWithPads final : public Composition {
  public:
   explicit ConvTransposeWithPads(const OpInit&) {}
 
   void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
+
+  static Value* without_pads(const Expander& e, Value* y, Value* pads) {
+    const auto& shape = y->type().shape;
+    if (!shape)
+      fail(ErrorKind::unsupported, "pads that are no constant, and inputs of unknown rank");
+    const auto axes = static_cast<int64_t>(shape->size()) - 2;
+    std::vector<int64_t> spatial(static_cast<std::size_t>(std::max<int64_t>(axes, 0)));
+    std::iota(spatial.begin(), spatial.end(), 2);
+    const auto slice = [&](Value* of, int64_t begin, int64_t end) {
+      return e.add("Slice", {of, e.integers({begin}), e.integers({end})});
+    };
+    Value* sizes = e.add("Shape", {y}, {{"start", 2}}, 15);
+    Value* end = e.add("Sub", {sizes, slice(pads, axes, 2 * axes)}, {}, 14);
+    return e.add("Slice", {y, slice(pads, 0, axes), end, e.integers(spatial)});
+  }
 
   bool expand(Graph& graph, Node& node) const override {
     const Expander e{graph, node};
@@ -109,12 +183,12 @@ class ConvTransposeWithPads final : public Composition {
                   .inputs = {e.input(0), e.input(1)},
                   .attrs = node.attrs(),
                   .opset = 11};
-    if (Value* pads = node.input(2)) {
-      if (!pads->constant()) fail(ErrorKind::unsupported, "pads that are no constant");
-      spec.attrs.set("pads", pads->constant()->to_int64s());
-    }
+    Value* pads = node.input(2);
+    if (pads && pads->constant()) spec.attrs.set("pads", pads->constant()->to_int64s());
     if (Value* bias = node.input(3)) spec.inputs.push_back(bias);
-    e.finish(0, e.add(std::move(spec)));
+    Value* y = e.add(std::move(spec));
+    if (pads && !pads->constant()) y = without_pads(e, y, pads);
+    e.finish(0, y);
     return true;
   }
 };
@@ -184,8 +258,9 @@ class Biased final : public Composition {
 
 [[gnu::cold]] void register_contrib_forms(OpRegistry& ops) {
   for (const char* name :
-       {"TransposeMatMul", "SparseToDenseMatMul", "SampleOp", "GatherND", "GridSample", "Trilu"})
+       {"TransposeMatMul", "SparseToDenseMatMul", "SampleOp", "GatherND", "Trilu"})
     ops.add<SameForm>(name, {.since = 1}, kContrib);
+  ops.add<BorderSample>("GridSample", {.since = 1}, kContrib);
   ops.add<PlainUnique>("Unique", {.since = 1}, kContrib);
   for (const char* name : {"Pad", "ExpandDims", "Range"})
     ops.add<LooseForm>(name, {.since = 1}, kContrib);

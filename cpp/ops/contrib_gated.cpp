@@ -42,7 +42,8 @@ class GatedRmsNorm final : public Composition {
     }
     Value* y =
         e.add("RMSNormalization", {x, scale}, {{"axis", int64_t{-1}}, {"epsilon", epsilon_}}, 23);
-    if (!whole) y = e.add("Reshape", {y, e.add("Shape", {e.input(0)})}, {}, 14);
+    if (!whole)
+      y = e.add("Reshape", {y, e.add("Shape", {e.input(0)})}, {{"allowzero", int64_t{1}}}, 14);
     Value* gate = cast(e, e.input(2), DType::float32);
     gate = swish_ ? e.add("Swish", {gate}, {}, 24) : e.add("Sigmoid", {gate});
     e.finish(0, cast(e, e.add("Mul", {y, gate}, {}, 14), dtype));

@@ -43,8 +43,6 @@ class MRotaryEmbedding final : public Composition {
     const int64_t layout = init.attrs.get("mrope_layout", 0);
     check(layout == 0 || layout == 1, "mrope_layout is ", layout);
     interleaved_ = layout == 1;
-    if (init.attrs.get("is_packed_batching", 0) != 0)
-      fail(ErrorKind::unsupported, "packed batches are not supported");
   }
 
   void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.input(0)); }
@@ -72,6 +70,8 @@ class MRotaryEmbedding final : public Composition {
         Value* rows = e.add("Gather", {e.input(table), at});
         chosen = chosen ? e.add("Where", {takes[stream], rows, chosen}, {}, 16) : rows;
       }
+      if (const double scale = node.attrs().get("scale", 1.0); scale != 1)
+        chosen = e.add("Mul", {chosen, e.scalar(chosen->type().dtype, scale)}, {}, 14);
       angles[table - 2] = chosen;
     }
     NodeSpec spec{

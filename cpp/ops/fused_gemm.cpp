@@ -13,7 +13,7 @@ class FusedGemm final : public Composition {
       : activation_(init.attrs.get("activation", "")),
         transposed_{init.attrs.get("transA", 0) != 0, init.attrs.get("transB", 0) != 0} {
     for (const char* known : {"", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid",
-                              "Softplus", "Softsign", "Tanh", "ThresholdedRelu"})
+                              "ScaledTanh", "Softplus", "Softsign", "Tanh", "ThresholdedRelu"})
       if (activation_ == known) return;
     fail(ErrorKind::invalid_model, "activation is '", activation_, "'");
   }
@@ -32,7 +32,7 @@ class FusedGemm final : public Composition {
         .op_type = "Gemm", .inputs = node.inputs(), .attrs = node.attrs(), .opset = 13};
     NodeSpec activation;
     activation.op_type = activation_;
-    activation.opset = 22;
+    activation.opset = activation_ == "ScaledTanh" ? 1 : 22;
     product.attrs.erase("activation");
     for (const std::string name : {"alpha", "beta", "gamma"}) {
       const std::string prefixed = "activation_" + name;

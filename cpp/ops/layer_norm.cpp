@@ -239,7 +239,7 @@ class SkipNorm final : public Op {
  public:
   explicit SkipNorm(const OpInit& init)
       : norm_(init.type == "SkipLayerNormalization" ? Norm::layer : Norm::rms),
-        epsilon_(init.attrs.get("epsilon", norm_ == Norm::layer ? 1e-12 : 1e-6)) {}
+        epsilon_(init.attrs.get("epsilon", 1e-12)) {}
 
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
@@ -393,8 +393,10 @@ class EmbedNorm final : public Op {
           const float* word = row_of(kWords, f.in<int32_t>(kIds)[i], words, "word");
           const float* position = row_of(kPositions, at, positions, "position");
           const float* segment = nullptr;
-          if (segments && f.has_input(kSegments))
-            segment = row_of(kSegmentTable, f.in<int32_t>(kSegments)[i], segments, "segment");
+          if (segments) {
+            const int32_t* of = f.in<int32_t>(kSegments);
+            segment = row_of(kSegmentTable, of ? of[i] : 0, segments, "segment");
+          }
           norm_rows(Norm::layer, {.x = word,
                                   .skip = position,
                                   .skip_bias = segment,

@@ -8,7 +8,7 @@ namespace sdx::ops {
 namespace {
 
 // Versions whose forms the nodes below follow.
-constexpr int kQuantizeOpset = 21, kOpset = 13;
+constexpr int kQuantizeOpset = 21, kOpset = 13, kPoolOpset = 19;
 
 Value* add_node(Graph& graph, Node& before, NodeSpec spec) {
   if (spec.opset == 0) spec.opset = kOpset;
@@ -58,6 +58,7 @@ class QLinearUnary final : public QLinearComposition {
     Attributes attrs = node.attrs();
     const bool channels_last = attrs.get("channels_last", 0) != 0;
     int opset = kOpset;
+    if (name_ == "AveragePool") opset = kPoolOpset;
     if (name_ == "Softmax") opset = static_cast<int>(attrs.get("opset", kOpset));
     check(opset > 0, "opset is ", opset);
     if (name_ == "Softmax" && !attrs.has("axis")) attrs.set("axis", int64_t{-1});

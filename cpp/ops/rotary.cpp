@@ -24,8 +24,6 @@ class RotaryEmbedding final : public Op {
         interleaved_(init.attrs.get("interleaved", 0) != 0) {
     check(heads_ >= 0 && rotated_ >= 0 && rotated_ % 2 == 0, "num_heads is ", heads_,
           ", rotary_embedding_dim ", rotated_);
-    if (init.attrs.get("is_packed_batching", 0) != 0)
-      fail(ErrorKind::unsupported, "packed batches are not supported");
   }
 
   void infer(InferContext& ctx) const override {

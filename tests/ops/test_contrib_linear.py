@@ -37,6 +37,18 @@ def test_rotation(dtype, layout, interleaved):
     check_op("MRotaryEmbedding", x, positions, *part, **options)
 
 
+@pytest.mark.parametrize("dim", [0, 4])
+def test_scaled_rotation(dim):
+    """The scale is that of what turns; packed batches are as others, as in ONNX Runtime."""
+    x, positions = randn(2, 3, 16), randint(0, 5, 3, 2, 3)
+    pairs = (dim or 8) // 2
+    attrs = {"num_heads": 2, "rotary_embedding_dim": dim, "is_packed_batching": 1}
+    tables = randn(5, pairs), randn(5, pairs, seed=1)
+    check_op("MRotaryEmbedding", x, positions, *tables, scale=0.5,
+             mrope_section=[1, 1, pairs - 2], **attrs, **ORT)  # fmt: skip
+    check_op("RotaryEmbedding", x, positions[0], *tables, **attrs, **ORT)
+
+
 def test_rotation_refusals():
     x, positions, table = randn(1, 2, 8), np.zeros((3, 1, 2), np.int64), randn(4, 4)
     args = ("MRotaryEmbedding", x, positions, table, table)
@@ -90,6 +102,8 @@ def test_gated_operators(dtype):
         scale = randn(width, dtype=dtype)
         for activation in ("silu", "sigmoid"):
             check_op("GatedRMSNorm", x, scale, gate, activation=activation, **ORT)
+    nothing = np.zeros((2, 0, 12), dtype)
+    check_op("GatedRMSNorm", nothing, randn(4, dtype=dtype), nothing, **ORT)
     column = randn(2, 3, 1, dtype=dtype)
     check_op("GatedAdd", x, gate, column, **ORT)
     check_op("ScaledSiLU", x, alpha=1.5, **ORT)

@@ -170,11 +170,13 @@ def test_same_forms():
     image = randn(1, 2, 5, 6)
     for mode in ("bilinear", "nearest", "bicubic"):
         for padding in ("zeros", "border", "reflection"):
-            options = {"mode": mode, "padding_mode": padding}
-            expected = run_op("GridSample", image, grid, opset=16, **options)
-            check_op("GridSample", image, grid, ref=expected, **options, **MS)
-            if mode != "bicubic":
+            for aligned in (0, 1):
+                options = {"mode": mode, "padding_mode": padding, "align_corners": aligned}
                 check_op("GridSample", image, grid, length=16, **options, **ORT)
+                check_op("GridSample", image, grid * 4, length=16, **options, **ORT)
+                if (mode, padding) != ("bicubic", "border"):
+                    expected = run_op("GridSample", image, grid, opset=16, **options)
+                    check_op("GridSample", image, grid, ref=expected, **options, **MS)
     check_op("Trilu", randn(2, 4, 5), np.int64(1), upper=0, **ORT)
     check_op("Trilu", randn(4, 5), **ORT)
     check_op("SampleOp", randn(3, 4), **ORT)
@@ -204,8 +206,36 @@ def test_transposed_convolution():
                        domain="com.microsoft", attrs=attrs)  # fmt: skip
     y = sardonyx.load(model).run(None, {"x0": x, "x1": w, "x3": b})[0]
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    check_op("ConvTransposeWithDynamicPads", x, w, pads, b, output_padding=[1, 0], length=9,
+             **options, ref="ort")  # fmt: skip
     expected = run_op("ConvTranspose", x, w, strides=[2, 2])
     check_op("ConvTransposeWithDynamicPads", x, w, ref=expected, length=9, **options)
+
+
+@pytest.mark.parametrize("masks", [(2, 3), (1, 3), (1, 1), (2, 1)])
+@pytest.mark.parametrize(
+    ("sizes", "attrs"),
+    [
+        ((9,), {"kernel_shape": [3], "pads": [1, 1]}),
+        ((5, 7), {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 2, 1]}),
+        ((5, 7), {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}),
+        ((4, 5, 5), {"kernel_shape": [2, 3, 2], "pads": [0, 1, 1, 1, 1, 0]}),
+    ],
+)
+def test_masked_pool(sizes, attrs, masks):
+    """Masked elements, whatever ONNX Runtime takes them to be, and windows where all are."""
+    x, mask = randn(2, 3, *sizes), randint(0, 2, *masks, *sizes, dtype=np.int32)
+    check_op("MaxpoolWithMask", x, mask, **attrs, **ORT)
+    check_op("MaxpoolWithMask", x, mask * 0, **attrs, **ORT)
+
+
+def test_masked_pool_refusals():
+    x, mask = randn(1, 2, 4, 4), np.ones((1, 1, 4, 5), np.int32)
+    expect_error("MaxpoolWithMask", x, mask, match="a mask of shape", kernel_shape=[2, 2], **MS)
+    expect_error("MaxpoolWithMask", x, mask[..., :4], match="kernel_shape", **MS)
+    expect_error("MaxpoolWithMask", x, mask[0, ..., :4], match="rank 3", kernel_shape=[2, 2], **MS)
+    none = np.ones((0, 1, 4, 4), np.int32)
+    expect_error("MaxpoolWithMask", x, none, match="a mask of shape", kernel_shape=[2, 2], **MS)
 
 
 def test_wide_integers():
@@ -223,6 +253,36 @@ def test_biased():
     left, right = np.split(x + bias, 2, -1)
     gelu = run_op("Gelu", right)
     check_op("BiasSplitGelu", x, bias, ref=left * gelu, **MS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_product_of_a_sparse_input(transposed, dtype):
+    """Fed in coordinates, linear or of both axes, and as compressed rows."""
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = np.array([[0, 2, 0, 0], [0, 0, 0, 0], [3, 0, -1, 5]], dtype)
+    b = randint(-5, 5, 3 if transposed else 4, 2).astype(dtype)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    node = helper.make_node("SparseToDenseMatMul", ["A", "B"], ["Y"], domain="com.microsoft",
+                            transA=transposed)  # fmt: skip
+    a_info = helper.make_sparse_tensor_value_info("A", kind, ["m", "k"])
+    b_info = helper.make_tensor_value_info("B", kind, b.shape)
+    graph = helper.make_graph([node], "g", [a_info, b_info], [onnx.ValueInfoProto(name="Y")])
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    loaded = sardonyx.load(helper.make_model(graph, opset_imports=imports, ir_version=8))
+    rows, columns = np.nonzero(dense)
+    places = [np.stack([rows, columns], 1), rows * 4 + columns]
+    forms = [(dense[rows, columns], at, dense.shape) for at in places]
+    forms += [sparse.coo_matrix(dense), sparse.csr_matrix(dense)]
+    expected = (dense.T if transposed else dense) @ b
+    for form in forms:
+        (y,) = loaded.run(None, {"A": form, "B": b})
+        np.testing.assert_array_equal(y, expected)
+    (y,) = loaded.run(None, {"A": sparse.coo_matrix(dense.shape, dtype=dtype), "B": b})
+    assert not y.any()
+    for at in (np.array([12]), np.array([[0, 4]]), np.array([-1])):
+        with pytest.raises(sardonyx.Error, match="sparse"):
+            loaded.run(None, {"A": (dense[0, 1:2], at, dense.shape), "B": b})
 
 
 def test_sparse_product():

@@ -81,6 +81,7 @@ GEMM_ACTIVATIONS = {
     "HardSigmoid": {"activation_alpha": 0.25, "activation_beta": 0.375},
     "LeakyRelu": {"activation_alpha": 0.125},
     "Relu": {},
+    "ScaledTanh": {"activation_alpha": 1.5, "activation_beta": 0.25},
     "Selu": {"activation_alpha": 1.5, "activation_gamma": 1.25},
     "Sigmoid": {},
     "Softplus": {},

@@ -118,6 +118,13 @@ def test_skip_norms(skip, dtype):
     )
 
 
+def test_skip_norms_of_small_rows():
+    """What epsilon is where no attribute says: 1e-12 in both."""
+    x, gamma = randn(4, 8) * np.float32(1e-5), randn(8)
+    for op in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"):
+        check_op(op, x, x, gamma, domain="com.microsoft", ref="ort")
+
+
 def test_embed_layer_norm():
     ids, segments = randint(0, 9, 2, 5, dtype=np.int32), randint(0, 2, 2, 5, dtype=np.int32)
     mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
@@ -129,6 +136,7 @@ def test_embed_layer_norm():
     check_op(op, ids, segments, *tables, *factors, mask, outputs=2, **ms)
     check_op(op, ids, segments, *tables, *factors, mask, positions, outputs=3, **ms)
     check_op(op, ids, None, *tables[:2], None, *factors, outputs=2, **ms)
+    check_op(op, ids, None, *tables, *factors, outputs=2, **ms)  # all of the first segment
     bad = ids.copy()
     bad[1, 1] = 9
     expect_error(

@@ -84,6 +84,12 @@ def test_pools(dtype, channels_last):
     mean = number.reshape(2, 3, 3, 2, 4, 2).mean((3, 5))
     pooled = run_op("QLinearAveragePool", *inputs, kernel_shape=[2, 2], strides=[2, 2], **options)
     np.testing.assert_array_equal(pooled, laid(narrow(mean, t, result)))
+    for counted in (0, 1):  # what lies beyond the padding counts in neither
+        attrs = {"kernel_shape": [3, 3], "strides": [2, 3], "ceil_mode": 1, "pads": [1, 0, 1, 0],
+                 "count_include_pad": counted}  # fmt: skip
+        pooled = run_op("QLinearAveragePool", *inputs, **attrs, **options)
+        mean = run_op("AveragePool", number, **attrs)
+        np.testing.assert_array_equal(pooled, laid(narrow(mean, t, result)))
 
 
 @pytest.mark.parametrize("dtype", BYTES)
