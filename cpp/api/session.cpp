@@ -514,7 +514,7 @@ PlanSummary Session::plan_summary(const std::map<std::string, std::vector<int64_
   summary.value_bytes = plan->value_bytes;
   for (const plan::PlannedStep& step : plan->steps) {
     summary.flops += plan->cost(step).flops;
-    summary.steps += step.run != nullptr;
+    summary.steps += step.run ? 1 : 0;
     summary.dynamic_steps += step.dynamic;
   }
   summary.text = plan->to_string(*impl_->engine->model.graph);

@@ -23,6 +23,16 @@ Split split_work(int64_t items, double cost, int64_t grain) {
   return split;
 }
 
+void Frame::spread(const Split& split, ThreadPool::Pieces pieces,
+                   FunctionRef<void(Range)> f) const {
+  const auto part = [&](int64_t begin, int64_t end) {
+    if (!cancelled()) f(Range{split.chunk(begin).begin, split.chunk(end - 1).end});
+  };
+  if (split.chunks > 1 && state_.pool) return state_.pool->run(split.chunks, pieces, part);
+  if (pieces == ThreadPool::Pieces::halves && split.chunks > 0) return part(0, split.chunks);
+  for (int64_t i = 0; i < split.chunks; ++i) part(i, i + 1);
+}
+
 Datum Frame::input(int i) const {
   if (!has_input(i)) return {};
   const uint32_t value = inputs_[i];

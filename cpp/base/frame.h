@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 #include "base/datum.h"
 #include "base/thread_pool.h"
@@ -92,14 +94,12 @@ class Frame {
   }
 
   // Runs f(Range) over the chunks of `split` on as many threads as there are.
-  template <class F>
-  void parallel_for(const Split& split, F&& f) const {
+  void parallel_for(const Split& split, FunctionRef<void(Range)> f) const {
     spread(split, ThreadPool::Pieces::single, f);
   }
   // The same, for work whose results do not depend on where it is cut: a thread is given as many
   // neighbouring chunks at once as it will do.
-  template <class F>
-  void parallel_ranges(const Split& split, F&& f) const {
+  void parallel_ranges(const Split& split, FunctionRef<void(Range)> f) const {
     spread(split, ThreadPool::Pieces::halves, f);
   }
   bool cancelled() const { return state_.cancel && state_.cancel->load(std::memory_order_relaxed); }
@@ -117,15 +117,7 @@ class Frame {
   Tensor allocate_output(int i, DType dtype, const Shape& shape) const;
 
  private:
-  template <class F>
-  void spread(const Split& split, ThreadPool::Pieces pieces, F& f) const {
-    const auto part = [&](int64_t begin, int64_t end) {
-      if (!cancelled()) f(Range{split.chunk(begin).begin, split.chunk(end - 1).end});
-    };
-    if (split.chunks > 1 && state_.pool) return state_.pool->run(split.chunks, pieces, part);
-    if (pieces == ThreadPool::Pieces::halves && split.chunks > 0) return part(0, split.chunks);
-    for (int64_t i = 0; i < split.chunks; ++i) part(i, i + 1);
-  }
+  void spread(const Split& split, ThreadPool::Pieces pieces, FunctionRef<void(Range)> f) const;
 
   void** data_;
   Datum* datums_;
@@ -135,6 +127,44 @@ class Frame {
   const RunState& state_;
 };
 
-using Step = std::function<void(Frame&)>;
+// What a step runs. It is moved and never copied, and knows of the type of what it holds no more
+// than how to call and to end it: there are a thousand such types.
+class Step {
+ public:
+  Step() = default;
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Step> && std::is_invocable_v<F&, Frame&>)
+      Step(F f)
+      : object_(new F(std::move(f))),
+        call_([](void* object, Frame& frame) { (*static_cast<F*>(object))(frame); }),
+        end_(std::is_trivially_destructible_v<F> ? &release : [](void* object) {
+          delete static_cast<F*>(object);
+        }) {
+    static_assert(alignof(F) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  }
+  Step(Step&& other) noexcept { swap(other); }
+  Step& operator=(Step&& other) noexcept {
+    Step(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~Step() {
+    if (object_) end_(object_);
+  }
+
+  void operator()(Frame& frame) const { call_(object_, frame); }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  static void release(void* object) { ::operator delete(object); }
+  void swap(Step& other) noexcept {
+    std::swap(object_, other.object_);
+    std::swap(call_, other.call_);
+    std::swap(end_, other.end_);
+  }
+
+  void* object_ = nullptr;
+  void (*call_)(void*, Frame&) = nullptr;
+  void (*end_)(void*) = nullptr;
+};
 
 }  // namespace sdx

@@ -69,9 +69,10 @@ class Clip final : public Op {
         f.parallel_for(split, [&](Range r) {
           const T* x = f.in<T>(0);
           T* y = f.out<T>(0);
+          const auto [low, high] = bounds;  // of this call, so that no store can change them
           for (int64_t i = r.begin; i < r.end; ++i) {
-            const T raised = x[i] < bounds.low ? bounds.low : x[i];
-            y[i] = raised > bounds.high ? bounds.high : raised;
+            const T raised = x[i] < low ? low : x[i];
+            y[i] = raised > high ? high : raised;
           }
         });
       };

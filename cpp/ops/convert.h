@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "base/frame.h"
 #include "ops/small_float.h"
