@@ -130,11 +130,21 @@ struct Leak {
   }
 };
 
+// Whether signed integers give the bits that unsigned ones do.
+template <class F>
+inline constexpr bool ignores_signs =
+    std::is_same_v<F, AddNumbers> || std::is_same_v<F, SubtractNumbers> ||
+    std::is_same_v<F, MultiplyNumbers>;
+
 template <class F>
 Step integer_step(DType dtype, const BinaryShapes& shapes) {
-  return dispatch(IntegerTypes{}, dtype, [&]<class T>() -> Step {
-    return broadcast_step<T, T, T>(shapes, &binary_loop<F, T, T, T>, 0.8);
-  });
+  const auto step = [&]<class T>() -> Step {
+    return broadcast_step<T, T>(shapes, &binary_loop<F, T, T>, 0.8);
+  };
+  if constexpr (ignores_signs<F>)
+    return dispatch_size(item_size(dtype), step);
+  else
+    return dispatch(IntegerTypes{}, dtype, step);
 }
 
 // A function whose float32 form is a kernel.
@@ -144,7 +154,7 @@ constexpr BinaryFunction by_kernel(const char* name, int since, const BinaryKern
   function.name = name;
   function.since = since;
   function.kernel = &kernel;
-  function.f64 = &binary_loop<F, double, double, double>;
+  function.f64 = &binary_loop<F, double, double>;
   function.integer = &integer_step<F>;
   return function;
 }
@@ -156,8 +166,8 @@ constexpr BinaryFunction by_library(const char* name, int since, F) {
   function.name = name;
   function.since = since;
   function.cost = 8;
-  function.f32 = &binary_loop<F, float, float, float>;
-  function.f64 = &binary_loop<F, double, double, double>;
+  function.f32 = &binary_loop<F, float, float>;
+  function.f64 = &binary_loop<F, double, double>;
   function.integer = &integer_step<F>;
   return function;
 }

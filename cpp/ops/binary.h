@@ -17,8 +17,8 @@ struct BinaryFunction {
   int since = 1;
   double cost = 0.3;                     // nanoseconds an element of float32
   const BinaryKernel* kernel = nullptr;  // float32; where null, the loop
-  BinaryLoop<float, float, float>* f32 = nullptr;
-  BinaryLoop<double, double, double>* f64 = nullptr;
+  BinaryLoop<float, float>* f32 = nullptr;
+  BinaryLoop<double, double>* f64 = nullptr;
   const DivisionKernel* i32 = nullptr;  // int32; where null, as other integers
   Step (*integer)(DType dtype, const BinaryShapes& shapes) = nullptr;
   // The function in shape arithmetic: of numbers, and of symbols; null where it has no part in it.

@@ -30,7 +30,7 @@ struct HalfLoop {
 // Powers, with the exponents that models use written out where one exponent serves a whole run.
 template <class T>
 struct PowerLoop {
-  BinaryLoop<T, T, T>* run;
+  BinaryLoop<T, T>* run;
 
   void operator()(const T* a, std::size_t a_step, const T* b, std::size_t b_step, T* y,
                   std::size_t n) const {
@@ -153,18 +153,17 @@ Step Binary::prepare(PrepareContext& ctx) const {
                             ctx.output_rows(),   ctx.rows(0),  ctx.rows(1)};
   const bool power = ctx.node().op_type() == "Pow";
   if (dtype == DType::float64) {
-    if (power)
-      return broadcast_step<double, double, double>(shapes, PowerLoop<double>{function_->f64}, 10);
-    return broadcast_step<double, double, double>(shapes, function_->f64, 0.6 + function_->cost);
+    if (power) return broadcast_step<double, double>(shapes, PowerLoop<double>{function_->f64}, 10);
+    return broadcast_step<double, double>(shapes, function_->f64, 0.6 + function_->cost);
   }
   if (dtype == DType::int32 && function_->i32)
-    return broadcast_step<int32_t, int32_t, int32_t>(shapes, function_->i32->resolve(), 0.8);
+    return broadcast_step<int32_t, int32_t>(shapes, function_->i32->resolve(), 0.8);
   if (is_integer(dtype)) return function_->integer(dtype, shapes);
   if (is_half_float(dtype))
-    return broadcast_step<uint16_t, uint16_t, uint16_t>(
-        shapes, HalfLoop{resolve(), half_conversion(dtype)}, 0.5 + function_->cost);
-  if (power) return broadcast_step<float, float, float>(shapes, PowerLoop<float>{resolve()}, 10);
-  return broadcast_step<float, float, float>(shapes, resolve(), function_->cost);
+    return broadcast_step<uint16_t, uint16_t>(shapes, HalfLoop{resolve(), half_conversion(dtype)},
+                                              0.5 + function_->cost);
+  if (power) return broadcast_step<float, float>(shapes, PowerLoop<float>{resolve()}, 10);
+  return broadcast_step<float, float>(shapes, resolve(), function_->cost);
 }
 
 }  // namespace sdx::ops

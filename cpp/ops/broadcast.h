@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 
@@ -144,9 +145,48 @@ void Broadcast::gather(int k, const T* from, int64_t first_row, int64_t row_coun
 }
 
 // y[i] = f(a[i * a_step], b[i * b_step]); y may be a or b.
-template <class A, class B, class Y>
-using BinaryLoop = void(const A* a, std::size_t a_step, const B* b, std::size_t b_step, Y* y,
+template <class T, class Y>
+using BinaryLoop = void(const T* a, std::size_t a_step, const T* b, std::size_t b_step, Y* y,
                         std::size_t n);
+
+// A loop over pairs whose types only it knows: what walks them is the same for all.
+class PairLoop {
+ public:
+  // `loop` is called as a BinaryLoop<T, Y>.
+  template <class T, class Y, class Loop>
+  static PairLoop of(const Loop& loop) {
+    static_assert(std::is_trivially_copyable_v<Loop> && sizeof(Loop) <= sizeof(held_));
+    PairLoop pair;
+    std::memcpy(pair.held_, &loop, sizeof(loop));
+    pair.call_ = [](const void* held, const void* a, std::size_t a_step, const void* b,
+                    std::size_t b_step, void* y, std::size_t n) {
+      (*static_cast<const Loop*>(held))(static_cast<const T*>(a), a_step, static_cast<const T*>(b),
+                                        b_step, static_cast<Y*>(y), n);
+    };
+    pair.operand_bytes_ = sizeof(T);
+    pair.result_bytes_ = sizeof(Y);
+    pair.moves_items_ = std::is_trivially_copyable_v<T>;
+    return pair;
+  }
+
+  void operator()(const std::byte* a, std::size_t a_step, const std::byte* b, std::size_t b_step,
+                  std::byte* y, std::size_t n) const {
+    call_(held_, a, a_step, b, b_step, y, n);
+  }
+  int64_t operand_bytes() const { return operand_bytes_; }
+  int64_t result_bytes() const { return result_bytes_; }
+  // Whether operands may be copied as bytes.
+  bool moves_items() const { return moves_items_; }
+
+ private:
+  PairLoop() = default;
+
+  void (*call_)(const void* held, const void* a, std::size_t a_step, const void* b,
+                std::size_t b_step, void* y, std::size_t n) = nullptr;
+  alignas(void*) std::byte held_[3 * sizeof(void*)] = {};
+  int64_t operand_bytes_ = 0, result_bytes_ = 0;
+  bool moves_items_ = false;
+};
 
 // Results a chunk of work begins at a multiple of, so that no two chunks share a cache line.
 inline constexpr int64_t kElementGrain = 64;
@@ -166,92 +206,27 @@ struct BinaryShapes {
 // Runs shorter than this are not worth a call each: their operands are copied to where they make
 // longer ones.
 inline constexpr int64_t kShortRun = 32;
-inline constexpr int64_t kTile = 512;
 
-// The same as broadcast_step for a walk of short runs.
-template <class A, class B, class Y, class Loop>
-Step short_run_step(Broadcast walk, Loop loop, double cost) {
-  const int64_t row_count = walk.count / walk.run;
-  const double row_cost = (cost + 1) * static_cast<double>(walk.run) + 2;
-  return [loop, split = split_work(row_count, row_cost, kElementGrain),
-          walk = std::move(walk)](Frame& f) {
-    f.parallel_for(split, [&](Range r) {
-      A a_tile[kTile];
-      B b_tile[kTile];
-      const auto operand = [&]<class T>(int k, int64_t row, int64_t n, T* tile) -> const T* {
-        const T* from = f.in<T>(k);
-        if (walk.is_scalar(k)) return from;
-        if (walk.is_full(k)) return from + row * walk.run;
-        walk.gather(k, from, row, n, tile);
-        return tile;
-      };
-      const std::size_t a_step = !walk.is_scalar(0), b_step = !walk.is_scalar(1);
-      const int64_t tile_rows = kTile / walk.run;
-      for (int64_t row = r.begin; row < r.end; row += tile_rows) {
-        const int64_t n = std::min(tile_rows, r.end - row);
-        loop(operand(0, row, n, a_tile), a_step, operand(1, row, n, b_tile), b_step,
-             f.out<Y>(0) + row * walk.run, static_cast<std::size_t>(n * walk.run));
-      }
-    });
-  };
-}
+// Output 0 from inputs 0 and 1 by a loop; `cost` is nanoseconds a result.
+Step broadcast_step(const BinaryShapes& shapes, const PairLoop& loop, double cost);
 
-// The same as broadcast_step for results in rows that lie apart.
-template <class A, class B, class Y, class Loop>
-Step rows_apart_step(const BinaryShapes& shapes, Loop loop, double cost) {
-  Broadcast walk(shapes.result, {&shapes.a, &shapes.b, &shapes.result},
-                 {shapes.a_rows, shapes.b_rows, shapes.result_rows});
-  return [loop, split = split_work(walk.count, cost, kElementGrain),
-          walk = std::move(walk)](Frame& f) {
-    f.parallel_for(split, [&](Range r) {
-      walk.for_each_run(r, [&](int64_t, int64_t n, const Broadcast::Offsets& at) {
-        loop(f.in<A>(0) + at[0], walk.step[0], f.in<B>(1) + at[1], walk.step[1],
-             f.out<Y>(0) + at[2], static_cast<std::size_t>(n));
-      });
-    });
-  };
-}
-
-// Output 0 from inputs 0 and 1 by `loop`, called as a BinaryLoop; `cost` is nanoseconds a result.
-template <class A, class B, class Y, class Loop>
-Step broadcast_step(const BinaryShapes& shapes, Loop loop, double cost) {
-  if (shapes.result_rows.apart()) return rows_apart_step<A, B, Y>(shapes, loop, cost);
-  Broadcast walk(shapes.result, {&shapes.a, &shapes.b}, {shapes.a_rows, shapes.b_rows});
-  const Split split = split_work(walk.count, cost, kElementGrain);
-  if (walk.is_one_run()) {
-    return [loop, split, step = walk.step](Frame& f) {
-      f.parallel_for(split, [&](Range r) {
-        loop(f.in<A>(0) + r.begin * static_cast<int64_t>(step[0]), step[0],
-             f.in<B>(1) + r.begin * static_cast<int64_t>(step[1]), step[1], f.out<Y>(0) + r.begin,
-             static_cast<std::size_t>(r.size()));
-      });
-    };
-  }
-  if constexpr (std::is_trivially_copyable_v<A>)
-    if (walk.run < kShortRun && walk.count > 0)
-      return short_run_step<A, B, Y>(std::move(walk), loop, cost);
-  return [loop, split, walk = std::move(walk)](Frame& f) {
-    f.parallel_for(split, [&](Range r) {
-      walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
-        loop(f.in<A>(0) + at[0], walk.step[0], f.in<B>(1) + at[1], walk.step[1],
-             f.out<Y>(0) + first, static_cast<std::size_t>(n));
-      });
-    });
-  };
+template <class T, class Y, class Loop>
+Step broadcast_step(const BinaryShapes& shapes, const Loop& loop, double cost) {
+  return broadcast_step(shapes, PairLoop::of<T, Y>(loop), cost);
 }
 
 // The loop of a function of two numbers, with the common steps written out.
-template <class F, class A, class B, class Y>
-void binary_loop(const A* a, std::size_t a_step, const B* b, std::size_t b_step, Y* y,
+template <class F, class T, class Y>
+void binary_loop(const T* a, std::size_t a_step, const T* b, std::size_t b_step, Y* y,
                  std::size_t n) {
   constexpr F f{};
   if (a_step && b_step) {
     for (std::size_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
   } else if (a_step) {
-    const B second = *b;
+    const T second = *b;
     for (std::size_t i = 0; i < n; ++i) y[i] = f(a[i], second);
   } else if (b_step) {
-    const A first = *a;
+    const T first = *a;
     for (std::size_t i = 0; i < n; ++i) y[i] = f(first, b[i]);
   } else if (n > 0) {
     std::fill_n(y, n, Y(f(*a, *b)));

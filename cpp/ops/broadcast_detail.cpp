@@ -1,4 +1,4 @@
-// Broadcasting of shapes and the merging of axes.
+// Broadcasting of shapes, the merging of axes, and steps over pairs.
 #include <string>
 #include <utility>
 
@@ -124,6 +124,87 @@ Broadcast::Broadcast(const Shape& result, std::initializer_list<const Shape*> op
     rows.push_back(sizes[d]);
     for (int k = 0; k < kMaxOperands; ++k) strides[k].push_back(merged[k][d]);
   }
+}
+
+namespace {
+
+constexpr int64_t kTile = 512;
+
+// Results in short runs: a tile of each operand is gathered first.
+Step short_run_step(Broadcast walk, const PairLoop& loop, double cost) {
+  const int64_t row_count = walk.count / walk.run;
+  const double row_cost = (cost + 1) * static_cast<double>(walk.run) + 2;
+  return [loop, split = split_work(row_count, row_cost, kElementGrain),
+          walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      alignas(uint64_t) std::byte a_tile[kTile * sizeof(uint64_t)];
+      alignas(uint64_t) std::byte b_tile[kTile * sizeof(uint64_t)];
+      const auto operand = [&](int k, int64_t row, int64_t n, std::byte* tile) {
+        const std::byte* from = f.in<std::byte>(k);
+        if (walk.is_scalar(k)) return from;
+        if (walk.is_full(k)) return from + row * walk.run * loop.operand_bytes();
+        dispatch_size(static_cast<std::size_t>(loop.operand_bytes()), [&]<class T>() {
+          walk.gather(k, reinterpret_cast<const T*>(from), row, n, reinterpret_cast<T*>(tile));
+        });
+        return static_cast<const std::byte*>(tile);
+      };
+      const std::size_t a_step = !walk.is_scalar(0), b_step = !walk.is_scalar(1);
+      const int64_t tile_rows = kTile / walk.run;
+      for (int64_t row = r.begin; row < r.end; row += tile_rows) {
+        const int64_t n = std::min(tile_rows, r.end - row);
+        loop(operand(0, row, n, a_tile), a_step, operand(1, row, n, b_tile), b_step,
+             f.out<std::byte>(0) + row * walk.run * loop.result_bytes(),
+             static_cast<std::size_t>(n * walk.run));
+      }
+    });
+  };
+}
+
+// Results in rows that lie apart.
+Step rows_apart_step(const BinaryShapes& shapes, const PairLoop& loop, double cost) {
+  Broadcast walk(shapes.result, {&shapes.a, &shapes.b, &shapes.result},
+                 {shapes.a_rows, shapes.b_rows, shapes.result_rows});
+  return [loop, split = split_work(walk.count, cost, kElementGrain),
+          walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      walk.for_each_run(r, [&](int64_t, int64_t n, const Broadcast::Offsets& at) {
+        loop(f.in<std::byte>(0) + at[0] * loop.operand_bytes(), walk.step[0],
+             f.in<std::byte>(1) + at[1] * loop.operand_bytes(), walk.step[1],
+             f.out<std::byte>(0) + at[2] * loop.result_bytes(), static_cast<std::size_t>(n));
+      });
+    });
+  };
+}
+
+}  // namespace
+
+Step broadcast_step(const BinaryShapes& shapes, const PairLoop& loop, double cost) {
+  if (shapes.result_rows.apart()) return rows_apart_step(shapes, loop, cost);
+  Broadcast walk(shapes.result, {&shapes.a, &shapes.b}, {shapes.a_rows, shapes.b_rows});
+  const Split split = split_work(walk.count, cost, kElementGrain);
+  if (walk.is_one_run()) {
+    return [loop, split, step = walk.step](Frame& f) {
+      f.parallel_for(split, [&](Range r) {
+        const int64_t a = r.begin * static_cast<int64_t>(step[0]);
+        const int64_t b = r.begin * static_cast<int64_t>(step[1]);
+        loop(f.in<std::byte>(0) + a * loop.operand_bytes(), step[0],
+             f.in<std::byte>(1) + b * loop.operand_bytes(), step[1],
+             f.out<std::byte>(0) + r.begin * loop.result_bytes(),
+             static_cast<std::size_t>(r.size()));
+      });
+    };
+  }
+  if (loop.moves_items() && walk.run < kShortRun && walk.count > 0)
+    return short_run_step(std::move(walk), loop, cost);
+  return [loop, split, walk = std::move(walk)](Frame& f) {
+    f.parallel_for(split, [&](Range r) {
+      walk.for_each_run(r, [&](int64_t first, int64_t n, const Broadcast::Offsets& at) {
+        loop(f.in<std::byte>(0) + at[0] * loop.operand_bytes(), walk.step[0],
+             f.in<std::byte>(1) + at[1] * loop.operand_bytes(), walk.step[1],
+             f.out<std::byte>(0) + first * loop.result_bytes(), static_cast<std::size_t>(n));
+      });
+    });
+  };
 }
 
 bool Broadcast::is_full(int k) const {

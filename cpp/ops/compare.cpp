@@ -2,13 +2,15 @@
 #include "kernels/compare.h"
 
 #include <string>
-#include <type_traits>
+#include <utility>
 
 #include "ops/broadcast.h"
 #include "ops/contents.h"
 
 namespace sdx::ops {
 namespace {
+
+using kernels::Relation;
 
 struct IsEqual {
   template <class T>
@@ -28,66 +30,65 @@ struct IsGreaterOrEqual {
     return a >= b;
   }
 };
-struct IsLess {
-  template <class T>
-  bool operator()(const T& a, const T& b) const {
-    return a < b;
-  }
-};
-struct IsLessOrEqual {
-  template <class T>
-  bool operator()(const T& a, const T& b) const {
-    return a <= b;
+
+template <class T>
+using CompareLoop = BinaryLoop<T, bool>;
+
+// A loop of a relation, whose operands change places where it is asked for the other way round.
+template <class T>
+struct OrderedLoop {
+  CompareLoop<T>* run;
+  bool swapped;
+
+  void operator()(const T* a, std::size_t a_step, const T* b, std::size_t b_step, bool* y,
+                  std::size_t n) const {
+    swapped ? run(b, b_step, a, a_step, y, n) : run(a, a_step, b, b_step, y, n);
   }
 };
 
-// A relation that has kernels, or one of its operands swapped.
-template <class F>
-inline constexpr kernels::Relation relation_of =
-    std::is_same_v<F, IsEqual> ? kernels::Relation::equal
-    : std::is_same_v<F, IsGreater> || std::is_same_v<F, IsLess>
-        ? kernels::Relation::greater
-        : kernels::Relation::greater_or_equal;
-template <class F>
-inline constexpr bool swaps_operands =
-    std::is_same_v<F, IsLess> || std::is_same_v<F, IsLessOrEqual>;
-
-// A loop for broadcast_step by a kernel.
-template <class F, class T>
-struct CompareLoop {
+// The same by a kernel.
+template <class T>
+struct KernelLoop {
   kernels::Compare<T>* run;
+  Relation relation;
+  bool swapped;
 
   void operator()(const T* a, std::size_t a_step, const T* b, std::size_t b_step, bool* y,
                   std::size_t n) const {
     auto* bytes = reinterpret_cast<uint8_t*>(y);
-    if (swaps_operands<F>)
-      run(relation_of<F>, b, b_step, a, a_step, bytes, n);
+    if (swapped)
+      run(relation, b, b_step, a, a_step, bytes, n);
     else
-      run(relation_of<F>, a, a_step, b, b_step, bytes, n);
+      run(relation, a, a_step, b, b_step, bytes, n);
   }
 };
 
-template <class F>
-inline constexpr bool takes_any_type = std::is_same_v<F, IsEqual>;
+// Types that can be ordered and have no kernel.
+using LoopTypes =
+    TypeList<double, Half, BFloat16, int8_t, int16_t, uint8_t, uint16_t, uint32_t, uint64_t>;
 
-template <class F>
 class Comparison final : public Op {
  public:
-  explicit Comparison(const OpInit& init) : legacy_(init) {}
+  explicit Comparison(const OpInit& init)
+      : relation_(init.type == "Equal"                            ? Relation::equal
+                  : init.type == "Greater" || init.type == "Less" ? Relation::greater
+                                                                  : Relation::greater_or_equal),
+        swapped_(init.type == "Less" || init.type == "LessOrEqual"),
+        legacy_(init) {}
 
   void infer(InferContext& ctx) const override {
     const DType dtype = ctx.dtype(0);
     check(ctx.dtype(1) == dtype, "element types differ: ", dtype, " and ", ctx.dtype(1));
     check(is_float(dtype) || is_integer(dtype) ||
-              (takes_any_type<F> && (dtype == DType::boolean || dtype == DType::string)),
+              (takes_any_type() && (dtype == DType::boolean || dtype == DType::string)),
           "element type ", dtype, " cannot be compared so");
     infer_pair(ctx, DType::boolean, legacy_);
-    set_elementwise_contents<2>(ctx, [](const Dim& a, const Dim& b) -> std::optional<Dim> {
-      if (a.is_known() && b.is_known()) return Dim(F{}(a.value(), b.value()));
-      if (takes_any_type<F> && a == b) return Dim(1);
+    set_elementwise_contents<2>(ctx, [&](const Dim& a, const Dim& b) -> std::optional<Dim> {
+      if (a.is_known() && b.is_known()) return Dim(holds(a.value(), b.value()));
+      if (takes_any_type() && a == b) return Dim(1);
       // Shapes are compared with -1 where it stands for a dimension that stays.
       const auto negative = [](const Dim& dim) { return dim.is_known() && dim.value() < 0; };
-      if (takes_any_type<F> &&
+      if (takes_any_type() &&
           ((negative(a) && never_negative(b)) || (negative(b) && never_negative(a))))
         return Dim(0);
       return std::nullopt;
@@ -97,25 +98,48 @@ class Comparison final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
     const BinaryShapes shapes{ctx.output_shape(0), ctx.shape(0), aligned};
-    const auto step = [&]<class T>() -> Step {
-      constexpr double kCost = std::is_same_v<T, std::string> ? 20 : 0.8;
-      return broadcast_step<T, T, bool>(shapes, &binary_loop<F, T, T, bool>, kCost);
-    };
     const auto by_kernel =
         [&]<class T>(const kernels::Kernel<kernels::Compare<T>, kernels::kIsaCount>& kernel) {
-          return broadcast_step<T, T, bool>(shapes, CompareLoop<F, T>{kernel.resolve()}, 0.2);
+          const KernelLoop<T> loop{kernel.resolve(), relation_, swapped_};
+          return broadcast_step<T, bool>(shapes, loop, 0.2);
         };
-    if (ctx.dtype(0) == DType::float32) return by_kernel(kernels::compare_f32);
-    if (ctx.dtype(0) == DType::int32) return by_kernel(kernels::compare_i32);
-    if (ctx.dtype(0) == DType::int64) return by_kernel(kernels::compare_i64);
-    if constexpr (takes_any_type<F>) {
-      if (ctx.dtype(0) == DType::boolean) return step.template operator()<bool>();
-      if (ctx.dtype(0) == DType::string) return step.template operator()<std::string>();
+    constexpr double kCost = 0.8, kStringCost = 20;
+    switch (ctx.dtype(0)) {
+      case DType::float32:
+        return by_kernel(kernels::compare_f32);
+      case DType::int32:
+        return by_kernel(kernels::compare_i32);
+      case DType::int64:
+        return by_kernel(kernels::compare_i64);
+      case DType::boolean:
+        return broadcast_step<bool, bool>(shapes, &binary_loop<IsEqual, bool, bool>, kCost);
+      case DType::string:
+        return broadcast_step<std::string, bool>(shapes, &binary_loop<IsEqual, std::string, bool>,
+                                                 kStringCost);
+      default:
+        return dispatch(LoopTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+          return broadcast_step<T, bool>(shapes, OrderedLoop<T>{loop<T>(), swapped_}, kCost);
+        });
     }
-    return dispatch(NumberTypes{}, ctx.dtype(0), step);
   }
 
  private:
+  bool takes_any_type() const { return relation_ == Relation::equal; }
+
+  bool holds(int64_t a, int64_t b) const {
+    if (swapped_) std::swap(a, b);
+    return relation_ == Relation::equal ? a == b : relation_ == Relation::greater ? a > b : a >= b;
+  }
+
+  template <class T>
+  CompareLoop<T>* loop() const {
+    return relation_ == Relation::equal     ? &binary_loop<IsEqual, T, bool>
+           : relation_ == Relation::greater ? &binary_loop<IsGreater, T, bool>
+                                            : &binary_loop<IsGreaterOrEqual, T, bool>;
+  }
+
+  Relation relation_;
+  bool swapped_;  // less than is greater than, the operands swapped
   LegacyBroadcast legacy_;
 };
 
@@ -124,11 +148,8 @@ class Comparison final : public Op {
 [[gnu::cold]] void register_compare(OpRegistry& ops) {
   constexpr OpTraits kEarly{.in_place = 0b11, .elementwise = true};
   constexpr OpTraits kLate{.since = 12, .in_place = 0b11, .elementwise = true};
-  ops.add<Comparison<IsEqual>>("Equal", kEarly);
-  ops.add<Comparison<IsGreater>>("Greater", kEarly);
-  ops.add<Comparison<IsLess>>("Less", kEarly);
-  ops.add<Comparison<IsGreaterOrEqual>>("GreaterOrEqual", kLate);
-  ops.add<Comparison<IsLessOrEqual>>("LessOrEqual", kLate);
+  for (const char* name : {"Equal", "Greater", "Less"}) ops.add<Comparison>(name, kEarly);
+  for (const char* name : {"GreaterOrEqual", "LessOrEqual"}) ops.add<Comparison>(name, kLate);
 }
 
 }  // namespace sdx::ops

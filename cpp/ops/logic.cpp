@@ -58,8 +58,8 @@ class BooleanPair final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const Shape aligned = legacy_.align(ctx.shape(0), ctx.shape(1));
-    return broadcast_step<uint8_t, uint8_t, uint8_t>({ctx.output_shape(0), ctx.shape(0), aligned},
-                                                     kernel_.resolve(), 0.05);
+    return broadcast_step<uint8_t, uint8_t>({ctx.output_shape(0), ctx.shape(0), aligned},
+                                            kernel_.resolve(), 0.05);
   }
 
  private:
@@ -73,12 +73,22 @@ class BooleanPair final : public Op {
   LegacyBroadcast legacy_;
 };
 
-template <class F>
+template <class F, class T>
 Step bits_step(const PrepareContext& ctx) {
-  return dispatch(IntegerTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
-    return broadcast_step<T, T, T>({ctx.output_shape(0), ctx.shape(0), ctx.shape(1)},
-                                   &binary_loop<F, T, T, T>, 0.5);
-  });
+  return broadcast_step<T, T>({ctx.output_shape(0), ctx.shape(0), ctx.shape(1)},
+                              &binary_loop<F, T, T>, 0.5);
+}
+
+// Where signs do not matter.
+template <class F>
+Step unsigned_step(const PrepareContext& ctx) {
+  return dispatch_size(item_size(ctx.dtype(0)),
+                       [&]<class T>() -> Step { return bits_step<F, T>(ctx); });
+}
+
+Step shift_right_step(const PrepareContext& ctx) {
+  return dispatch(IntegerTypes{}, ctx.dtype(0),
+                  [&]<class T>() -> Step { return bits_step<ShiftRight, T>(ctx); });
 }
 
 class BitPair final : public Op {
@@ -97,13 +107,13 @@ class BitPair final : public Op {
  private:
   using MakeStep = Step (*)(const PrepareContext&);
   static MakeStep step_of(const OpInit& init) {
-    if (init.type == "BitwiseAnd") return &bits_step<BitAnd>;
-    if (init.type == "BitwiseOr") return &bits_step<BitOr>;
-    if (init.type == "BitwiseXor") return &bits_step<BitXor>;
+    if (init.type == "BitwiseAnd") return &unsigned_step<BitAnd>;
+    if (init.type == "BitwiseOr") return &unsigned_step<BitOr>;
+    if (init.type == "BitwiseXor") return &unsigned_step<BitXor>;
     const auto& direction = init.attrs.require<std::string>("direction");
     check(direction == "LEFT" || direction == "RIGHT", "direction is '", direction,
           "', neither 'LEFT' nor 'RIGHT'");
-    return direction == "LEFT" ? &bits_step<ShiftLeft> : &bits_step<ShiftRight>;
+    return direction == "LEFT" ? &unsigned_step<ShiftLeft> : &shift_right_step;
   }
 
   MakeStep step_;
@@ -123,8 +133,8 @@ class Not final : public Op {
   Step prepare(PrepareContext& ctx) const override {
     const int64_t count = ctx.count(0);
     if (!bits_) return invert<uint8_t>(count, kernels::logic_not.resolve());
-    return dispatch(IntegerTypes{}, ctx.dtype(0),
-                    [&]<class T>() -> Step { return invert<T>(count, &complement<T>); });
+    return dispatch_size(item_size(ctx.dtype(0)),
+                         [&]<class T>() -> Step { return invert<T>(count, &complement<T>); });
   }
 
  private:
