@@ -34,9 +34,12 @@ class Cumulative final : public Op {
 
   Step prepare(PrepareContext& ctx) const override {
     const AxisSplit block = split_at(ctx.shape(0), known_integers(ctx, 1)[0]);
-    return dispatch(NumberTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+    const auto make = [&]<class T>() -> Step {
       return product_ ? step<T, true>(block) : step<T, false>(block);
-    });
+    };
+    // Integers wrap, signed or not.
+    if (is_integer(ctx.dtype(0))) return dispatch_size(item_size(ctx.dtype(0)), make);
+    return dispatch(FloatTypes{}, ctx.dtype(0), make);
   }
 
  private:
@@ -90,7 +93,7 @@ class Cumulative final : public Op {
   };
   template <class T>
   struct TotalOf<T, true> {
-    using type = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
+    using type = std::common_type_t<T, unsigned>;
   };
 
   static constexpr int64_t kTile = 256;

@@ -92,11 +92,12 @@ constexpr std::size_t kMaxAxes = 3;  // of space
 constexpr int kMaxTaps = 64;
 constexpr int64_t kPlanes = 8;  // that are sampled together
 
-// What some points of the grid read, found once for all channels.
-template <class T>
+// What some points of the grid read, found once for all channels and for all types that are weighed
+// alike.
+template <class Weight>
 class Block {
  public:
-  using Weight = std::conditional_t<std::is_same_v<T, float>, float, double>;
+  static constexpr int kUses = 1024;
 
   // How many points fit.
   int64_t room(const GridSampler& sampler) const {
@@ -104,73 +105,53 @@ class Block {
   }
 
   // Point `p` of the block, whose coordinates come last axis first.
-  template <class G>
-  void place(const GridSampler& sampler, const Shape& space, const G* point, int64_t p) {
-    if (p == 0) ends_[0] = 0;
+  void place(const GridSampler& sampler, const Shape& space, const double* point, int64_t p) {
+    if (p == 0) ends[0] = 0;
     if (space.size() == 2 && place_inside(sampler, space, point, p)) return;
-    int64_t offsets[kMaxTaps];
-    double weights[kMaxTaps];
-    offsets[0] = 0;
-    weights[0] = 1;
+    int64_t places[kMaxTaps];
+    double factors[kMaxTaps];
+    places[0] = 0;
+    factors[0] = 1;
     int count = 1;
     for (std::size_t d = 0; d < space.size(); ++d) {
-      const Taps taps = sampler.taps(static_cast<double>(point[space.size() - 1 - d]), space[d]);
+      const Taps taps = sampler.taps(point[space.size() - 1 - d], space[d]);
       // Backwards, so that what is read is not yet overwritten.
       for (int i = count; i-- > 0;)
         for (int k = taps.count; k-- > 0;) {
-          offsets[i * taps.count + k] = offsets[i] * space[d] + taps.at[k];
-          weights[i * taps.count + k] = weights[i] * taps.weight[k];
+          places[i * taps.count + k] = places[i] * space[d] + taps.at[k];
+          factors[i * taps.count + k] = factors[i] * taps.weight[k];
         }
       count *= taps.count;
     }
-    int end = ends_[p];
+    int end = ends[p];
     for (int i = 0; i < count; ++i) {
-      if (weights[i] == 0) continue;  // what lies there, be it NaN, does not count
-      offsets_[end] = offsets[i];
-      weights_[end++] = static_cast<Weight>(weights[i]);
+      if (factors[i] == 0) continue;  // what lies there, be it NaN, does not count
+      offsets[end] = places[i];
+      weights[end++] = static_cast<Weight>(factors[i]);
     }
-    ends_[p + 1] = end;
+    ends[p + 1] = end;
   }
 
-  // The first `count` points of some planes, `plane` items apart; their results are `points` apart.
-  void sample(const T* x, int64_t plane, int64_t planes, T* y, int64_t points,
-              int64_t count) const {
-    for (int64_t p = 0; p < count; ++p) {
-      const int begin = ends_[p], uses = ends_[p + 1] - begin;
-      const int64_t* at = offsets_ + begin;
-      const Weight* weight = weights_ + begin;
-      if constexpr (std::is_same_v<T, float>) {
-        if (uses == 4) {  // the usual case: what all planes share stays in registers
-          const float *x0 = x + at[0], *x1 = x + at[1], *x2 = x + at[2], *x3 = x + at[3];
-          const float w0 = weight[0], w1 = weight[1], w2 = weight[2], w3 = weight[3];
-          for (int64_t i = 0, from = 0; i < planes; ++i, from += plane)
-            y[i * points + p] = (w0 * x0[from] + w1 * x1[from]) + (w2 * x2[from] + w3 * x3[from]);
-          continue;
-        }
-      }
-      for (int64_t i = 0; i < planes; ++i)
-        y[i * points + p] = weighted(x + i * plane, at, weight, uses);
-    }
-  }
+  int ends[kUses / 8 + 1];  // where the uses of a point end, after those of the one before
+  int64_t offsets[kUses];
+  Weight weights[kUses];
 
  private:
-  static constexpr int kUses = 1024;
-
   // The usual case without detours: amid four pixels of an image. False where it is another.
-  template <class G>
-  bool place_inside(const GridSampler& sampler, const Shape& space, const G* point, int64_t p) {
+  bool place_inside(const GridSampler& sampler, const Shape& space, const double* point,
+                    int64_t p) {
     if (sampler.mode != Mode::linear) return false;
-    const double x = sampler.pixel(static_cast<double>(point[0]), space[1]);
-    const double y = sampler.pixel(static_cast<double>(point[1]), space[0]);
+    const double x = sampler.pixel(point[0], space[1]);
+    const double y = sampler.pixel(point[1], space[0]);
     if (!(x > 0 && x < static_cast<double>(space[1] - 1) && y > 0 &&
           y < static_cast<double>(space[0] - 1)))
       return false;
     const auto left = static_cast<int64_t>(x), top = static_cast<int64_t>(y);
     const double u = x - static_cast<double>(left), v = y - static_cast<double>(top);
     if (u == 0 || v == 0) return false;
-    const int end = ends_[p];
-    int64_t* at = offsets_ + end;
-    Weight* weight = weights_ + end;
+    const int end = ends[p];
+    int64_t* at = offsets + end;
+    Weight* weight = weights + end;
     at[0] = top * space[1] + left;
     at[1] = at[0] + 1;
     at[2] = at[0] + space[1];
@@ -179,32 +160,106 @@ class Block {
     weight[1] = static_cast<Weight>((1 - v) * u);
     weight[2] = static_cast<Weight>(v * (1 - u));
     weight[3] = static_cast<Weight>(v * u);
-    ends_[p + 1] = end + 4;
+    ends[p + 1] = end + 4;
     return true;
   }
-
-  static T weighted(const T* x, const int64_t* offsets, const Weight* weights, int count) {
-    if (count == 0) return T();
-    if constexpr (std::is_same_v<T, std::string>) {
-      return x[offsets[0]];
-    } else {
-      using C = SumType<T>;
-      // Large integers are exact where one of them is all there is.
-      if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
-      C sum = 0;
-      for (int i = 0; i < count; ++i)
-        sum += static_cast<C>(weights[i]) * static_cast<C>(x[offsets[i]]);
-      if constexpr (std::is_integral_v<T>)
-        return number_cast<T>(sum);
-      else
-        return static_cast<T>(sum);
-    }
-  }
-
-  int ends_[kUses / 8 + 1];  // where the uses of a point end, after those of the one before
-  int64_t offsets_[kUses];
-  Weight weights_[kUses];
 };
+
+template <class T>
+using GridWeight = std::conditional_t<std::is_same_v<T, float>, float, double>;
+
+template <class T>
+T weighted(const T* x, const int64_t* offsets, const GridWeight<T>* weights, int count) {
+  if (count == 0) return T();
+  if constexpr (std::is_same_v<T, std::string>) {
+    return x[offsets[0]];
+  } else {
+    using C = SumType<T>;
+    // Large integers are exact where one of them is all there is.
+    if (std::is_integral_v<T> && count == 1 && weights[0] == 1) return x[offsets[0]];
+    C sum = 0;
+    for (int i = 0; i < count; ++i)
+      sum += static_cast<C>(weights[i]) * static_cast<C>(x[offsets[i]]);
+    if constexpr (std::is_integral_v<T>)
+      return number_cast<T>(sum);
+    else
+      return static_cast<T>(sum);
+  }
+}
+
+// Which points of which planes are sampled. Planes lie `plane` items apart, their results `points`.
+struct Samples {
+  int64_t plane, points;
+  int64_t x_first, y_first, planes, count;
+};
+
+template <class T>
+void sample(const Block<GridWeight<T>>& block, const Samples& s, const void* input, void* output) {
+  const T* x = static_cast<const T*>(input) + s.x_first;
+  T* y = static_cast<T*>(output) + s.y_first;
+  for (int64_t p = 0; p < s.count; ++p) {
+    const int begin = block.ends[p], uses = block.ends[p + 1] - begin;
+    const int64_t* at = block.offsets + begin;
+    const GridWeight<T>* weight = block.weights + begin;
+    if constexpr (std::is_same_v<T, float>) {
+      if (uses == 4) {  // the usual case: what all planes share stays in registers
+        const float *x0 = x + at[0], *x1 = x + at[1], *x2 = x + at[2], *x3 = x + at[3];
+        const float w0 = weight[0], w1 = weight[1], w2 = weight[2], w3 = weight[3];
+        for (int64_t i = 0, from = 0; i < s.planes; ++i, from += s.plane)
+          y[i * s.points + p] = (w0 * x0[from] + w1 * x1[from]) + (w2 * x2[from] + w3 * x3[from]);
+        continue;
+      }
+    }
+    for (int64_t i = 0; i < s.planes; ++i)
+      y[i * s.points + p] = weighted(x + i * s.plane, at, weight, uses);
+  }
+}
+
+template <class Weight>
+using SampleBlock = void(const Block<Weight>&, const Samples&, const void*, void*);
+
+// Coordinates [first, first + count) of a grid.
+using ReadGrid = void(const void* grid, int64_t first, int64_t count, double* to);
+
+template <class G>
+void read_grid(const void* grid, int64_t first, int64_t count, double* to) {
+  const G* from = static_cast<const G*>(grid) + first;
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(from[i]);
+}
+
+// What a step walks: `axes` of space, all `points` of the results' planes.
+struct SampleSizes {
+  Shape space;
+  int64_t batches, channels, plane, points;
+};
+
+template <class Weight>
+Step sample_step(const GridSampler& sampler, SampleSizes sizes, ReadGrid* read,
+                 SampleBlock<Weight>* run) {
+  return [=](Frame& f) {
+    const double cost = 40.0 + 2.0 * static_cast<double>(sizes.channels);
+    f.parallel_for(split_work(sizes.batches * sizes.points, cost), [&](Range r) {
+      Block<Weight> block;
+      double coordinates[Block<Weight>::kUses / 8 * kMaxAxes];
+      for (int64_t i = r.begin; i < r.end;) {
+        const int64_t batch = i / sizes.points, first = i % sizes.points;
+        const int64_t count = std::min({r.end - i, sizes.points - first, block.room(sampler)});
+        const auto axes = static_cast<int64_t>(sizes.space.size());
+        read(f.in<std::byte>(1), i * axes, count * axes, coordinates);
+        for (int64_t p = 0; p < count; ++p)
+          block.place(sampler, sizes.space, coordinates + p * axes, p);
+        for (int64_t c = 0; c < sizes.channels; c += kPlanes) {
+          const int64_t plane = batch * sizes.channels + c;
+          run(block,
+              {sizes.plane, sizes.points, plane * sizes.plane, plane * sizes.points + first,
+               std::min(kPlanes, sizes.channels - c), count},
+              f.in<std::byte>(0), f.out<std::byte>(0));
+        }
+        i += count;
+      }
+    });
+  };
+}
 
 class GridSample final : public Op {
  public:
@@ -250,34 +305,21 @@ class GridSample final : public Op {
     if (element_count(result) == 0) return [](Frame&) {};
     check(ctx.count(0) > 0, "there is nothing to sample in shape ", shape);
     const Shape space(shape.begin() + 2, shape.end());
-    const int64_t plane = element_count(space), channels = shape[1];
     const int64_t points = element_count(std::span<const int64_t>(result).subspan(2));
+    const SampleSizes sizes{space, shape[0], shape[1], element_count(space), points};
     const DType dtype = ctx.dtype(0);
     check(dtype != DType::string || sampler_.mode == Mode::nearest,
           "strings are sampled in mode 'nearest' only");
-    const auto make = [&]<class T>() -> Step {
-      return dispatch(FloatTypes{}, ctx.dtype(1), [&]<class G>() -> Step {
-        return [=, batches = shape[0], sampler = sampler_](Frame& f) {
-          const double cost = 40.0 + 2.0 * static_cast<double>(channels);
-          f.parallel_for(split_work(batches * points, cost), [&](Range r) {
-            Block<T> block;
-            for (int64_t i = r.begin; i < r.end;) {
-              const int64_t batch = i / points, first = i % points;
-              const int64_t count = std::min({r.end - i, points - first, block.room(sampler)});
-              const auto axes = static_cast<int64_t>(space.size());
-              for (int64_t p = 0; p < count; ++p)
-                block.place(sampler, space, f.in<G>(1) + (i + p) * axes, p);
-              for (int64_t c = 0; c < channels; c += kPlanes)
-                block.sample(f.in<T>(0) + (batch * channels + c) * plane, plane,
-                             std::min(kPlanes, channels - c),
-                             f.out<T>(0) + (batch * channels + c) * points + first, points, count);
-              i += count;
-            }
-          });
-        };
-      });
-    };
-    return dispatch(RealComplexAndStringTypes{}, dtype, make);
+    ReadGrid* read = dispatch(FloatTypes{}, ctx.dtype(1), []<class G>() { return &read_grid<G>; });
+    if (dtype == DType::float32) return sample_step<float>(sampler_, sizes, read, &sample<float>);
+    SampleBlock<double>* run =
+        dispatch(RealComplexAndStringTypes{}, dtype, []<class T>() -> SampleBlock<double>* {
+          if constexpr (std::is_same_v<GridWeight<T>, double>)
+            return &sample<T>;
+          else
+            return nullptr;
+        });
+    return sample_step<double>(sampler_, sizes, read, run);
   }
 
  private:

@@ -84,22 +84,30 @@ void run_pass(const Frame& f, const Pass<C>& pass, const In* x, Out* y) {
   const double cost = 2.0 + 0.6 * static_cast<double>(taps.width * pass.inner);
   const Weighted weighted;
   f.parallel_for(split_work(pass.outer * taps.out_size, cost), [&](Range r) {
+    // Of this call, so that no store of a byte can change them.
+    const In* const inputs = x;
+    Out* const outputs = y;
+    const int64_t* const places = taps.from.data();
+    const WeightType<C>* const weights = pass.weight.data();
+    const int64_t width = taps.width, out_size = taps.out_size, in_size = taps.in_size;
+    const int64_t inner = pass.inner;
+    const bool fills = !taps.filled.empty();
     for (int64_t i = r.begin; i < r.end; ++i) {
-      const int64_t position = i % taps.out_size;
-      const In* from = x + i / taps.out_size * taps.in_size * pass.inner;
-      Out* to = y + i * pass.inner;
-      if (!taps.filled.empty() && taps.filled[position]) {
-        std::fill_n(to, pass.inner, store<Out>(pass.fill));
-      } else if (pass.inner > 1) {
+      const int64_t position = i % out_size;
+      const In* from = inputs + i / out_size * in_size * inner;
+      Out* to = outputs + i * inner;
+      if (fills && taps.filled[position]) {
+        std::fill_n(to, inner, store<Out>(pass.fill));
+      } else if (inner > 1) {
         if constexpr (std::is_same_v<In, float> && std::is_same_v<Out, float>)
           sum_taps(weighted, pass, position, from, to);
         else
           sum_taps(pass, position, from, to);
       } else {
-        const int64_t first = position * taps.width;
+        const int64_t first = position * width;
         C sum = 0;
-        for (int64_t k = 0; k < taps.width; ++k)
-          sum += pass.weight[first + k] * static_cast<C>(from[taps.from[first + k]]);
+        for (int64_t k = 0; k < width; ++k)
+          sum += weights[first + k] * static_cast<C>(from[places[first + k]]);
         *to = store<Out>(sum);
       }
     }
@@ -150,25 +158,36 @@ void run_bilinear(const Frame& f, const Pass<float>& rows, const Pass<float>& co
   });
 }
 
-template <class T>
-Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
-  using C = SumType<T>;
-  // What shrinks goes first: there is less to do for the rest.
+// What shrinks goes first: there is less to do for the rest.
+void sort_by_growth(std::vector<AxisTaps>& axes) {
   std::stable_sort(axes.begin(), axes.end(), [](const AxisTaps& a, const AxisTaps& b) {
     return static_cast<double>(a.out_size) * b.in_size <
            static_cast<double>(b.out_size) * a.in_size;
   });
-  const auto rank = static_cast<int64_t>(ctx.shape(0).size());
-  const bool bilinear = std::is_same_v<T, float> && axes.size() == 2 &&
-                        axes[0].axis + axes[1].axis == 2 * rank - 3 &&
+}
+
+// Whether rows and columns, the last two of `rank` axes, have two taps each; rows then come first.
+bool sort_bilinear(std::vector<AxisTaps>& axes, std::size_t rank) {
+  const bool bilinear = axes.size() == 2 &&
+                        axes[0].axis + axes[1].axis == 2 * static_cast<int64_t>(rank) - 3 &&
                         std::abs(axes[0].axis - axes[1].axis) == 1 && axes[0].width == 2 &&
                         axes[1].width == 2 && axes[0].filled.empty() && axes[1].filled.empty();
   if (bilinear && axes[0].axis > axes[1].axis) std::swap(axes[0], axes[1]);
+  return bilinear;
+}
+
+// Passes in the order of their axes, and how many elements lie between two of them at most.
+template <class C>
+struct Passes {
+  std::vector<Pass<C>> list;
+  int64_t largest = 0;
+};
+
+template <class C>
+Passes<C> make_passes(Shape shape, std::vector<AxisTaps>& axes, double fill) {
   constexpr int64_t kWeightWork = 5;  // nanoseconds
   Checkpoint checkpoint;
-  std::vector<Pass<C>> passes;
-  Shape shape = ctx.shape(0);
-  int64_t largest = 0;
+  Passes<C> passes;
   for (AxisTaps& taps : axes) {
     Pass<C> pass;
     const AxisSplit split = split_at(shape, taps.axis);
@@ -183,27 +202,53 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
     taps.weight = {};
     shape[taps.axis] = taps.out_size;
     pass.taps = std::move(taps);
-    passes.push_back(std::move(pass));
-    if (passes.size() < axes.size()) largest = std::max(largest, element_count(shape));
+    passes.list.push_back(std::move(pass));
+    if (passes.list.size() < axes.size())
+      passes.largest = std::max(passes.largest, element_count(shape));
   }
-  if constexpr (std::is_same_v<T, float>) {
-    if (bilinear)
-      return [passes = std::move(passes)](Frame& f) {
-        run_bilinear(f, passes[0], passes[1], f.in<float>(0), f.out<float>(0));
-      };
-  }
-  const int buffers = static_cast<int>(std::min<std::size_t>(passes.size() - 1, 2));
-  ctx.request_scratch(checked_mul(largest, static_cast<int64_t>(buffers * sizeof(C))));
-  return [passes = std::move(passes), largest](Frame& f) {
-    const T* x = f.in<T>(0);
-    T* y = f.out<T>(0);
+  return passes;
+}
+
+template <class C>
+using RunPass = void(const Frame& f, const Pass<C>& pass, const void* x, void* y);
+
+template <class In, class C, class Out>
+void run_items(const Frame& f, const Pass<C>& pass, const void* x, void* y) {
+  run_pass(f, pass, static_cast<const In*>(x), static_cast<Out*>(y));
+}
+
+// How passes over elements of one type are run, with sums of type C between them.
+template <class C>
+struct PassRunners {
+  RunPass<C>* only = nullptr;
+  RunPass<C>* first = nullptr;
+  RunPass<C>* last = nullptr;
+};
+
+template <class C>
+Step passes_step(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill,
+                 const PassRunners<C>& run) {
+  Passes<C> passes = make_passes<C>(ctx.shape(0), axes, fill);
+  const int buffers = static_cast<int>(std::min<std::size_t>(passes.list.size() - 1, 2));
+  ctx.request_scratch(checked_mul(passes.largest, static_cast<int64_t>(buffers * sizeof(C))));
+  return [passes = std::move(passes), run](Frame& f) {
+    const std::byte* x = f.in<std::byte>(0);
+    std::byte* y = f.out<std::byte>(0);
     C* scratch = f.scratch<C>();
-    const std::size_t last = passes.size() - 1;
-    if (last == 0) return run_pass(f, passes[0], x, y);
-    run_pass(f, passes[0], x, scratch);
+    const std::vector<Pass<C>>& list = passes.list;
+    const std::size_t last = list.size() - 1;
+    const int64_t largest = passes.largest;
+    if (last == 0) return run.only(f, list[0], x, y);
+    run.first(f, list[0], x, scratch);
     for (std::size_t i = 1; i < last; ++i)
-      run_pass(f, passes[i], scratch + (i - 1) % 2 * largest, scratch + i % 2 * largest);
-    run_pass(f, passes[last], scratch + (last - 1) % 2 * largest, y);
+      run_pass(f, list[i], scratch + (i - 1) % 2 * largest, scratch + i % 2 * largest);
+    run.last(f, list[last], scratch + (last - 1) % 2 * largest, y);
+  };
+}
+
+Step bilinear_step(const PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
+  return [passes = make_passes<float>(ctx.shape(0), axes, fill)](Frame& f) {
+    run_bilinear(f, passes.list[0], passes.list[1], f.in<float>(0), f.out<float>(0));
   };
 }
 
@@ -211,8 +256,14 @@ Step prepare_passes(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill
 
 Step resample_step(PrepareContext& ctx, std::vector<AxisTaps> axes, double fill) {
   check(ctx.dtype(0) != DType::string, "strings have no weighted sum");
-  return dispatch(RealAndComplexTypes{}, ctx.dtype(0),
-                  [&]<class T>() -> Step { return prepare_passes<T>(ctx, std::move(axes), fill); });
+  sort_by_growth(axes);
+  if (ctx.dtype(0) == DType::float32 && sort_bilinear(axes, ctx.shape(0).size()))
+    return bilinear_step(ctx, std::move(axes), fill);
+  return dispatch(RealAndComplexTypes{}, ctx.dtype(0), [&]<class T>() -> Step {
+    using C = SumType<T>;
+    const PassRunners<C> run{&run_items<T, C, T>, &run_items<T, C, C>, &run_items<C, C, T>};
+    return passes_step<C>(ctx, std::move(axes), fill, run);
+  });
 }
 
 }  // namespace sdx::ops

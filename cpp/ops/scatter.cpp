@@ -1,4 +1,6 @@
 // ScatterElements (and its old name Scatter), ScatterND, TensorScatter.
+#include <functional>
+
 #include "kernels/binary.h"
 #include "ops/axes.h"
 #include "ops/checkpoint.h"
@@ -25,60 +27,98 @@ void check_reduction(Reduction reduction, DType dtype) {
   check(reduction != Reduction::mul || dtype != DType::string, "strings have no product");
 }
 
-// Nanoseconds that an element takes whose place is looked up, and elements between two looks at the
-// time.
-constexpr int64_t kPickWork = 4, kBlock = 1 << 16;
+// Nanoseconds that an element takes whose place is looked up, and elements placed at once.
+constexpr int64_t kPickWork = 4, kTile = 512;
 
-// Calls f with how an item there, which comes first, meets one that is scattered. Min and max keep
-// a NaN, whichever side it is on.
-template <class T, class F>
-void with_reduction(Reduction reduction, F&& f) {
-  const auto replace = [](T& to, const T& from) { to = from; };
-  if constexpr (dtype_of<T> == DType::undefined) {
-    f(replace);
-  } else {
+// What moves the elements of a type.
+struct Items {
+  int64_t bytes = 0;
+  double cost = 0;
+  void (*copy)(const void* from, void* to, int64_t count) = nullptr;
+};
+
+Items items_of(DType dtype) {
+  return dispatch_items(dtype, []<class T>() -> Items {
+    return {sizeof(T), move_cost<T>(), [](const void* from, void* to, int64_t count) {
+              copy_run(static_cast<const T*>(from), static_cast<T*>(to), count);
+            }};
+  });
+}
+
+// How an element there, which comes first, meets one that is scattered. Min and max keep a NaN,
+// whichever side it is on.
+struct Replace {
+  template <class T>
+  static void meet(T& to, const T& from) {
+    to = from;
+  }
+};
+template <class F>
+struct Reduce {
+  template <class T>
+  static void meet(T& to, const T& from) {
     using C = ComputeType<T>;
-    const auto reduce = [&](auto&& combine) {
-      f([combine](T& to, const T& from) {
-        to = static_cast<T>(combine(static_cast<C>(to), static_cast<C>(from)));
-      });
-    };
-    switch (reduction) {
-      case Reduction::none:
-        return f(replace);
-      case Reduction::add:
-        return reduce([](C a, C b) { return a + b; });
-      case Reduction::mul:
-        if constexpr (!std::is_same_v<T, std::string>)  // check_reduction refuses it
-          return reduce([](C a, C b) { return a * b; });
-        return;
-      case Reduction::min:
-        return reduce([](const C& a, const C& b) {
-          return a == a && (comes_before(b, a) || b != b) ? b : a;
-        });
-      case Reduction::max:
-        return reduce([](const C& a, const C& b) {
-          return a == a && (comes_before(a, b) || b != b) ? b : a;
-        });
-    }
+    to = static_cast<T>(F{}(static_cast<C>(to), static_cast<C>(from)));
+  }
+};
+struct Least {
+  template <class C>
+  C operator()(const C& a, const C& b) const {
+    return a == a && (comes_before(b, a) || b != b) ? b : a;
+  }
+};
+struct Greatest {
+  template <class C>
+  C operator()(const C& a, const C& b) const {
+    return a == a && (comes_before(a, b) || b != b) ? b : a;
+  }
+};
+
+// `count` elements that meet those `offsets` from `to`, or, where there are none, one after
+// another.
+using Scatter = void(void* to, const int64_t* offsets, const void* from, int64_t count);
+
+template <class T, class Meeting>
+void scatter_items(void* to, const int64_t* offsets, const void* from, int64_t count) {
+  T* y = static_cast<T*>(to);
+  const T* x = static_cast<const T*>(from);
+  if (offsets)
+    for (int64_t i = 0; i < count; ++i) Meeting::meet(y[offsets[i]], x[i]);
+  else
+    for (int64_t i = 0; i < count; ++i) Meeting::meet(y[i], x[i]);
+}
+
+template <class T>
+Scatter* scatter_by(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::add:
+      return &scatter_items<T, Reduce<std::plus<>>>;
+    case Reduction::mul:
+      if constexpr (!std::is_same_v<T, std::string>)  // check_reduction refuses it
+        return &scatter_items<T, Reduce<std::multiplies<>>>;
+      return nullptr;
+    case Reduction::min:
+      return &scatter_items<T, Reduce<Least>>;
+    default:
+      return &scatter_items<T, Reduce<Greatest>>;
   }
 }
 
-// Calls f.operator()<T>() for a T that moves elements or, for a reduction, computes with them.
-template <class F>
-Step dispatch_reduction(Reduction reduction, DType dtype, F&& f) {
-  if (reduction == Reduction::none) return dispatch_items(dtype, f);
-  return dispatch(RealComplexAndStringTypes{}, dtype, f);
+Scatter* choose_scatter(Reduction reduction, DType dtype) {
+  if (reduction == Reduction::none)
+    return dispatch_items(dtype, []<class T>() -> Scatter* { return &scatter_items<T, Replace>; });
+  return dispatch(RealComplexAndStringTypes{}, dtype,
+                  [&]<class T>() -> Scatter* { return scatter_by<T>(reduction); });
 }
 
 // Starts output 0 as a copy of input 0.
-template <class T>
-void start_from_input(const Frame& f, int64_t count) {
-  const T* x = f.in<T>(0);
-  T* y = f.out<T>(0);
+void start_from_input(const Frame& f, const Items& items, int64_t count) {
+  const std::byte* x = f.in<std::byte>(0);
+  std::byte* y = f.out<std::byte>(0);
   if (x == y) return;
-  f.parallel_for(split_work(count, move_cost<T>()),
-                 [&](Range r) { copy_run(x + r.begin, y + r.begin, r.size()); });
+  f.parallel_for(split_work(count, items.cost), [&](Range r) {
+    items.copy(x + r.begin * items.bytes, y + r.begin * items.bytes, r.size());
+  });
 }
 
 class ScatterElements final : public Op {
@@ -115,40 +155,42 @@ class ScatterElements final : public Op {
     const int64_t size = ctx.shape(0)[axis], count = element_count(picks), total = ctx.count(0);
     const Shape strides = row_major_strides(ctx.shape(0));
     const bool wide = ctx.dtype(1) == DType::int64;
-    return dispatch_reduction(reduction_, ctx.dtype(0), [&]<class T>() -> Step {
-      return [=, reduction = reduction_](Frame& f) {
-        start_from_input<T>(f, total);
-        const Indices indices(f, 1, wide);
-        const T* updates = f.in<T>(2);
-        T* y = f.out<T>(0);
-        if (count == 0) return;
-        const auto last = static_cast<int64_t>(picks.size()) - 1;
-        const int64_t width = last < 0 ? 1 : picks[last];
-        const int64_t step = last == axis ? 0 : 1, pick_step = strides[axis];
-        Checkpoint checkpoint;
-        with_reduction<T>(reduction, [&](auto&& combine) {
-          Shape at(picks.size(), 0);
-          int64_t base = 0;
-          for (int64_t first = 0; first < count; first += width) {
-            for (int64_t begin = 0; begin < width; begin += kBlock) {
-              const int64_t end = std::min(width, begin + kBlock);
-              checkpoint(kPickWork * (end - begin));
-              for (int64_t i = begin; i < end; ++i) {
-                const int64_t pick = checked_index(indices[first + i], size, axis);
-                combine(y[base + i * step + pick * pick_step], updates[first + i]);
-              }
-            }
-            for (int64_t d = last; d-- > 0;) {
-              const int64_t stride = d == axis ? 0 : strides[d];
-              base += stride;
-              if (++at[d] < picks[d]) break;
-              base -= stride * picks[d];
-              at[d] = 0;
-            }
+    return [=, items = items_of(ctx.dtype(0)),
+            scatter = choose_scatter(reduction_, ctx.dtype(0))](Frame& f) {
+      start_from_input(f, items, total);
+      if (count == 0) return;
+      const Indices indices(f, 1, wide);
+      const std::byte* updates = f.in<std::byte>(2);
+      std::byte* y = f.out<std::byte>(0);
+      const auto last = static_cast<int64_t>(picks.size()) - 1;
+      const int64_t width = last < 0 ? 1 : picks[last];
+      const int64_t step = last == axis ? 0 : 1, pick_step = strides[axis];
+      Checkpoint checkpoint;
+      Shape at(picks.size(), 0);
+      int64_t offsets[kTile];
+      int64_t base = 0, column = 0;
+      for (int64_t first = 0; first < count;) {
+        const int64_t size_of_tile = std::min(kTile, count - first);
+        checkpoint(kPickWork * size_of_tile);
+        for (int64_t placed = 0; placed < size_of_tile;) {
+          const int64_t end = placed + std::min(size_of_tile - placed, width - column);
+          for (; placed < end; ++placed, ++column)
+            offsets[placed] = base + column * step +
+                              checked_index(indices[first + placed], size, axis) * pick_step;
+          if (column < width) break;
+          column = 0;
+          for (int64_t d = last; d-- > 0;) {
+            const int64_t stride = d == axis ? 0 : strides[d];
+            base += stride;
+            if (++at[d] < picks[d]) break;
+            base -= stride * picks[d];
+            at[d] = 0;
           }
-        });
-      };
-    });
+        }
+        scatter(y, offsets, updates + first * items.bytes, size_of_tile);
+        first += size_of_tile;
+      }
+    };
   }
 
  private:
@@ -191,42 +233,41 @@ class ScatterND final : public Op {
         element_count(std::span<const int64_t>(data).subspan(static_cast<std::size_t>(depth)));
     const int64_t picks =
         element_count(std::span<const int64_t>(indices).first(indices.size() - 1));
-    return dispatch_reduction(reduction_, ctx.dtype(0), [&]<class T>() -> Step {
-      return [=, reduction = reduction_, add = kernels::binary_add.resolve()](Frame& f) {
-        start_from_input<T>(f, total);
-        const int64_t* picked = f.in<int64_t>(1);
-        const T* updates = f.in<T>(2);
-        T* y = f.out<T>(0);
-        Checkpoint checkpoint;
-        const auto place = [&](int64_t i) {
-          checkpoint(kPickWork + inner / 8);
-          int64_t offset = 0;
+    const DType dtype = ctx.dtype(0);
+    const bool replaces = reduction_ == Reduction::none;
+    const bool by_kernel = dtype == DType::float32 && reduction_ == Reduction::add;
+    return [=, items = items_of(dtype), scatter = choose_scatter(reduction_, dtype),
+            add = by_kernel ? kernels::binary_add.resolve() : nullptr](Frame& f) {
+      start_from_input(f, items, total);
+      const int64_t* picked = f.in<int64_t>(1);
+      const std::byte* from = f.in<std::byte>(2);
+      std::byte* y = f.out<std::byte>(0);
+      Checkpoint checkpoint;
+      int64_t offsets[kTile];
+      for (int64_t i = 0; i < picks;) {
+        // Single elements meet a tile at a time.
+        const int64_t tile = inner == 1 ? std::min(kTile, picks - i) : 1;
+        checkpoint(tile * (kPickWork + inner / 8));
+        for (int64_t k = 0; k < tile; ++k, ++i) {
+          offsets[k] = 0;
           for (int64_t d = 0; d < depth; ++d)
-            offset += checked_index(picked[i * depth + d], sizes[d], d) * strides[d];
-          return y + offset;
-        };
-        if (reduction == Reduction::none) {
-          for (int64_t i = 0; i < picks; ++i) copy_run(updates + i * inner, place(i), inner);
-          return;
+            offsets[k] += checked_index(picked[i * depth + d], sizes[d], d) * strides[d];
         }
-        if constexpr (std::is_same_v<T, float>) {
-          if (reduction == Reduction::add) {
-            for (int64_t i = 0; i < picks; ++i) {
-              T* to = place(i);
-              add(to, 1, updates + i * inner, 1, to, static_cast<std::size_t>(inner));
-            }
-            return;
-          }
+        std::byte* to = y + offsets[0] * items.bytes;
+        if (inner == 1) {
+          scatter(y, offsets, from, tile);
+        } else if (replaces) {
+          items.copy(from, to, inner);
+        } else if (add) {
+          auto* sums = reinterpret_cast<float*>(to);
+          add(sums, 1, reinterpret_cast<const float*>(from), 1, sums,
+              static_cast<std::size_t>(inner));
+        } else {
+          scatter(to, nullptr, from, inner);
         }
-        with_reduction<T>(reduction, [&](auto&& combine) {
-          for (int64_t i = 0; i < picks; ++i) {
-            T* to = place(i);
-            const T* from = updates + i * inner;
-            for (int64_t k = 0; k < inner; ++k) combine(to[k], from[k]);
-          }
-        });
-      };
-    });
+        from += tile * inner * items.bytes;
+      }
+    };
   }
 
  private:
@@ -272,25 +313,24 @@ class TensorScatter final : public Op {
     if (total == 0) return [](Frame&) {};
     const int64_t rows_per_batch = cache.outer / ctx.shape(0)[0];
     const bool starts = ctx.has_input(2), wide = starts && ctx.dtype(2) == DType::int64;
-    return dispatch_items(ctx.dtype(0), [&]<class T>() -> Step {
-      return [=, circular = circular_](Frame& f) {
-        start_from_input<T>(f, total);
-        const T* update = f.in<T>(1);
-        T* y = f.out<T>(0);
-        for (int64_t row = 0; row < cache.outer; ++row) {
-          int64_t start = starts ? Indices(f, 2, wide)[row / rows_per_batch] : 0;
-          check_argument(start >= 0 && (circular || start <= cache.size - length), "write index ",
-                         start, " is out of range for ", length, " new and ", cache.size,
-                         " positions");
-          start %= cache.size;
-          const int64_t first = std::min(length, cache.size - start);
-          const T* from = update + row * length * cache.inner;
-          T* to = y + row * cache.size * cache.inner;
-          copy_run(from, to + start * cache.inner, first * cache.inner);
-          copy_run(from + first * cache.inner, to, (length - first) * cache.inner);
-        }
-      };
-    });
+    return [=, circular = circular_, items = items_of(ctx.dtype(0))](Frame& f) {
+      start_from_input(f, items, total);
+      const std::byte* update = f.in<std::byte>(1);
+      std::byte* y = f.out<std::byte>(0);
+      const int64_t position = cache.inner * items.bytes;
+      for (int64_t row = 0; row < cache.outer; ++row) {
+        int64_t start = starts ? Indices(f, 2, wide)[row / rows_per_batch] : 0;
+        check_argument(start >= 0 && (circular || start <= cache.size - length), "write index ",
+                       start, " is out of range for ", length, " new and ", cache.size,
+                       " positions");
+        start %= cache.size;
+        const int64_t first = std::min(length, cache.size - start);
+        const std::byte* from = update + row * length * position;
+        std::byte* to = y + row * cache.size * position;
+        items.copy(from, to + start * position, first * cache.inner);
+        items.copy(from + first * position, to, (length - first) * cache.inner);
+      }
+    };
   }
 
  private:
