@@ -7,6 +7,7 @@ one where benchmarks keep them. Where none are, some small ones are built here.
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ CASES = sorted(FOLDER.glob("*__*.npz"))
 EXACT = 1e-4
 QUANTISED = 5e-2
 QUANTISED_MODELS = {"resnet50_int8", "bert_base_dynint8", "genai_llama_int4"}
+BYTES_MODELS = {"resnet50_int8", "bert_base_dynint8"}
 SMALL = {"mlp3", "sk_rf100", "sk_gbc", "sk_logreg_pipe", "lgbm", "bilstm2", "mobilenet_v2"}
 
 
@@ -60,8 +62,17 @@ def _by_onnxruntime(model: Path, feeds: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(names, session.run(None, feeds), strict=True))
 
 
+def _onnxruntime_saturates() -> bool:
+    """Whether it adds products of bytes in 16 bits: on x86 without integer dot products."""
+    flags = Path("/proc/cpuinfo")
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    return x86 and flags.exists() and "vnni" not in flags.read_text()
+
+
 def _check(path: Path) -> None:
     name = path.stem.split("__")[0]
+    if name in BYTES_MODELS and _onnxruntime_saturates():
+        pytest.skip("onnxruntime's sums of products of bytes saturate on this machine")
     with np.load(path) as data:
         arrays = {key: data[key] for key in data.files}
     feeds = {key[3:]: value for key, value in arrays.items() if key.startswith("in:")}
