@@ -441,7 +441,9 @@ std::vector<Datum> Session::Impl::run(std::span<const Feed> feeds,
 
 std::vector<StepProfile> Session::profile(std::span<const Feed> feeds) {
   std::vector<StepProfile> profile;
-  run(feeds, {}, {}, {.profile = &profile});
+  RunControl control;
+  control.profile = &profile;
+  run(feeds, {}, {}, control);
   return profile;
 }
 

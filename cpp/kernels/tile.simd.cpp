@@ -206,11 +206,14 @@ void tile_kernel(const Tile& tile) {
       for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) sums[u].at[i][j] += sums[u + s].at[i][j];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
   if (carries)
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) sums[0].at[i][j] += carried.at[i][j];
+#pragma GCC diagnostic pop
   if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
   alignas(kVecBytes) float stored[kRows * kVectors * kF32];
 #pragma GCC unroll 8
