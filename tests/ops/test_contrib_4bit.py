@@ -49,7 +49,12 @@ def test_blobs(kind):
         np.testing.assert_allclose(y, inputs[0].astype(np.float64) @ weights, **limits)
         if kind == 2:  # refused by ONNX Runtime's own inference of shapes
             continue
-        theirs = onnxruntime.InferenceSession(model.SerializeToString())
+        try:
+            theirs = onnxruntime.InferenceSession(model.SerializeToString())
+        except Exception as error:  # which it raises where the processor has no AVX-512
+            if "not yet supported on this hardware" not in str(error):
+                raise
+            continue
         np.testing.assert_allclose(y, theirs.run(None, {"x0": inputs[0]})[0], **limits)
 
 
