@@ -133,7 +133,9 @@ def test_dynamic_quantize_matmul(dtype):
         op = "DynamicQuantizeMatMul"
         check_op(op, x, w, w_scale, w_zero, bias, ref=expected + bias, **options)
         check_op(op, x, w, w_scale, w_zero, ref=expected, **options)
-        check_op(op, x, w, w_scale, w_zero, bias, ref="ort", **options)
+        # Whose sums of two products saturate at 16 bits where there are no dot products of bytes.
+        small = w // 2 if dtype == np.int8 else w
+        check_op(op, x, small, w_scale, w_zero, bias, ref="ort", **options)
 
 
 @pytest.mark.parametrize("by_row", [False, True])
