@@ -31,6 +31,7 @@ SDX_INLINE VecF pick(VecF v, std::size_t group, std::size_t j) {
   return __builtin_shuffle(v, (lanes & splat(-size)) + splat(static_cast<int>(j)));
 }
 
+// More rows of taps go one output at a time.
 constexpr std::size_t kListedRows = 32;
 
 // The part of the window of an output row that lies inside, along depth and height.

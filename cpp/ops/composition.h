@@ -39,6 +39,8 @@ struct Expander {
   Value* integers(std::initializer_list<int64_t> items) const {
     return integers(std::span(items.begin(), items.size()));
   }
+  // The value itself where it has the type.
+  Value* cast(Value* value, DType to) const;
   // A constant of rank 0 and a float type.
   Value* scalar(DType dtype, double value) const;
   // The channels, axis 1, moved to the last place, or back. The rank has to be known.

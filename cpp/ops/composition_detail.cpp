@@ -56,6 +56,11 @@ Value* Expander::integers(std::span<const int64_t> items) const {
   return constant(std::move(tensor));
 }
 
+Value* Expander::cast(Value* value, DType to) const {
+  if (value->type().dtype == to) return value;
+  return add("Cast", {value}, {{"to", static_cast<int64_t>(to)}});
+}
+
 Value* Expander::scalar(DType dtype, double value) const {
   return constant(dispatch(FloatTypes{}, dtype, [&]<class T>() -> Tensor {
     return Tensor::scalar(static_cast<T>(static_cast<ComputeType<T>>(value)));

@@ -77,7 +77,7 @@ class BorderSample final : public Composition {
     // [width, height], as the last axis of the grid is.
     Value* sizes = e.add("Shape", {e.input(0)}, {{"start", 2}}, 15);
     sizes = e.add("Gather", {sizes, e.integers({1, 0})});
-    sizes = e.add("Cast", {sizes}, {{"to", static_cast<int64_t>(dtype)}});
+    sizes = e.cast(sizes, dtype);
     Value* span = aligned ? binary("Sub", sizes, number(1)) : sizes;
     Value* at =
         binary("Mul", binary("Add", e.input(1), number(1)), binary("Mul", span, number(0.5)));
@@ -127,8 +127,7 @@ class LooseForm final : public Composition {
     const Expander e{graph, node};
     const auto as_list = [&](Value* value) { return e.add("Reshape", {value, e.integers({-1})}); };
     if (type_ == "ExpandDims") {
-      Value* axis =
-          e.add("Cast", {as_list(e.input(1))}, {{"to", static_cast<int64_t>(DType::int64)}});
+      Value* axis = e.cast(as_list(e.input(1)), DType::int64);
       e.finish(0, e.add("Unsqueeze", {e.input(0), axis}));
     } else if (type_ == "Range") {
       Value* step = node.input(2);
@@ -205,7 +204,7 @@ class WideIntegers final : public Composition {
     const auto wide = [&](Value* value) {
       const DType dtype = value->type().dtype;
       check(dtype == DType::int8 || dtype == DType::uint8, "expected 8-bit integers, got ", dtype);
-      return e.add("Cast", {value}, {{"to", static_cast<int64_t>(DType::int32)}});
+      return e.cast(value, DType::int32);
     };
     const auto operand = [&](std::size_t i) {
       Value* value = wide(e.input(i));

@@ -8,11 +8,6 @@ namespace {
 
 const char* const kContrib = "com.microsoft";
 
-Value* cast(const Expander& e, Value* value, DType to) {
-  if (value->type().dtype == to) return value;
-  return e.add("Cast", {value}, {{"to", static_cast<int64_t>(to)}});
-}
-
 // (X, scale, gate): rows of as many elements as scale has, normalised, times what becomes of the
 // gate, all in float32.
 class GatedRmsNorm final : public Composition {
@@ -30,8 +25,8 @@ class GatedRmsNorm final : public Composition {
     const Expander e{graph, node};
     const DType dtype = e.input(0)->type().dtype;
     check(is_float(dtype), "expected a float input, got ", dtype);
-    Value* x = cast(e, e.input(0), DType::float32);
-    Value* scale = cast(e, e.input(1), DType::float32);
+    Value* x = e.cast(e.input(0), DType::float32);
+    Value* scale = e.cast(e.input(1), DType::float32);
     const auto &shape = x->type().shape, &row = scale->type().shape;
     const bool whole = shape && row && row->size() == 1 && !shape->empty() &&
                        (*row)[0].is_known() && shape->back() == (*row)[0];
@@ -44,9 +39,9 @@ class GatedRmsNorm final : public Composition {
         e.add("RMSNormalization", {x, scale}, {{"axis", int64_t{-1}}, {"epsilon", epsilon_}}, 23);
     if (!whole)
       y = e.add("Reshape", {y, e.add("Shape", {e.input(0)})}, {{"allowzero", int64_t{1}}}, 14);
-    Value* gate = cast(e, e.input(2), DType::float32);
+    Value* gate = e.cast(e.input(2), DType::float32);
     gate = swish_ ? e.add("Swish", {gate}, {}, 24) : e.add("Sigmoid", {gate});
-    e.finish(0, cast(e, e.add("Mul", {y, gate}, {}, 14), dtype));
+    e.finish(0, e.cast(e.add("Mul", {y, gate}, {}, 14), dtype));
     return true;
   }
 
@@ -84,8 +79,8 @@ class ScaledSilu final : public Composition {
     Value* scale = node.input(1) ? e.add("Reshape", {node.input(1), e.integers({1})}, {}, 14)
                                  : e.constant(Tensor::of<float>({alpha_}));
     Value* z =
-        e.add("Mul", {cast(e, e.input(0), DType::float32), cast(e, scale, DType::float32)}, {}, 14);
-    z = cast(e, z, dtype);
+        e.add("Mul", {e.cast(e.input(0), DType::float32), e.cast(scale, DType::float32)}, {}, 14);
+    z = e.cast(z, dtype);
     e.finish(0, e.add("Mul", {z, e.add("Sigmoid", {z})}, {}, 14));
     return true;
   }
@@ -106,8 +101,8 @@ class MatMulInteger16 final : public Composition {
     for (const std::size_t i : {0, 1})
       check(e.input(i)->type().dtype == DType::int16, "input ", i, " is ", e.input(i)->type().dtype,
             ", not int16");
-    e.finish(
-        0, e.add("MatMul", {cast(e, e.input(0), DType::int32), cast(e, e.input(1), DType::int32)}));
+    e.finish(0,
+             e.add("MatMul", {e.cast(e.input(0), DType::int32), e.cast(e.input(1), DType::int32)}));
     return true;
   }
 };

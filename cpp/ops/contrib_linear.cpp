@@ -20,13 +20,9 @@ class LinearAttentionGate final : public Composition {
   bool expand(Graph& graph, Node& node) const override {
     const Expander e{graph, node};
     const DType dtype = e.input(0)->type().dtype;
-    const auto as = [&](Value* value, DType to) {
-      if (value->type().dtype == to) return value;
-      return e.add("Cast", {value}, {{"to", static_cast<int64_t>(to)}});
-    };
-    Value* gate = e.add("Add", {as(e.input(0), DType::float32), e.input(1)}, {}, 14);
+    Value* gate = e.add("Add", {e.cast(e.input(0), DType::float32), e.input(1)}, {}, 14);
     gate = e.add("Mul", {e.add("Softplus", {gate}), e.input(2)}, {}, 14);
-    e.finish(0, as(gate, dtype));
+    e.finish(0, e.cast(gate, dtype));
     if (node.output(1)) e.finish(1, e.add("Sigmoid", {e.input(3)}));
     return true;
   }

@@ -101,7 +101,7 @@ class QEmbedNorm final : public Composition {
       return true;
     }
     Value* counted = e.add("Equal", {mask, e.constant(Tensor::scalar<int32_t>(1))});
-    counted = e.add("Cast", {counted}, {{"to", static_cast<int64_t>(DType::int32)}});
+    counted = e.cast(counted, DType::int32);
     e.finish(1, e.add("ReduceSum", {counted, last}, {{"keepdims", int64_t{0}}}));
     return true;
   }
@@ -146,9 +146,7 @@ class DynamicQuantizeLstm final : public Composition {
 
  private:
   static Value* weights(const Expander& e, std::size_t i, std::size_t scale) {
-    const auto wide = [&](Value* value) {
-      return e.add("Cast", {value}, {{"to", static_cast<int64_t>(DType::float32)}});
-    };
+    const auto wide = [&](Value* value) { return e.cast(value, DType::float32); };
     // One number a direction, or one a column.
     const auto spread = [&](Value* value) {
       const auto& shape = value->type().shape;

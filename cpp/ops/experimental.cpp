@@ -13,8 +13,7 @@ Value* constant_like(const Expander& e, const Value* like, Tensor tensor) {
   Value* value = e.constant(std::move(tensor));
   const DType dtype = like->type().dtype;
   check(is_float(dtype), "expected a float input, got ", dtype);
-  if (dtype == DType::float32) return value;
-  return e.add("Cast", {value}, {{"to", static_cast<int64_t>(dtype)}});
+  return e.cast(value, dtype);
 }
 
 // alpha x + beta, alpha tanh(beta x), alpha softplus(beta x), scale x.

@@ -76,11 +76,6 @@ class FlexAttention final : public Composition {
       return Expander::add(op_type, std::move(inputs), attrs, kOpset);
     }
 
-    Value* cast(Value* value, DType to) {
-      if (value->type().dtype == to) return value;
-      return add("Cast", {value}, {{"to", static_cast<int64_t>(to)}});
-    }
-
     // The size of axis `axis` as a vector of one element.
     Value* size(Value* value, int64_t axis) {
       return add("Shape", {value}, {{"start", axis}, {"end", axis + 1}});

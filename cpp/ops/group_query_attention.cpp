@@ -426,8 +426,9 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
           "attention_bias has shape ", bias);
     a.mask = MaskKind::additive;
     a.mask_keys = slides_ ? s.present_rows : bias[3];
-    a.mask_layout = {bias[0] == 1 && !slides_ ? 0 : bias[1] * bias[2] * a.mask_keys,
-                     bias[1] == 1 ? 0 : bias[2] * a.mask_keys, a.mask_keys};
+    const int64_t plane = checked_mul(bias[2], a.mask_keys);
+    a.mask_layout = {bias[0] == 1 && !slides_ ? 0 : checked_mul(bias[1], plane),
+                     bias[1] == 1 ? 0 : plane, a.mask_keys};
   }
   if (ctx.has_input(kSink))
     check(ctx.count(kSink) == s.heads, "head_sink has shape ", ctx.shape(kSink));
@@ -451,8 +452,7 @@ Step GroupQueryAttention::prepare(PrepareContext& ctx) const {
       plan.add(quantised && !kept ? floats_for<uint8_t>(checked_mul(cache_rows, s.width)) : 0);
   const bool moves = ctx.wants_output(1) && slides_;
   const Shape bias = slides_ && ctx.has_input(kBias) ? ctx.shape(kBias) : Shape();
-  const int64_t bias_at =
-      plan.add(bias.empty() ? 0 : checked_mul(s.batch * a.mask_layout.batch, int64_t{1}));
+  const int64_t bias_at = plan.add(bias.empty() ? 0 : checked_mul(s.batch, a.mask_layout.batch));
   plan.request(ctx);
   return in_float32(ctx, [=, smooth = smooth_, key_codes = codes_[0],
                           value_codes = codes_[1]](Frame& f) {

@@ -286,13 +286,16 @@ class BeamRows {
   Value* places_;  // [batch, rows, 2]
 };
 
+// How many rows of the caches are there, as a vector of one element.
+Value* as_length(const Expander& to, Value* past_length) {
+  return to.add("Reshape", {to.cast(past_length, DType::int64), to.integers({1})});
+}
+
 // With caches: attention to the rows that are there, and these written behind them.
 bool MultiHeadAttention::expand(Graph& graph, Node& node) const {
   if (!has_cache(node)) return false;
   const Expander to{graph, node};
-  Value* length =
-      to.add("Cast", {node.input(kPastLength)}, {{"to", static_cast<int64_t>(DType::int64)}});
-  length = to.add("Reshape", {length, to.integers({1})});
+  Value* length = as_length(to, node.input(kPastLength));
   Value* batch = to.add("Shape", {node.input(kPastKey)}, {{"start", 0}, {"end", 1}}, 15);
   const auto rows_of = [&](Value* cache, Value* begin, Value* end) {
     return to.add("Slice", {cache, begin, end, to.integers({2})});
@@ -415,9 +418,7 @@ class ProjectedAttention final : public Op {
 bool ProjectedAttention::expand(Graph& graph, Node& node) const {
   if (!has_cache(node)) return false;
   const Expander to{graph, node};
-  Value* length =
-      to.add("Cast", {node.input(kPastLength)}, {{"to", static_cast<int64_t>(DType::int64)}});
-  length = to.add("Reshape", {length, to.integers({1})});
+  Value* length = as_length(to, node.input(kPastLength));
   const auto rows_of = [&](Value* cache, Value* begin, Value* end) {
     return to.add("Slice", {cache, begin, end, to.integers({3})});
   };
