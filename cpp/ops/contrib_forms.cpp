@@ -225,32 +225,36 @@ class WideIntegers final : public Composition {
   bool multiplies_;
 };
 
-// BiasAdd (X, bias, skip) and BiasSplitGelu (X, bias): one half times Gelu of the other.
+// BiasAdd (X, bias, skip), BiasSplitGelu (X, bias): one half times Gelu of the other, and
+// BiasSoftmax (X, bias), over all axes from `axis` on at once, as it was before opset 13.
 class Biased final : public Composition {
  public:
-  explicit Biased(const OpInit& init) : splits_(init.type == "BiasSplitGelu") {}
+  explicit Biased(const OpInit& init) : type_(init.type), axis_(init.attrs.get("axis", 1)) {}
 
   void infer(InferContext& ctx) const override { ctx.set_output(0, ctx.dtype(0)); }
 
   bool expand(Graph& graph, Node& node) const override {
     const Expander e{graph, node};
     Value* sum = e.add("Add", {e.input(0), e.input(1)}, {}, 14);
-    if (!splits_) {
+    if (type_ == "BiasAdd") {
       e.finish(0, e.add("Add", {sum, e.input(2)}, {}, 14));
-      return true;
+    } else if (type_ == "BiasSoftmax") {
+      e.finish(0, e.add("Softmax", {sum}, {{"axis", axis_}}, 11));
+    } else {
+      const Node* halves = e.add_node({.op_type = "Split",
+                                       .inputs = {sum},
+                                       .attrs = attributes({{"axis", int64_t{-1}}}),
+                                       .opset = 13},
+                                      2);
+      Value* gelu = e.add("Gelu", {halves->output(1)}, {}, 20);
+      e.finish(0, e.add("Mul", {halves->output(0), gelu}, {}, 14));
     }
-    const Node* halves = e.add_node({.op_type = "Split",
-                                     .inputs = {sum},
-                                     .attrs = attributes({{"axis", int64_t{-1}}}),
-                                     .opset = 13},
-                                    2);
-    Value* gelu = e.add("Gelu", {halves->output(1)}, {}, 20);
-    e.finish(0, e.add("Mul", {halves->output(0), gelu}, {}, 14));
     return true;
   }
 
  private:
-  bool splits_;
+  std::string type_;
+  int64_t axis_;
 };
 
 }  // namespace
@@ -266,7 +270,7 @@ class Biased final : public Composition {
   ops.add<ConvTransposeWithPads>("ConvTransposeWithDynamicPads", {.since = 1}, kContrib);
   for (const char* name : {"MulInteger", "ReduceSumInteger"})
     ops.add<WideIntegers>(name, {.since = 1}, kContrib);
-  for (const char* name : {"BiasAdd", "BiasSplitGelu"})
+  for (const char* name : {"BiasAdd", "BiasSplitGelu", "BiasSoftmax"})
     ops.add<Biased>(name, {.since = 1}, kContrib);
 }
 

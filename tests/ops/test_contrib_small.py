@@ -255,6 +255,92 @@ def test_biased():
     check_op("BiasSplitGelu", x, bias, ref=left * gelu, **MS)
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("bias", [(2, 3, 4), (1, 1, 4), (3, 4), (2, 1, 4)])
+def test_biased_softmax(bias, axis):
+    """Over all axes from `axis` on at once, as the Softmax of opset 11."""
+    x, b = randn(2, 3, 4), randn(*bias, seed=1)
+    expected = run_op("Softmax", x + b, axis=1 if axis is None else axis, opset=11)
+    check_op("BiasSoftmax", x, b, ref=expected, axis=axis, is_inner_broadcast=1, **MS)
+
+
+def group_norm(x, scale, bias, groups, activation):
+    """In the middle of the channels, which come last."""
+    rows = x.astype(np.float64).reshape(len(x), -1, groups, x.shape[-1] // groups)
+    rows = rows - rows.mean((1, 3), keepdims=True)
+    rows = rows / np.sqrt((rows**2).mean((1, 3), keepdims=True) + 1e-5)
+    y = rows.reshape(x.shape) * scale + bias
+    return (y / (1 + np.exp(-y)) if activation else y).astype(x.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("last", [None, 0])
+@pytest.mark.parametrize("activation", [0, 1])
+def test_group_norm(activation, last, dtype):
+    x = randn(2, 5, 3, 8).astype(dtype)
+    scale, bias = randn(8), randn(8, seed=1)
+    arrange = (lambda a: a) if last is None else (lambda a: np.moveaxis(a, -1, 1))
+    options = {"groups": 4, "activation": activation, "channels_last": last, "length": 30} | MS
+    expected = arrange(group_norm(x, scale, bias, 4, activation))
+    check_op("GroupNorm", arrange(x), scale, bias, ref=expected, **options)
+    extra = randn(8, seed=2).astype(dtype)
+    for shape in [(2, 5, 3, 8), (2, 1, 1, 8), (2, 8)]:
+        skip = randn(*shape, seed=3).astype(dtype)
+        wide = skip if len(shape) == 4 else skip[:, None, None]
+        given = skip if len(shape) == 2 else arrange(skip)
+        for more in (None, extra):
+            total = x + wide if more is None else x + wide + more
+            expected = arrange(group_norm(total, scale, bias, 4, activation))
+            check_op("SkipGroupNorm", arrange(x), scale, bias, given, more, outputs=2,
+                     ref=(expected, arrange(total)), **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_real_transforms(dtype, axes):
+    x = randn(2, 3, 4, 6).astype(dtype)
+    spectrum = np.fft.rfftn(x.astype(np.float64), axes=range(4 - axes, 4))
+    pairs = np.stack([spectrum.real, spectrum.imag], -1).astype(dtype)
+    options = {"signal_ndim": axes, "length": 72} | MS
+    check_op("Rfft", x, ref=pairs, **options)
+    check_op("Irfft", pairs, ref=x, **options)
+    expect_error("Rfft", x, match="normalized is not 0", normalized=1, **MS)
+    expect_error("Irfft", pairs, match="signal_ndim is 4", signal_ndim=4, **MS)
+
+
+@pytest.mark.parametrize("bidirectional", [0, 1])
+@pytest.mark.parametrize(("queries", "keys"), [(1, 1), (40, 40), (3, 200)])
+def test_relative_bias(queries, keys, bidirectional):
+    """T5's: half of the distances of a side up to max_distance are told apart by themselves."""
+    table, farthest = randn(16, 3), 64
+    offset = np.arange(keys) - np.arange(queries)[:, None]
+    count = 16 >> bidirectional
+    distance = np.abs(offset) if bidirectional else np.maximum(-offset, 0)
+    exact = count // 2
+    share = np.log(np.maximum(distance, exact) / exact) / np.log(farthest / exact)
+    far = np.minimum(exact + (share * (count - exact)).astype(np.int64), count - 1)
+    bucket = np.where(distance < exact, distance, far) + bidirectional * (offset > 0) * count
+    lengths = [np.array(n, np.int64) for n in (queries, keys)]
+    check_op("RelativePositionBias", table, *lengths, max_distance=farthest,
+             is_bidirectional=bidirectional, ref=table[bucket].transpose(2, 0, 1)[None],
+             **MS)  # fmt: skip
+
+
+def test_gated_relative_bias():
+    batch, length, heads, width, columns = 2, 5, 3, 4, 8
+    x, shift = randn(batch, length, heads * width), randn(heads * width)
+    relative, weight, bias = randn(1, heads, length, length), randn(width, columns), randn(columns)
+    factor = randn(1, heads, 1, 1)
+    rows = (x + shift).reshape(batch, length, heads, width).transpose(0, 2, 1, 3)
+    sums = (rows @ weight + bias).reshape(batch, heads, length, 2, -1).sum(-1)
+    gates = 1 / (1 + np.exp(-sums))
+    expected = (gates[..., :1] * (gates[..., 1:] * factor - 1) + 2) * relative
+    inputs = (x, shift, relative, weight, bias, factor)
+    check_op("GatedRelativePositionBias", *inputs, num_heads=heads, ref=expected, length=32, **MS)
+    expect_error("GatedRelativePositionBias", *inputs, np.zeros((2, 5), np.int32), num_heads=heads,
+                 match="without padding", **MS)  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_product_of_a_sparse_input(transposed, dtype):
