@@ -147,6 +147,24 @@ SERIAL: dict[str, Callable[[], Any]] = {
     "Conv of one large plane": lambda: one(
         "Conv", np.ones((1, 1, 12_000, 6000), np.float32), np.ones((1, 1, 5, 5), np.float32)
     ),
+    "ConvTranspose": lambda: one(
+        "ConvTranspose",
+        np.ones((1, 4, 300, 300), np.float32),
+        np.ones((4, 3, 101, 101), np.float32),
+    ),
+    "ConvTranspose of doubles": lambda: one(
+        "ConvTranspose", np.ones((1, 4, 200, 200)), np.ones((4, 3, 60, 60))
+    ),
+    "MaxPool": lambda: one(
+        "MaxPool", np.ones((1, 1, 4000, 4000), np.float32), kernel_shape=[1999, 1999]
+    ),
+    "AveragePool over the width": lambda: one(
+        "AveragePool",
+        np.ones((1, 1, 4_000_000), np.float32),
+        kernel_shape=[1_000_000],
+        count_include_pad=1,
+        pads=[3, 5],
+    ),
     "RNN of doubles": lambda: one(
         "RNN",
         np.ones((40, 1, 1)),

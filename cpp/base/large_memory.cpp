@@ -33,8 +33,9 @@ std::shared_ptr<void> map_pages(std::size_t bytes) {
   if (bytes > static_cast<std::size_t>(PTRDIFF_MAX) - 2 * kLargePage)
     fail(ErrorKind::out_of_memory, "cannot allocate ", bytes, " bytes");
   const std::size_t size = rounded_up(bytes, page_bytes());
-  void* mapped = mmap(nullptr, size + kLargePage, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Without MAP_NORESERVE: where the machine never had so much, the system says so here.
+  void* mapped =
+      mmap(nullptr, size + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) fail(ErrorKind::out_of_memory, "cannot allocate ", bytes, " bytes");
   auto* const begin = static_cast<std::byte*>(mapped);
   const auto address = reinterpret_cast<std::size_t>(mapped);

@@ -22,6 +22,8 @@ struct GatherArgs {
   Window window;
   std::size_t outputs;   // channels of y
   const float* columns;  // [column pixels][taps][outputs], dense, unless there are weights
+  // The column pixel that `columns` begins with. Those that fall on the pixels asked for are there.
+  std::size_t first_column = 0;
   const float* weights = nullptr;
   std::size_t x_step = 0;
   float* y;

@@ -101,7 +101,7 @@ SDX_INLINE void gather_pixel(const GatherArgs& args, std::size_t pixel, const Fa
   for (std::size_t i = 0; i < deep.count; ++i)
     for (std::size_t j = 0; j < down.count; ++j) {
       const TermRow at = term_row(axis[1], deep, i, down, j);
-      std::size_t column = at.row * axis[2].output + across.column;
+      std::size_t column = at.row * axis[2].output + across.column - args.first_column;
       std::size_t tap = at.tap_row * axis[2].taps + across.tap;
       for (std::size_t k = 0; k < across.count; ++k) {
         if (terms.count == kMaxTerms) {
@@ -165,8 +165,8 @@ void add_runs(const GatherArgs& args, std::size_t row_pixel, std::size_t begin, 
         const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(t) - axis[2].pad;
         const std::ptrdiff_t before = first_pixel - start - static_cast<std::ptrdiff_t>(run) + 1;
         std::size_t k = before <= 0 ? 0 : (static_cast<std::size_t>(before) + stride - 1) / stride;
-        const float* column =
-            args.columns + ((at.row * axis[2].output + k) * taps + at.tap_row * width_taps + t) * m;
+        const std::size_t pixel = at.row * axis[2].output + k - args.first_column;
+        const float* column = args.columns + (pixel * taps + at.tap_row * width_taps + t) * m;
         for (; k < axis[2].output; ++k, column += taps * m) {
           const std::ptrdiff_t from = static_cast<std::ptrdiff_t>(k * stride) + start;
           if (from >= end_pixel) break;

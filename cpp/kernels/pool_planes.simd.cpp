@@ -32,24 +32,22 @@ SDX_INLINE const float* input_row(const Window& window, const Rows& rows, std::s
                           static_cast<std::ptrdiff_t>(axis[2].input);
 }
 
-template <template <class> class Fold, class V, class Load>
-SDX_INLINE V fold_column(const Window& window, const Rows& rows, std::size_t at, Load load_at) {
-  Fold<V> fold;
-  if (rows.height.begin == rows.height.end) return fold.value();
+// Calls each(where column `at` lies) for all rows.
+template <class Each>
+SDX_INLINE void for_each_row(const Window& window, const Rows& rows, std::size_t at, Each each) {
+  if (rows.height.begin == rows.height.end) return;
   const std::size_t step = window.axis[1].dilation * window.axis[2].input;
   for (std::size_t i = rows.depth.begin; i < rows.depth.end; ++i) {
     const float* p = input_row(window, rows, i, rows.height.begin) + at;
-    for (std::size_t j = rows.height.begin; j < rows.height.end; ++j, p += step)
-      fold.add(load_at(p));
+    for (std::size_t j = rows.height.begin; j < rows.height.end; ++j, p += step) each(p);
   }
-  return fold.value();
 }
 
-// Calls each(i, lanes) for vectors of columns [begin, end); the last one has some columns once more
-// where there are so many.
+// Calls each(i, lanes) for vectors of columns [from, end); the last one has some of columns
+// [begin, end) once more where there are so many.
 template <class Each>
-SDX_INLINE void for_each_columns(std::size_t begin, std::size_t end, Each each) {
-  for (std::size_t i = begin; i < end; i += kF32) {
+SDX_INLINE void for_each_columns(std::size_t begin, std::size_t from, std::size_t end, Each each) {
+  for (std::size_t i = from; i < end; i += kF32) {
     if (i + kF32 > end && begin + kF32 <= end) i = end - kF32;
     each(i, smaller(kF32, end - i));
   }
@@ -59,12 +57,28 @@ SDX_INLINE void for_each_columns(std::size_t begin, std::size_t end, Each each) 
 template <template <class> class Fold>
 SDX_INLINE void fold_rows(const Window& window, const Rows& rows, std::size_t begin,
                           std::size_t end, float* buffer) {
-  for_each_columns(
-      begin, end, [&](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
-        const VecF value = fold_column<Fold, VecF>(window, rows, i, [=](const float* p) {
-          return lanes == kF32 ? load(p) : load_head(p, lanes);
+  // Rows lie far apart: as much of each as there are registers for.
+  constexpr std::size_t kVectors = 4;
+  std::size_t i = begin;
+  for (; i + kVectors * kF32 <= end; i += kVectors * kF32) {
+    Fold<VecF> fold[kVectors];
+    for_each_row(
+        window, rows, i, [&](const float* p) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+          for (std::size_t v = 0; v < kVectors; ++v) fold[v].add(load(p + v * kF32));
         });
-        store_head(buffer + (i - begin), value, lanes);
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v)
+      store(buffer + (i - begin) + v * kF32, fold[v].value());
+  }
+  for_each_columns(
+      begin, i, end, [&](std::size_t at, std::size_t lanes) __attribute__((always_inline)) {
+        Fold<VecF> fold;
+        for_each_row(
+            window, rows, at, [&](const float* p) __attribute__((always_inline)) {
+              fold.add(lanes == kF32 ? load(p) : load_head(p, lanes));
+            });
+        store_head(buffer + (at - begin), fold.value(), lanes);
       });
 }
 
@@ -81,7 +95,7 @@ SDX_INLINE void fold_planned(const float* first, std::size_t step, std::size_t r
                              std::size_t begin, std::size_t end, float* buffer) {
   const std::size_t count = kRows ? kRows : rows;
   for_each_columns(
-      begin, end, [=](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
+      begin, begin, end, [=](std::size_t i, std::size_t lanes) __attribute__((always_inline)) {
         Fold<VecF> fold;
         const float* p = first + i;
 #pragma GCC unroll 3
@@ -179,6 +193,7 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
   const std::size_t reach = (axis.taps - 1) * axis.dilation;  // of a window past its first input
   const bool buffered = reach < kRowBuffer;
   const std::size_t at_once = buffered ? (kRowBuffer - 1 - reach) / axis.stride + 1 : 1;
+  const std::size_t at_once_taps = (kRowBuffer - 1) / axis.dilation + 1;
   float buffer[kRowBuffer + 2 * kF32];
   const float row_count = Fold<float>::kAverage ? divisor(args, pixel, 0, 2) : 1.0f;
   for (std::size_t o0 = 0; o0 < axis.output; o0 += at_once) {
@@ -206,11 +221,15 @@ SDX_INLINE void pool_row(const PoolArgs& args, const Rows& rows, Pixel pixel, fl
       pixel.at[2] = o;
       const TapRange range = inside_taps(axis, o);
       Fold<float> fold;
-      for (std::size_t t = range.begin; t < range.end; ++t) {
-        const std::size_t at = static_cast<std::size_t>(input_of(axis, o, t));
-        fold.add(buffered ? buffer[at - begin]
-                          : fold_column<Fold, float>(args.window, rows, at,
-                                                     [](const float* p) { return *p; }));
+      const auto column = [&](std::size_t t) {
+        return static_cast<std::size_t>(input_of(axis, o, t));
+      };
+      for (std::size_t t = range.begin; t < range.end;) {
+        // Windows wider than the buffer fill it several times.
+        const std::size_t taps_end = buffered ? range.end : smaller(t + at_once_taps, range.end);
+        const std::size_t from = buffered ? begin : column(t);
+        if (!buffered) fold_rows<Fold>(args.window, rows, from, column(taps_end - 1) + 1, buffer);
+        for (; t < taps_end; ++t) fold.add(buffer[column(t) - from]);
       }
       y[o] = Fold<float>::kAverage ? fold.value() / (row_count * divisor(args, pixel, 2, 3))
                                    : fold.value();

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/activation.h"
+#include "ops/checkpoint.h"
 #include "ops/checks.h"
 #include "ops/conv_planes.h"
 #include "ops/float32_adapter.h"
@@ -20,6 +21,8 @@ namespace {
 
 // Weights that stay in the second-level cache while rows of the image pass over them.
 constexpr int64_t kCachedFloats = 100'000;
+// What the rows of an image, multiplied at a time, add to their taps.
+constexpr int64_t kBandFloats = 512 * 1024;
 // Slots of packed weights.
 constexpr int kProducts = 0, kPlanes = 1;
 constexpr int64_t kLongAxis = 1 << 20;  // stands for axes of any length
@@ -68,19 +71,25 @@ void pack_weights(const GemmKernels& gemm, const Sizes& s, const float* weights,
     return;
   }
   const int64_t k = s.group_channels(), m = s.group_outputs(), n = m * s.taps;
+  Checkpoint checkpoint;
   for (int64_t g = 0; g < s.groups; ++g) {
     for (int64_t c = 0; c < k; ++c)
-      for (int64_t o = 0; o < m; ++o)
+      for (int64_t o = 0; o < m; ++o) {
+        checkpoint(s.taps);
         for (int64_t t = 0; t < s.taps; ++t)
           turned[c * n + t * m + o] = weights[((g * k + c) * m + o) * s.taps + t];
-    const int64_t columns = matrix_taps(s) * m;
-    for (int64_t i = 0; i < s.taps / matrix_taps(s); ++i)
+      }
+    const int64_t columns = matrix_taps(s) * m, panels = gemm.panels(columns);
+    for (int64_t i = 0; i < s.taps / matrix_taps(s) * panels; ++i) {
+      const int64_t matrix = i / panels, panel = i % panels;
+      checkpoint(k * 16);
       gemm.pack_b({.k = size(k),
                    .n = size(columns),
-                   .b = turned + i * columns,
+                   .b = turned + matrix * columns,
                    .ldb = size(n),
-                   .packed = packed + g * packed_floats(gemm, s) + i * matrix_floats(gemm, s)},
-                  0, size(gemm.panels(columns)));
+                   .packed = packed + g * packed_floats(gemm, s) + matrix * matrix_floats(gemm, s)},
+                  size(panel), size(panel + 1));
+    }
   }
 }
 
@@ -92,11 +101,32 @@ struct TransposedConv {
   GemmKernels gemm;
   kernels::ConvTransposeGather* gather = kernels::conv_transpose_gather.resolve();
   kernels::Window window;
+  // Rows of the image, along its first axis, that are multiplied at a time, and those before them
+  // that fall on the same pixels.
+  struct Band {
+    int64_t rows, kept;
+  } band{};
   int64_t x_step = 0, y_step = 0;  // from one pixel to the next
   int64_t x_at = 0, y_at = 0, columns_at = 0, turned_at = 0, packed_at = 0;
 
+  // What the pixels of a row of the image, along its first axis, add to all taps.
+  int64_t row_floats() const {
+    const int64_t rows = std::max<int64_t>(s.axes[0].output, 1);
+    return checked_mul(s.input_pixels / rows, checked_mul(s.taps, s.group_outputs()));
+  }
+
+  // As many rows at a time as stay in cache, but for a few that the next ones need again.
+  Band plan_band() const {
+    const AxisWindow& axis = s.axes[0];
+    const int64_t kept = std::max<int64_t>(axis.taps - 1, 0) * axis.dilation / axis.stride;
+    const int64_t fitting = kBandFloats / std::max<int64_t>(row_floats(), 1) - kept;
+    const int64_t rows = std::max({fitting, kept, int64_t{1}});
+    return rows < axis.output - kept ? Band{rows, kept} : Band{axis.output, 0};
+  }
+
   void plan(PrepareContext& ctx) {
     window = kernel_window(s.axes, 0);
+    band = plan_band();
     x_step = channels_last ? ctx.step(0, s.channels) : s.channels;
     y_step = channels_last ? ctx.output_step(0, s.outputs) : s.outputs;
     int64_t end = 0;
@@ -107,10 +137,9 @@ struct TransposedConv {
     };
     x_at = reserve(!channels_last, checked_mul(s.channels, s.input_pixels));
     y_at = reserve(!channels_last, checked_mul(s.outputs, s.output_pixels));
-    columns_at = reserve(!s.is_depthwise(),
-                         s.side_by_side
-                             ? s.width_taps * s.group_outputs()
-                             : checked_mul(s.input_pixels, checked_mul(s.taps, s.group_outputs())));
+    columns_at = reserve(!s.is_depthwise(), s.side_by_side
+                                                ? s.width_taps * s.group_outputs()
+                                                : checked_mul(band.rows + band.kept, row_floats()));
     turned_at = reserve(!packed, checked_mul(s.group_channels() * s.group_outputs(), s.taps));
     packed_at = reserve(!packed, all_packed_floats(gemm, s));
     ctx.request_scratch(checked_mul(end, sizeof(float)));
@@ -207,23 +236,44 @@ struct TransposedConv {
 
   void run_group(const Frame& f, int64_t group, const float* x, const float* weights,
                  float* y) const {
-    const int64_t m = s.group_outputs(), n = m * s.taps;
+    const AxisWindow& axis = s.axes[0];
+    const int64_t rows = axis.output, row = rows ? s.input_pixels / rows : 0;
+    const int64_t m = s.group_outputs(), n = m * s.taps, floats = row * n;
+    const int64_t pixels = s.output_pixels / axis.input;
     float* columns = f.scratch<float>() + columns_at;
-    const GemmGrid grid = gemm_grid(gemm, 1, s.input_pixels, n, s.group_channels());
-    run_packed(f, gemm, grid,
-               {.m = size(s.input_pixels),
-                .n = size(n),
-                .k = size(s.group_channels()),
-                .a = x + group * s.group_channels(),
-                .lda = size(x_step),
-                .b = weights,
-                .c = columns,
-                .ldc = size(n)});
     kernels::GatherArgs args{};
     args.outputs = size(m);
-    args.columns = columns;
     args.y = y + group * m;
-    gather_outputs(f, group * m, args);
+    float* const next = columns + band.kept * floats;
+    for (int64_t begin = 0, done = 0; done < axis.input && !f.cancelled();) {
+      const int64_t end = std::min(begin + band.rows, rows), kept = begin ? band.kept : 0;
+      if (begin) keep_rows(f, columns + band.rows * floats, kept * floats, columns);
+      const int64_t count = (end - begin) * row;
+      run_packed(f, gemm, gemm_grid(gemm, 1, count, n, s.group_channels()),
+                 {.m = size(count),
+                  .n = size(n),
+                  .k = size(s.group_channels()),
+                  .a = x + begin * row * x_step + group * s.group_channels(),
+                  .lda = size(x_step),
+                  .b = weights,
+                  .c = next,
+                  .ldc = size(n)});
+      args.columns = next - kept * floats;
+      args.first_column = size((begin - kept) * row);
+      // Rows of the output on which rows of the image from `end` on fall wait for these.
+      const int64_t last = end == rows
+                               ? axis.input
+                               : std::clamp(end * axis.stride - axis.pad_begin, done, axis.input);
+      gather_outputs(f, group * m, {done * pixels, last * pixels}, args);
+      begin = end;
+      done = last;
+    }
+  }
+
+  // The last columns of a band move to the front of the next one.
+  static void keep_rows(const Frame& f, const float* from, int64_t count, float* to) {
+    f.parallel_for(split_work(count, 0.1),
+                   [&](Range r) { std::copy_n(from + r.begin, r.size(), to + r.begin); });
   }
 
   void gather_weighted(const Frame& f, const float* x, const float* weights, float* y) const {
@@ -233,11 +283,11 @@ struct TransposedConv {
     args.weights = weights;
     args.x_step = size(x_step);
     args.y = y;
-    gather_outputs(f, 0, args);
+    gather_outputs(f, 0, {0, s.output_pixels}, args);
   }
 
   // Outputs from `first` on.
-  void gather_outputs(const Frame& f, int64_t first, kernels::GatherArgs args) const {
+  void gather_outputs(const Frame& f, int64_t first, Range pixels, kernels::GatherArgs args) const {
     args.window = window;
     args.y_step = size(y_step);
     activation.set_in(args.epilogue);
@@ -246,8 +296,9 @@ struct TransposedConv {
     const double terms = static_cast<double>(s.taps) * static_cast<double>(s.input_pixels) /
                          static_cast<double>(s.output_pixels);
     const double cost = 0.15 * terms * static_cast<double>(args.outputs) + 10;
-    f.parallel_for(split_work(s.output_pixels, cost),
-                   [&](Range r) { gather(args, size(r.begin), size(r.end)); });
+    f.parallel_for(split_work(pixels.size(), cost), [&](Range r) {
+      gather(args, size(pixels.begin + r.begin), size(pixels.begin + r.end));
+    });
   }
 };
 
@@ -256,10 +307,14 @@ struct DoubleTransposedConv {
   Sizes s;
   FusedActivation activation;
 
-  void scatter(const double* x, const double* weights, double* y) const {
-    for (int64_t pixel = 0; pixel < s.input_pixels; ++pixel) {
+  void scatter(const double* x, const double* weights, double* y, Watch& watch) const {
+    constexpr int64_t kTaps = 1024, kTapWork = 20;  // nanoseconds
+    for (int64_t i = 0; i < s.input_pixels * ((s.taps + kTaps - 1) / kTaps); ++i) {
+      const int64_t pixel = i % s.input_pixels, first = i / s.input_pixels * kTaps;
+      const int64_t end = std::min(first + kTaps, s.taps);
+      if (watch.over((end - first) * kTapWork)) return;
       if (x[pixel] == 0) continue;
-      for (int64_t tap = 0; tap < s.taps; ++tap) {
+      for (int64_t tap = first; tap < end; ++tap) {
         int64_t p = pixel, t = tap, at = 0, step = 1;
         bool inside = true;
         for (std::size_t i = s.axes.size(); i-- > 0;) {
@@ -281,6 +336,7 @@ struct DoubleTransposedConv {
     const int64_t k = s.group_channels(), m = s.group_outputs();
     const double cost = 10 * static_cast<double>(k * s.input_pixels * s.taps);
     f.parallel_for(split_work(s.images * s.outputs, cost), [&](Range r) {
+      Watch watch(f);
       for (int64_t plane = r.begin; plane < r.end; ++plane) {
         const int64_t image = plane / s.outputs, output = plane % s.outputs;
         const int64_t group = output / m;
@@ -288,7 +344,7 @@ struct DoubleTransposedConv {
         std::fill_n(y, s.output_pixels, f.has_input(2) ? f.in<double>(2)[output] : 0.0);
         for (int64_t c = group * k; c < (group + 1) * k; ++c)
           scatter(f.in<double>(0) + (image * s.channels + c) * s.input_pixels,
-                  f.in<double>(1) + (c * m + output % m) * s.taps, y);
+                  f.in<double>(1) + (c * m + output % m) * s.taps, y, watch);
         for (int64_t i = 0; i < s.output_pixels; ++i) y[i] = activation(y[i]);
       }
     });

@@ -200,6 +200,44 @@ struct PlainPool {
   }
 };
 
+// Outputs, of `cost` nanoseconds each, after which to ask whether the run should end.
+int64_t outputs_at_a_time(double cost, int64_t most) {
+  constexpr double kLongest = 4e6;
+  return std::clamp<int64_t>(static_cast<int64_t>(kLongest / cost), 1, std::max<int64_t>(most, 1));
+}
+
+// Channels first, large windows over large planes: rows of outputs, or parts of them, one at a
+// time.
+Step pool_in_blocks(const PoolSizes& s, const kernels::PlanePoolArgs& planes,
+                    kernels::PlanePool* run, double cost) {
+  const int64_t width = s.axes.back().output, block = outputs_at_a_time(cost, width);
+  const int64_t blocks = (width + block - 1) / block, rows = s.output_pixels / width;
+  const double block_cost = cost * static_cast<double>(block);
+  return [=](Frame& f) {
+    f.parallel_for(split_work(s.planes() * rows * blocks, block_cost), [&](Range r) {
+      Watch watch(f);
+      for (int64_t i = r.begin; i < r.end && !watch.over(static_cast<int64_t>(block_cost)); ++i) {
+        const int64_t plane = i / blocks / rows, row = i / blocks % rows;
+        const int64_t first = i % blocks * block;
+        kernels::PlanePoolArgs args = planes;
+        args.pool.x = f.in<float>(0);
+        args.pool.y = f.out<float>(0) + row * width + first;
+        // A window whose first output is the one wanted.
+        int64_t above = row;
+        for (std::size_t d = s.axes.size(); d-- > 0;) {
+          const AxisWindow& axis = s.axes[d];
+          const bool along = d + 1 == s.axes.size();
+          kernels::WindowAxis& part = args.pool.window.axis[3 - s.axes.size() + d];
+          part.pad -= (along ? first : above % axis.output) * axis.stride;
+          part.output = along ? static_cast<std::size_t>(std::min(block, width - first)) : 1;
+          if (!along) above /= axis.output;
+        }
+        run(args, static_cast<std::size_t>(plane), static_cast<std::size_t>(plane + 1));
+      }
+    });
+  };
+}
+
 // Channels last, pixels lie `x_step` and `y_step` apart.
 Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding, bool channels_last,
                         int64_t x_step, int64_t y_step) {
@@ -214,29 +252,39 @@ Step prepare_float_pool(const PoolSizes& s, Pooling pooling, bool count_padding,
     pool.y_step = static_cast<std::size_t>(y_step);
     const auto run =
         (pooling == Pooling::max ? kernels::max_pool : kernels::average_pool).resolve();
+    const double pixel_cost = cost * static_cast<double>(s.channels) + 2;
+    const int64_t block = outputs_at_a_time(pixel_cost, s.output_pixels);
     return [=](Frame& f) {
-      f.parallel_for(
-          split_work(s.images * s.output_pixels, cost * static_cast<double>(s.channels) + 2),
-          [&](Range r) {
-            for (int64_t i = r.begin; i < r.end;) {
-              const int64_t image = i / s.output_pixels, first = image * s.output_pixels;
-              const int64_t end = std::min(r.end, first + s.output_pixels);
-              kernels::PoolArgs args = pool;
-              args.x = f.in<float>(0) + image * s.input_pixels * x_step;
-              args.y = f.out<float>(0) + image * s.output_pixels * y_step;
-              run(args, static_cast<std::size_t>(i - first), static_cast<std::size_t>(end - first));
-              i = end;
-            }
-          });
+      f.parallel_for(split_work(s.images * s.output_pixels, pixel_cost), [&](Range r) {
+        Watch watch(f);
+        for (int64_t i = r.begin; i < r.end;) {
+          const int64_t image = i / s.output_pixels, first = image * s.output_pixels;
+          const int64_t end = std::min({r.end, first + s.output_pixels, i + block});
+          if (watch.over(static_cast<int64_t>(pixel_cost * static_cast<double>(end - i)))) return;
+          kernels::PoolArgs args = pool;
+          args.x = f.in<float>(0) + image * s.input_pixels * x_step;
+          args.y = f.out<float>(0) + image * s.output_pixels * y_step;
+          run(args, static_cast<std::size_t>(i - first), static_cast<std::size_t>(end - first));
+          i = end;
+        }
+      });
     };
   }
   const auto run =
       (pooling == Pooling::max ? kernels::max_pool_planes : kernels::average_pool_planes).resolve();
   pool.channels = static_cast<std::size_t>(s.planes());
+  const kernels::PlanePoolArgs planes{pool, static_cast<std::size_t>(s.input_pixels),
+                                      static_cast<std::size_t>(s.output_pixels)};
+  if (outputs_at_a_time(cost, s.output_pixels) < s.output_pixels) {
+    // Neighbouring outputs share the sums of columns, but for windows too wide to hold them.
+    constexpr int64_t kWide = 1024;
+    const AxisWindow& axis = s.axes.back();
+    const bool shared = (axis.taps - 1) * axis.dilation < kWide;
+    return pool_in_blocks(s, planes, run, shared ? cost : 10 * cost);
+  }
   return [=](Frame& f) {
     if (s.output_pixels == 0) return;
-    kernels::PlanePoolArgs args{pool, static_cast<std::size_t>(s.input_pixels),
-                                static_cast<std::size_t>(s.output_pixels)};
+    kernels::PlanePoolArgs args = planes;
     args.pool.x = f.in<float>(0);
     args.pool.y = f.out<float>(0);
     f.parallel_for(split_work(s.planes(), cost * static_cast<double>(s.output_pixels) + 10),

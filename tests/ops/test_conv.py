@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from helpers import check_op, compare, expect_error, randn
+from helpers import check_op, compare, expect_error, make_model, randn
 from numpy.lib.stride_tricks import sliding_window_view
 
 import sardonyx
@@ -305,6 +305,32 @@ def test_conv_transpose(x, w, attrs, dtype):
     length = int(np.prod(w))
     check_op("ConvTranspose", data, weights, ref=conv_transpose, length=length, **attrs)
     check_op("ConvTranspose", data, weights, bias, ref=conv_transpose, length=length, **attrs)
+
+
+# Images that are multiplied some rows at a time, of which taps reach into the next ones.
+BANDED_CASES = [
+    ((1, 8, 40, 40), (8, 64, 5, 5), {"strides": [2, 2], "pads": [1, 2, 2, 0]}),
+    ((2, 8, 30, 40), (8, 32, 5, 4), {"strides": [1, 2], "dilations": [3, 1], "group": 2}),
+    ((1, 4, 3001), (4, 40, 16), {"strides": [8], "pads": [4, 4], "output_padding": [1]}),
+    ((1, 4, 6001), (4, 6, 16), {"strides": [8], "pads": [20, 3]}),
+    ((1, 4, 2000), (4, 70, 5), {"strides": [7]}),
+    ((1, 3, 200, 3), (3, 30, 51, 9), {"dilations": [2, 1], "pads": [99, 0, 99, 0]}),
+    ((1, 4, 12, 10, 10), (4, 32, 3, 3, 3), {"strides": [2, 1, 2], "pads": [1, 0, 1, 0, 1, 1]}),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), BANDED_CASES)
+def test_transposed_convolutions_of_large_images(x, w, attrs):
+    data, weights, bias = randn(*x), randn(*w), randn(w[1] * attrs.get("group", 1))
+    length = int(np.prod(w))
+    check_op("ConvTranspose", data, weights, bias, ref="ort", length=length, **attrs)
+
+
+def test_a_transposed_convolution_keeps_no_columns_of_the_whole_image():
+    # Of which there would be 330 MB.
+    x, w = randn(1, 16, 20_000), randn(16, 64, 64)
+    model = sardonyx.load(make_model("ConvTranspose", [x, w], attrs={"strides": [8]}))
+    model.run(None, {"x0": x, "x1": w}, memory_limit=100 << 20)
 
 
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])

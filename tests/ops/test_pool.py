@@ -37,6 +37,26 @@ def test_pools(shape, attrs):
     check_op("LpPool", x, ref="ort", opset=18, length=length, p=3, **attrs)
 
 
+# So much work that a plane is cut: by rows, in three dimensions, and along a row of windows too wide
+# to be buffered.
+LARGE_CASES = [
+    ((1, 2, 150, 300), {"kernel_shape": [60, 50], "pads": [7, 8, 9, 10]}),
+    ((1, 1, 14, 60, 62), {"kernel_shape": [5, 30, 31], "pads": [1, 2, 0, 2, 0, 1]}),
+    ((1, 2, 9001), {"kernel_shape": [1500], "dilations": [2], "strides": [2], "pads": [40, 60]}),
+]
+
+
+@pytest.mark.parametrize(("shape", "attrs"), LARGE_CASES)
+def test_pools_of_large_windows(shape, attrs):
+    x = randn(*shape)
+    length = int(np.prod(attrs["kernel_shape"]))
+    check_op("MaxPool", x, ref="ort", opset=12, **attrs)
+    for padding in (0, 1):
+        check_op(
+            "AveragePool", x, ref="ort", opset=19, length=length, count_include_pad=padding, **attrs
+        )
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16, np.int8, np.uint8])
 def test_max_pool_of_other_types(dtype):
     x = (
