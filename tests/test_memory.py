@@ -133,6 +133,18 @@ def test_more_than_there_are_addresses() -> None:
             model.run(None, {"x0": x, "x1": pads})
 
 
+@pytest.mark.skipif(
+    Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "1",
+    reason="the system promises any amount of memory",
+)
+def test_more_than_the_machine_has() -> None:
+    x = np.ones((1, 4, 1000, 1000), F)
+    weights = np.ones((4, 3, 499, 499), F)  # 3 TB fall on the pixels of the output
+    model = sardonyx.load(make_model("ConvTranspose", [x, weights]))
+    with pytest.raises(MemoryError, match=r"cannot allocate \d{13} bytes"):
+        model.run(None, {"x0": x, "x1": weights})
+
+
 @pytest.mark.parametrize(
     ("op", "inputs"),
     [
