@@ -37,8 +37,8 @@ def test_pools(shape, attrs):
     check_op("LpPool", x, ref="ort", opset=18, length=length, p=3, **attrs)
 
 
-# So much work that a plane is cut: by rows, in three dimensions, and along a row of windows too wide
-# to be buffered.
+# So much work that a plane is cut: by rows, in three dimensions, and along a row of windows too
+# wide to be buffered.
 LARGE_CASES = [
     ((1, 2, 150, 300), {"kernel_shape": [60, 50], "pads": [7, 8, 9, 10]}),
     ((1, 1, 14, 60, 62), {"kernel_shape": [5, 30, 31], "pads": [1, 2, 0, 2, 0, 1]}),
