@@ -1,14 +1,17 @@
-// ConvTranspose: a product that gives what every input pixel adds to its taps, then a gather of the
-// terms that fall on each output pixel; where every output pixel has one term, the product alone.
+// ConvTranspose: ordinary convolutions, one for each phase of the output. With few channels or
+// outputs, a product that gives what every input pixel adds to its taps, then a gather of the terms
+// that fall on each output pixel; where every output pixel has one term, the product alone.
 #include "kernels/conv_transpose.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "ops/activation.h"
 #include "ops/checkpoint.h"
 #include "ops/checks.h"
+#include "ops/conv_phases.h"
 #include "ops/conv_planes.h"
 #include "ops/float32_adapter.h"
 #include "ops/gemm_plan.h"
@@ -24,7 +27,7 @@ constexpr int64_t kCachedFloats = 100'000;
 // What the rows of an image, multiplied at a time, add to their taps.
 constexpr int64_t kBandFloats = 512 * 1024;
 // Slots of packed weights.
-constexpr int kProducts = 0, kPlanes = 1;
+constexpr int kProducts = 0, kPlanes = 1, kPhases = 2;
 constexpr int64_t kLongAxis = 1 << 20;  // stands for axes of any length
 
 std::size_t size(int64_t value) { return static_cast<std::size_t>(value); }
@@ -98,6 +101,7 @@ struct TransposedConv {
   bool channels_last = false;
   FusedActivation activation;
   const float* packed = nullptr;
+  std::optional<PhasedConv> phases;  // then the weights are packed for these
   GemmKernels gemm;
   kernels::ConvTransposeGather* gather = kernels::conv_transpose_gather.resolve();
   kernels::Window window;
@@ -137,9 +141,9 @@ struct TransposedConv {
     };
     x_at = reserve(!channels_last, checked_mul(s.channels, s.input_pixels));
     y_at = reserve(!channels_last, checked_mul(s.outputs, s.output_pixels));
-    columns_at = reserve(!s.is_depthwise(), s.side_by_side
-                                                ? s.width_taps * s.group_outputs()
-                                                : checked_mul(band.rows + band.kept, row_floats()));
+    columns_at = reserve(!phases && !s.is_depthwise(),
+                         s.side_by_side ? s.width_taps * s.group_outputs()
+                                        : checked_mul(band.rows + band.kept, row_floats()));
     turned_at = reserve(!packed, checked_mul(s.group_channels() * s.group_outputs(), s.taps));
     packed_at = reserve(!packed, all_packed_floats(gemm, s));
     ctx.request_scratch(checked_mul(end, sizeof(float)));
@@ -161,14 +165,24 @@ struct TransposedConv {
         x = scratch + x_at;
       }
       float* result = channels_last ? y : scratch + y_at;
-      if (s.is_depthwise())
+      if (phases)
+        run_phases(f, x, weights, result);
+      else if (s.is_depthwise())
         gather_weighted(f, x, weights, result);
       else if (s.side_by_side)
         run_side_by_side(f, x, weights, result);
-      for (int64_t g = 0; g < s.groups && !s.is_depthwise() && !s.side_by_side; ++g)
-        run_group(f, g, x, weights + g * packed_floats(gemm, s), result);
+      else
+        for (int64_t g = 0; g < s.groups; ++g)
+          run_group(f, g, x, weights + g * packed_floats(gemm, s), result);
       if (!channels_last) to_channels_first(f, 1, s.outputs, s.output_pixels, result, y);
     }
+  }
+
+  void run_phases(const Frame& f, const float* x, const float* weights, float* y) const {
+    kernels::Epilogue epilogue;
+    activation.set_in(epilogue);
+    epilogue.column_bias = f.in<float>(2);
+    phases->run(f, x, x_step, weights, y, y_step, epilogue);
   }
 
   // A row of input pixels times the taps along the width is a run of the output.
@@ -410,6 +424,13 @@ class ConvTranspose final : public Op {
       planes.pack(as_floats(*weights, wide), packed);
       return ctx.release_input(1);
     }
+    const PhasedConv phases = phases_of(s, open_axes(weights->shape()));
+    if (has_phases(s, phases)) {
+      auto* packed = static_cast<float*>(
+          ctx.allocate(kPhases, size(checked_mul(phases.packed_floats(), sizeof(float)))));
+      phases.pack(as_floats(*weights, wide), packed);
+      return ctx.release_input(1);
+    }
     const GemmKernels gemm;
     auto* packed = static_cast<float*>(
         ctx.allocate(kProducts, size(checked_mul(all_packed_floats(gemm, s), sizeof(float)))));
@@ -462,6 +483,10 @@ class ConvTranspose final : public Op {
     step.channels_last = channels_last_;
     step.activation = activation_;
     step.packed = ctx.packed<float>(kProducts);
+    if (const auto* packed = ctx.packed<float>(kPhases)) {
+      step.packed = packed;
+      step.phases = phases_of(s, s.axes);
+    }
     step.plan(ctx);
     return in_float32(ctx, step);
   }
@@ -530,15 +555,34 @@ class ConvTranspose final : public Op {
     conv.sizes.groups = groups_;
     conv.sizes.channels = w[0];
     conv.sizes.outputs = w[1] * groups_;
-    for (std::size_t i = 2; i < w.size(); ++i) {
-      conv.sizes.taps *= w[i];
-      conv.sizes.axes.push_back({.input = kLongAxis,
-                                 .output = kLongAxis,
-                                 .taps = w[i],
-                                 .stride = window_.stride(i - 2),
-                                 .dilation = window_.dilation(i - 2)});
-    }
+    for (std::size_t i = 2; i < w.size(); ++i) conv.sizes.taps *= w[i];
+    conv.sizes.axes = open_axes(w);
     return conv;
+  }
+
+  // Of the axes, what the attributes say.
+  std::vector<AxisWindow> open_axes(const Shape& w) const {
+    std::vector<AxisWindow> axes;
+    for (std::size_t i = 0; i + 2 < w.size(); ++i)
+      axes.push_back({.input = kLongAxis,
+                      .output = kLongAxis,
+                      .taps = w[2 + i],
+                      .stride = window_.stride(i),
+                      .dilation = window_.dilation(i)});
+    return axes;
+  }
+
+  static PhasedConv phases_of(const Sizes& s, std::vector<AxisWindow> axes) {
+    PhasedConv conv;
+    conv.sizes.channels = s.channels;
+    conv.sizes.outputs = s.outputs;
+    conv.sizes.groups = s.groups;
+    conv.sizes.taps = s.taps;
+    conv.sizes.axes = std::move(axes);
+    return conv;
+  }
+  static bool has_phases(const Sizes& s, const PhasedConv& phases) {
+    return !s.side_by_side && !s.is_depthwise() && phases.pays();
   }
 
   Sizes weight_sizes(const Shape& w) const {

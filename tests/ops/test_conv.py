@@ -326,6 +326,36 @@ def test_transposed_convolutions_of_large_images(x, w, attrs):
     check_op("ConvTranspose", data, weights, bias, ref="ort", length=length, **attrs)
 
 
+# With constant weights, of which each phase of the output has its own.
+PHASED_CASES = [
+    ((2, 16, 6, 7), (16, 20, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    (
+        (1, 48, 5, 9),
+        (48, 16, 5, 3),
+        {"strides": [3, 2], "pads": [2, 0, 1, 1], "output_padding": [1, 1]},
+    ),
+    ((1, 16, 40), (16, 32, 16), {"strides": [8], "pads": [4, 4]}),
+    ((1, 32, 3, 4, 5), (32, 12, 3, 2, 3), {"strides": [2, 2, 1], "pads": [0, 1, 1, 1, 0, 0]}),
+    ((2, 64, 5, 6), (64, 16, 3, 3), {"group": 2, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    ((1, 24, 7, 6), (24, 30, 3, 3), {}),
+    ((1, 20, 3, 3), (20, 16, 4, 4), {"strides": [2, 2], "pads": [3, 3, 3, 3]}),
+    ((1, 20, 4, 3), (20, 16, 4, 4), {"strides": [2, 2], "output_shape": [11, 6]}),
+    ((1, 20, 4, 3), (20, 16, 4, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    ((1, 16, 1, 1), (16, 16, 4, 4), {}),
+    # In pieces: of the width, and of rows.
+    ((1, 64, 3000), (64, 16, 6), {"strides": [3], "pads": [10, 700]}),
+    ((1, 16, 90, 100), (16, 16, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), PHASED_CASES)
+def test_transposed_convolutions_by_phases(x, w, attrs):
+    data, weights, bias = randn(*x), randn(*w), randn(w[1] * attrs.get("group", 1))
+    length = int(np.prod(w))
+    check_op("ConvTranspose", data, weights, bias, ref="ort", length=length, **attrs)
+    check_op("ConvTranspose", data, weights, ref="ort", length=length, **attrs)
+
+
 def test_a_transposed_convolution_keeps_no_columns_of_the_whole_image():
     # Of which there would be 330 MB.
     x, w = randn(1, 16, 20_000), randn(16, 64, 64)
