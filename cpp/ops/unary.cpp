@@ -106,7 +106,10 @@ const UnaryFunction kFunctions[] = {
     by_kernel("Reciprocal", 1, kernels::unary_reciprocal, [](auto x, auto, auto) { return 1 / x; }),
     by_kernel("Exp", 1, kernels::unary_exp, [](auto x, auto, auto) { return std::exp(x); }),
     by_kernel("Log", 1, kernels::unary_log, [](auto x, auto, auto) { return std::log(x); }),
-    by_kernel("Erf", 9, kernels::unary_erf, [](auto x, auto, auto) { return std::erf(x); }),
+    // Integers before opset 13, by way of float32 as in the standard's evaluator.
+    with_integers(
+        by_kernel("Erf", 9, kernels::unary_erf, [](auto x, auto, auto) { return std::erf(x); }),
+        [](auto x, auto, auto) { return std::erf(static_cast<float>(x)); }),
 
     by_kernel("Sin", 7, kernels::unary_sin, [](auto x, auto, auto) { return std::sin(x); }),
     by_kernel("Cos", 7, kernels::unary_cos, [](auto x, auto, auto) { return std::cos(x); }),

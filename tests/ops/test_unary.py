@@ -132,6 +132,13 @@ def test_integers():
     expect_error("Exp", randint(0, 3, 4), match="element type int64")
 
 
+def test_error_function_of_integers():
+    """Which versions before opset 13 allow."""
+    for dtype in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"):
+        low = 0 if dtype[0] == "u" else -100
+        check_op("Erf", np.array([low, low // 25, 0, 1, 3, 4, 5, 100], dtype), opset=9)
+
+
 def test_special_values():
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5], np.float32)
     with np.errstate(all="ignore"):
