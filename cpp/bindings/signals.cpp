@@ -1,7 +1,6 @@
 #include "bindings/signals.h"
 
-#include <cxxabi.h>
-
+#include <exception>
 #include <thread>
 
 #include "base/interrupt.h"
@@ -37,10 +36,11 @@ thread_local const Deadline* current_deadline = nullptr;
 }  // namespace
 
 WithoutGil::~WithoutGil() noexcept(false) {
-  // Python that has come to its end ends the thread that asks, by unwinding it.
+  // Python that has come to its end ends the thread that asks, by unwinding it: no exception of
+  // ours but one that has no type.
   try {
     PyEval_RestoreThread(state_);
-  } catch (abi::__forced_unwind&) {
+  } catch (...) {
     stay_forever();
   }
 }
@@ -48,7 +48,9 @@ WithoutGil::~WithoutGil() noexcept(false) {
 WithGil::WithGil() {
   try {
     acquire_.emplace();
-  } catch (abi::__forced_unwind&) {
+  } catch (const std::exception&) {
+    throw;
+  } catch (...) {
     stay_forever();
   }
 }

@@ -36,7 +36,7 @@ SDX_INLINE void store_f16(uint16_t* p, VecF v) {
   const VecI magnitude = all & 0x7fffffff;
   const VecF a = as_float(magnitude);
   // Rounded by integer addition, which may carry into the exponent, as it should.
-  const VecI normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - (112 << 23)) >> 13;
+  const VecI normal = wrapping_add(magnitude, 0xfff - (112 << 23) + ((magnitude >> 13) & 1)) >> 13;
   // Added to 1/2, a number below 2^-14 is rounded to the spacing of the subnormals.
   const VecI small = as_int(a + 0.5f) - 0x3f000000;
   const VecI nan = 0x7e00 | ((magnitude >> 13) & 0x3ff);

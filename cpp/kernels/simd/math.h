@@ -155,7 +155,7 @@ SDX_INLINE VecF sin_quarters(VecF x, int quarters) {
   VecF c = z * 2.443300763843581e-05f - 0.0013887315290048718f;
   c = c * z + 0.04166664555668831f;
   c = (c * z) * z - z * 0.5f + 1.0f;
-  const VecI quarter = as_int(shifted) + quarters;
+  const VecI quarter = wrapping_add(as_int(shifted), splat(quarters));
   const VecF y = (quarter & 1) != 0 ? c : s;
   return as_float(as_int(y) ^ ((quarter & 2) << 30));
 }

@@ -105,7 +105,7 @@ SDX_INLINE VecF scale_normal(VecF p, [[maybe_unused]] VecF n, [[maybe_unused]] V
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
-  return as_float(as_int(p) + (as_int(shifted) << 23));
+  return as_float(wrapping_add(as_int(p), as_int(shifted) << 23));
 #endif
 }
 

@@ -48,9 +48,12 @@ SDX_INLINE VecI splat(int32_t x) { return x - VecI{}; }
 SDX_INLINE VecI as_int(VecF v) { return reinterpret_cast<VecI>(v); }
 SDX_INLINE VecF as_float(VecI v) { return reinterpret_cast<VecF>(v); }
 
-// a - b, which may wrap around.
+// a - b and a + b, which may wrap around.
 SDX_INLINE VecI wrapping_subtract(VecI a, VecI b) {
   return reinterpret_cast<VecI>(reinterpret_cast<VecW>(a) - reinterpret_cast<VecW>(b));
+}
+SDX_INLINE VecI wrapping_add(VecI a, VecI b) {
+  return reinterpret_cast<VecI>(reinterpret_cast<VecW>(a) + reinterpret_cast<VecW>(b));
 }
 
 // Lane-wise minimum and maximum; where either lane is NaN the second operand is the answer on x86,
