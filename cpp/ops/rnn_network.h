@@ -89,7 +89,16 @@ class RecurrentNetwork {
     return cells[0].kind == CellKind::gru && !cells[0].resets_after_product;
   }
   int64_t first_columns() const { return splits_recurrence() ? 2 * sizes.hidden : sizes.columns(); }
-  int64_t state_values() const { return sizes.columns() + 3 * sizes.hidden; }  // of one row
+  // Rows that a product reads side by side lie an odd number of cache lines apart: some processors
+  // take lines at the same place of a power of two for one another.
+  int64_t operand_stride() const {
+    constexpr int64_t kLine = 16;  // floats
+    return ((sizes.hidden + kLine - 1) / kLine | 1) * kLine;
+  }
+  // Of one row: in the general way gates, h, c and some to spare, else what fused steps keep.
+  int64_t state_values() const {
+    return fused ? 3 * operand_stride() + sizes.hidden : sizes.columns() + 3 * sizes.hidden;
+  }
   T* at(const Frame& f, int64_t offset) const {
     return reinterpret_cast<T*>(f.scratch<float>() + offset);
   }
@@ -113,7 +122,8 @@ class RecurrentNetwork {
                           T* to) const;
   int64_t state_index(int64_t direction, int64_t b) const;
   int64_t result_at(int64_t direction, int64_t b, int64_t t) const;
-  void load_state(const Frame& f, int input, int64_t direction, Range rows, T* to) const;
+  void load_state(const Frame& f, int input, int64_t direction, Range rows, T* to,
+                  int64_t stride) const;
   void store_state(const Frame& f, int output, int64_t direction, int64_t b, const T* from) const;
   void clear_results(const Frame& f, int64_t direction, Range rows) const;
 

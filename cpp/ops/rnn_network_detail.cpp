@@ -325,8 +325,8 @@ void RecurrentNetwork<T>::run_block(const Caller& by, int64_t direction, Range r
   T* h = gates + count * columns;
   T* c = h + count * n;
   T* spare = c + count * n;
-  load_state(f, In::initial_h, direction, rows, h);
-  load_state(f, In::initial_c, direction, rows, c);
+  load_state(f, In::initial_h, direction, rows, h, n);
+  load_state(f, In::initial_c, direction, rows, c, n);
   const T* peepholes = f.in<T>(In::peepholes);
   if (peepholes) peepholes += direction * 3 * n;
   for (int64_t step = 0; step < sizes.steps && !f.cancelled() && !Interrupt::due(); ++step) {
@@ -363,7 +363,7 @@ void RecurrentNetwork<T>::run_block(const Caller& by, int64_t direction, Range r
   }
 }
 
-// The same with fused steps. States go straight to Y, where the next step reads them.
+// The same with fused steps.
 template <class T>
 void RecurrentNetwork<T>::run_fused_block(
     const Caller& by, int64_t direction, Range rows,
@@ -371,18 +371,20 @@ void RecurrentNetwork<T>::run_fused_block(
   const Frame& f = by.frame;
   const int64_t n = sizes.hidden, count = rows.size();
   float* buffers = at(f, state_at_) + (direction * sizes.batch + rows.begin) * state_values();
-  float* h = buffers;
-  float* memory = h + 2 * count * n;
-  float* reset = memory + count * n;
-  load_state(f, In::initial_h, direction, rows, h);
-  load_state(f, In::initial_c, direction, rows, memory);
+  const int64_t stride = operand_stride();
+  float* h = buffers;  // before and after a step, in turns
+  float* reset = h + 2 * count * stride;
+  float* memory = reset + count * stride;
+  load_state(f, In::initial_h, direction, rows, h, stride);
+  load_state(f, In::initial_c, direction, rows, memory, n);
   float* state[kMostBlockRows];
-  for (int64_t i = 0; i < count; ++i) state[i] = h + i * n;
+  for (int64_t i = 0; i < count; ++i) state[i] = h + i * stride;
   float* y = f.out<float>(0);
 
   // Of the rows whose sequence has not ended.
   const float *before[kMostBlockRows], *fresh[kMostBlockRows];
   float *next[kMostBlockRows], *kept[kMostBlockRows], *scaled[kMostBlockRows];
+  float* result[kMostBlockRows];
   const auto run = [&](int cell, const kernels::RecurrentStep& step) {
     const auto part = [&](Range r) {
       fused.run(fused.cells[cell], step, static_cast<std::size_t>(r.begin),
@@ -401,10 +403,11 @@ void RecurrentNetwork<T>::run_fused_block(
       const int64_t t = time(direction, steps, s);
       before[active] = state[i];
       fresh[active] = fresh_row(f, direction, b, t);
-      state[i] = y ? y + result_at(direction, b, t) : h + ((s + 1) % 2 * count + i) * n;
+      state[i] = h + ((s + 1) % 2 * count + i) * stride;
       next[active] = state[i];
       kept[active] = memory + i * n;
-      scaled[active] = reset + i * n;
+      scaled[active] = reset + i * stride;
+      if (y) result[active] = y + result_at(direction, b, t);
       ++active;
     }
     kernels::RecurrentStep step{.hidden = static_cast<std::size_t>(n),
@@ -428,6 +431,7 @@ void RecurrentNetwork<T>::run_fused_block(
       step.next = next;
       run(1, step);
     }
+    for (std::size_t i = 0; y && i < active; ++i) std::copy_n(next[i], n, result[i]);
   }
   clear_results(f, direction, rows);
   for (int64_t i = 0; i < count; ++i) {
@@ -460,9 +464,9 @@ int64_t RecurrentNetwork<T>::result_at(int64_t direction, int64_t b, int64_t t) 
 
 template <class T>
 void RecurrentNetwork<T>::load_state(const Frame& f, int input, int64_t direction, Range rows,
-                                     T* to) const {
+                                     T* to, int64_t stride) const {
   const T* from = f.in<T>(input);
-  for (int64_t b = rows.begin; b < rows.end; ++b, to += sizes.hidden)
+  for (int64_t b = rows.begin; b < rows.end; ++b, to += stride)
     if (from)
       std::copy_n(from + state_index(direction, b), sizes.hidden, to);
     else

@@ -123,8 +123,9 @@ TEST_CASE("recurrent steps of every cell, width and number of rows") {
                           Cell::gru_candidate}) {
     for (const std::size_t hidden : {1, 3, 4, 7, 8, 16, 17, 31, 33, 65})
       check_step(cell, 2, hidden);
-    for (const std::size_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17})
+    for (const std::size_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17, 25, 50})
       check_step(cell, rows, 19);
+    check_step(cell, 7, 270);  // more depths than a block has
   }
 }
 
