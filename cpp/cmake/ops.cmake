@@ -12,8 +12,9 @@ endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/op_families.inc CONTENT "${families}")
 
 # Helpers and families whose plain loops over elements the compiler shall vectorise.
-foreach(family argminmax binary binary_detail broadcast_detail clip compare constant convert_detail cumulative features
-        logic lp_normalization movement_detail norm reduction_detail where)
+foreach(family argminmax axis_maps_detail binary binary_detail broadcast_detail classify clip
+        compare constant convert_detail cumulative features logic lp_normalization movement_detail
+        norm pool reduction_detail unary where)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/cpp/ops/${family}.cpp
                               PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
 endforeach()

@@ -62,6 +62,10 @@ int64_t uniform_repeat(const CountedVector<int64_t>& from, int64_t size) {
 
 template <class T>
 void repeat_items(const T* from, T* to, int64_t count, int64_t repeat) {
+  if (repeat == 2) {
+    for (int64_t i = 0; i < count; ++i) to[2 * i] = to[2 * i + 1] = from[i];
+    return;
+  }
   // The transpose of a few rows that are the same one.
   constexpr int64_t kFewRows = 4;
   if (repeat <= kFewRows) return transpose_block(repeat, count, from, 0, to, repeat);

@@ -519,9 +519,12 @@ class MaxUnpool final : public Op {
  private:
   static void check_indices(const int64_t* indices, int64_t count, int64_t most) {
     const auto is_outside = [=](int64_t index) { return index < 0 || index >= most; };
-    bool any = false;
-    for (int64_t i = 0; i < count; ++i) any |= is_outside(indices[i]);
-    if (!any) return;
+    // Negative where an index is, or what is left above it; no branch for each.
+    int64_t signs = 0;
+    for (int64_t i = 0; i < count; ++i)
+      signs |= indices[i] | static_cast<int64_t>(static_cast<uint64_t>(most - 1) -
+                                                 static_cast<uint64_t>(indices[i]));
+    if (signs >= 0) return;
     fail(ErrorKind::invalid_argument, "index ", *std::find_if(indices, indices + count, is_outside),
          " is outside [0, ", most, ")");
   }

@@ -32,6 +32,17 @@ constexpr UnaryFunction by_kernel(const char* name, int since, const UnaryKernel
   return function;
 }
 
+// A function with kernels for both.
+constexpr UnaryFunction by_kernels(const char* name, int since, const UnaryKernel& kernel,
+                                   const UnaryF64Kernel& kernel_f64) {
+  UnaryFunction function;
+  function.name = name;
+  function.since = since;
+  function.kernel = &kernel;
+  function.kernel_f64 = &kernel_f64;
+  return function;
+}
+
 // A function that the C library computes, item by item.
 template <class F>
 constexpr UnaryFunction by_library(const char* name, int since, F, UnaryAttribute alpha = {},
@@ -104,12 +115,11 @@ const UnaryFunction kFunctions[] = {
     by_kernel("Round", 11, kernels::unary_round, [](auto x, auto, auto) { return std::rint(x); }),
     by_kernel("Sqrt", 1, kernels::unary_sqrt, [](auto x, auto, auto) { return std::sqrt(x); }),
     by_kernel("Reciprocal", 1, kernels::unary_reciprocal, [](auto x, auto, auto) { return 1 / x; }),
-    by_kernel("Exp", 1, kernels::unary_exp, [](auto x, auto, auto) { return std::exp(x); }),
-    by_kernel("Log", 1, kernels::unary_log, [](auto x, auto, auto) { return std::log(x); }),
+    by_kernels("Exp", 1, kernels::unary_exp, kernels::unary_f64_exp),
+    by_kernels("Log", 1, kernels::unary_log, kernels::unary_f64_log),
     // Integers before opset 13, by way of float32 as in the standard's evaluator.
-    with_integers(
-        by_kernel("Erf", 9, kernels::unary_erf, [](auto x, auto, auto) { return std::erf(x); }),
-        [](auto x, auto, auto) { return std::erf(static_cast<float>(x)); }),
+    with_integers(by_kernels("Erf", 9, kernels::unary_erf, kernels::unary_f64_erf),
+                  [](auto x, auto, auto) { return std::erf(static_cast<float>(x)); }),
 
     by_kernel("Sin", 7, kernels::unary_sin, [](auto x, auto, auto) { return std::sin(x); }),
     by_kernel("Cos", 7, kernels::unary_cos, [](auto x, auto, auto) { return std::cos(x); }),
@@ -119,7 +129,7 @@ const UnaryFunction kFunctions[] = {
     by_kernel("Atan", 7, kernels::unary_atan, [](auto x, auto, auto) { return std::atan(x); }),
     by_library("Sinh", 9, [](auto x, auto, auto) { return std::sinh(x); }),
     by_library("Cosh", 9, [](auto x, auto, auto) { return std::cosh(x); }),
-    by_kernel("Tanh", 1, kernels::unary_tanh, [](auto x, auto, auto) { return std::tanh(x); }),
+    by_kernels("Tanh", 1, kernels::unary_tanh, kernels::unary_f64_tanh),
     by_library("Asinh", 9, [](auto x, auto, auto) { return std::asinh(x); }),
     by_library("Acosh", 9, [](auto x, auto, auto) { return std::acosh(x); }),
     by_library("Atanh", 9, [](auto x, auto, auto) { return std::atanh(x); }),
@@ -131,8 +141,7 @@ const UnaryFunction kFunctions[] = {
               [](auto x, auto alpha, auto) { return x < 0 ? alpha * x : x; }, {"alpha", 0.01F}),
     by_kernel("ThresholdedRelu", 1, kernels::unary_thresholded_relu,
               [](auto x, auto alpha, auto) { return x <= alpha ? 0 : x; }, {"alpha", 1}),
-    by_kernel("Sigmoid", 1, kernels::unary_sigmoid,
-              [](auto x, auto, auto) { return 1 / (1 + std::exp(-x)); }),
+    by_kernels("Sigmoid", 1, kernels::unary_sigmoid, kernels::unary_f64_sigmoid),
     by_kernel("HardSigmoid", 1, kernels::unary_hard_sigmoid,
               [](auto x, auto alpha, auto beta) { return clip_to_unit(alpha * x + beta); },
               {"alpha", 0.2F}, {"beta", 0.5F}),

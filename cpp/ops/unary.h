@@ -6,6 +6,7 @@
 
 #include "ir/op.h"
 #include "kernels/unary.h"
+#include "kernels/unary_f64.h"
 #include "ops/broadcast.h"
 
 namespace sdx::ops {
@@ -14,6 +15,7 @@ template <class T>
 using UnaryLoop = void(const T* x, T* y, std::size_t n, T alpha, T beta);
 
 using UnaryKernel = kernels::Kernel<kernels::UnaryF32, kernels::kIsaCount>;
+using UnaryF64Kernel = kernels::Kernel<kernels::UnaryF64, kernels::kIsaCount>;
 
 // An attribute that becomes alpha or beta.
 struct UnaryAttribute {
@@ -27,6 +29,7 @@ struct UnaryFunction {
   double cost = 0.3;                    // nanoseconds an element of float32
   const UnaryKernel* kernel = nullptr;  // float32; where null, the loop
   UnaryLoop<float>* f32 = nullptr;
+  const UnaryF64Kernel* kernel_f64 = nullptr;  // float64; where null, the loop
   UnaryLoop<double>* f64 = nullptr;
   // A step for integer types; null where the function has none.
   Step (*integer)(DType dtype, int64_t count, float alpha, float beta) = nullptr;

@@ -75,7 +75,9 @@ Step Unary::prepare(PrepareContext& ctx) const {
   const int64_t count = ctx.count(0);
   const DType dtype = ctx.dtype(0);
   if (dtype == DType::float64) {
-    // Doubles run through the C library, item by item.
+    if (const UnaryF64Kernel* kernel = function_->kernel_f64)
+      return real_step<double>(kernel->resolve(), split_work(count, 3, kElementGrain), 0, 0);
+    // The others run through the C library, item by item.
     const Split split = split_work(count, 10, kElementGrain);
     return real_step<double>(function_->f64, split, alpha_, beta_);
   }
