@@ -211,7 +211,8 @@ RowFunction* choose_row(const DepthwiseArgs& args) {
   if (width.taps == 3) return choose_stride<kGrouped, 3>(width);
   if constexpr (!kGrouped) {
     if (width.taps == 5) return choose_stride<kGrouped, 5>(width);
-    if (width.taps == 7) return choose_stride<kGrouped, 7>(width);
+    if constexpr (kWideFrame)
+      if (width.taps == 7) return choose_stride<kGrouped, 7>(width);
   }
   return row_by_outputs<kGrouped>;
 }

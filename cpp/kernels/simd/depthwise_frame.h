@@ -1,6 +1,7 @@
-// Depthwise convolution by wide windows: for a vector of channels, the rows of the image that a row
-// of outputs meets are copied into a frame with zeros around them, which stays in the first-level
-// cache; every tap then reads neighbouring vectors and no padding has to be asked for.
+// Depthwise convolution in a frame: of some channels, a line of the cache at a time, the rows of
+// the image that a row of outputs meets are copied between zeros, where they stay in the
+// first-level cache. Every tap then reads neighbouring vectors, and no padding and no step has to
+// be asked for.
 #pragma once
 
 #include "kernels/depthwise.h"
@@ -10,19 +11,28 @@
 namespace sdx::kernels {
 namespace SDX_ISA {
 
-// Vectors of the frame: rows of columns; and of weights.
-inline constexpr std::size_t kFrameColumns = 6144 / kF32;
-inline constexpr std::size_t kFrameTaps = 176;
-// Outputs that are summed at once; more than there are registers for would spill.
-inline constexpr std::size_t kFrameOutputs = 12;
-// Neighbouring taps that share the inputs they load, where registers allow.
-inline constexpr std::size_t kJoinedTaps = kF32 >= 16 ? 4 : 1;
+// Vectors of channels that are copied together, so that lines are read and written as a whole.
+inline constexpr std::size_t kFrameVectors = kVecBytes < 64 ? 64 / kVecBytes : 1;
+// Floats of the frame. The smallest leaves room in the first-level cache for the lines of the image
+// that pass by; wide windows are worth more.
+inline constexpr std::size_t kFrameFloats[] = {3072, 6144, 16384};
+inline constexpr std::size_t kMostFrameFloats = kFrameFloats[2];
+inline constexpr std::size_t kFrameWeights = 8192;  // floats
+inline constexpr std::size_t kMostFrameRows = 64;
+// Of a tile at least, where there are so many: neighbouring tiles copy the same columns.
+inline constexpr std::size_t kFrameOutputs = 16;
+// Neighbouring taps whose weights are held in registers, of any number of them.
+inline constexpr std::size_t kJoinedTaps = 4;
+// Pixels so many floats apart share few sets of the first-level cache.
+inline constexpr std::size_t kSetFloats = 256;
+// Wide vectors have the windows that are met most often in by_rows, and registers for more sums.
+inline constexpr bool kWideFrame = kF32 >= 16;
 
 struct FrameTile {
-  std::size_t output;   // the first of the width
-  std::size_t outputs;  // of a row
-  std::size_t at_once;
-  std::size_t columns;  // of the frame, those of outputs that are computed in vain included
+  std::size_t output = 0;   // the first of the width
+  std::size_t outputs = 0;  // of a row, no fewer than are summed at once
+  std::size_t columns = 0;  // of the frame
+  std::size_t vectors = 0;  // of channels
 };
 
 SDX_INLINE std::size_t frame_rows(const WindowAxis& height) {
@@ -32,188 +42,320 @@ SDX_INLINE std::size_t frame_columns(const WindowAxis& width, std::size_t output
   return (outputs - 1) * width.stride + (width.taps - 1) * width.dilation + 1;
 }
 
-// Outputs of a row that the frame holds, some times kFrameOutputs or none.
-SDX_INLINE std::size_t frame_outputs(const Window& window) {
+// The size of tiles, one for all of a row; no outputs where the window does not fit.
+SDX_INLINE FrameTile choose_tile(const Window& window) {
   const WindowAxis& width = window.axis[2];
-  const std::size_t columns = kFrameColumns / frame_rows(window.axis[1]);
-  const std::size_t least = frame_columns(width, kFrameOutputs);
-  if (columns < least) return 0;
-  return ((columns - least) / width.stride / kFrameOutputs + 1) * kFrameOutputs;
+  const std::size_t taps = window.axis[1].taps * width.taps;
+  const std::size_t rows = frame_rows(window.axis[1]), least = frame_columns(width, 1);
+  const std::size_t wanted = width.output < kFrameOutputs ? width.output : kFrameOutputs;
+  FrameTile tile;
+  for (const std::size_t floats : kFrameFloats)
+    for (std::size_t vectors = kFrameVectors; vectors > 0; vectors /= 2) {
+      // A larger frame is better than parts of lines.
+      if (floats == kFrameFloats[0] && (kWideFrame || vectors < kFrameVectors)) break;
+      const std::size_t columns = floats / (rows * vectors * kF32);
+      if (columns < least || taps * vectors * kF32 > kFrameWeights) continue;
+      const std::size_t outputs = (columns - least) / width.stride + 1;
+      if (outputs < wanted) continue;
+      const std::size_t tiles = (width.output + outputs - 1) / outputs;
+      tile.outputs = (width.output + tiles - 1) / tiles;
+      tile.columns = frame_columns(width, tile.outputs);
+      tile.vectors = vectors;
+      return tile;
+    }
+  return tile;
 }
 
-// Sums of kOutputs neighbouring outputs over the window; `rows` are where they begin in the frame.
-template <std::size_t kStride, std::size_t kOutputs>
-void sum_in_frame(const WindowAxis& width, const float* const* rows, std::size_t row_count,
-                  const float* weights, VecF bias, VecF* results) {
-  VecF sums[kOutputs];
+// What a row of outputs of a tile needs.
+struct FrameRow {
+  const float* rows[kMostFrameRows];  // of the window, in the frame
+  std::size_t count;
+  const float* weights;                  // of the first of them
+  std::size_t vector_step, weight_step;  // floats from one vector of channels to the next
+  std::size_t channel[kFrameVectors];
+  std::size_t pixel;
+};
+
+// kJoined neighbouring taps of a row, for all outputs.
+template <std::size_t kStride, std::size_t kJoined, std::size_t kOutputs>
+SDX_INLINE void add_joined(const float* x, const float* weights, VecF (&sums)[kOutputs]) {
+  VecF tap[kJoined];
+#pragma GCC unroll 8
+  for (std::size_t k = 0; k < kJoined; ++k) tap[k] = load(weights + k * kF32);
+  if constexpr (!kWideFrame && kJoined > 3) {
+    // By taps, so that neighbouring additions do not wait for each other.
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < kJoined; ++k)
 #pragma GCC unroll 12
-  for (VecF& sum : sums) sum = bias;
-  const std::size_t step = width.dilation * kF32;
-  for (std::size_t h = 0; h < row_count; ++h) {
-    const float* x = rows[h];
-    std::size_t t = 0;
-    if (width.dilation == 1)
-      for (; t + kJoinedTaps <= width.taps; t += kJoinedTaps) {
-        VecF tap[kJoinedTaps];
-#pragma GCC unroll 4
-        for (std::size_t k = 0; k < kJoinedTaps; ++k) tap[k] = load(weights + k * kF32);
+      for (std::size_t i = 0; i < kOutputs; ++i)
+        sums[i] += tap[k] * load(x + (i * kStride + k) * kF32);
+    return;
+  }
 #pragma GCC unroll 32
-        for (std::size_t j = 0; j < (kOutputs - 1) * kStride + kJoinedTaps; ++j) {
-          const VecF input = load(x + j * kF32);
-#pragma GCC unroll 4
-          for (std::size_t k = 0; k < kJoinedTaps; ++k)
-            if (j >= k && (j - k) % kStride == 0 && (j - k) / kStride < kOutputs)
-              sums[(j - k) / kStride] += tap[k] * input;
-        }
-        x += kJoinedTaps * kF32;
-        weights += kJoinedTaps * kF32;
-      }
-    for (; t < width.taps; ++t, x += step, weights += kF32) {
-      const VecF weight = load(weights);
+  for (std::size_t j = 0; j < (kOutputs - 1) * kStride + kJoined; ++j) {
+    const VecF input = load(x + j * kF32);
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < kJoined; ++k)
+      if (j >= k && (j - k) % kStride == 0 && (j - k) / kStride < kOutputs)
+        sums[(j - k) / kStride] += tap[k] * input;
+  }
+}
+
+// The taps of a row of the window: kTaps at dilation 1, or any where that is 0.
+template <std::size_t kStride, std::size_t kTaps, std::size_t kOutputs>
+SDX_INLINE void add_frame_row(const WindowAxis& width, const float* x, const float* weights,
+                              VecF (&sums)[kOutputs]) {
+  if constexpr (kTaps > 0) {
+    constexpr std::size_t kFirst = kTaps > 5 ? kTaps / 2 + 1 : kTaps;
+    add_joined<kStride, kFirst>(x, weights, sums);
+    if constexpr (kFirst < kTaps)
+      add_joined<kStride, kTaps - kFirst>(x + kFirst * kF32, weights + kFirst * kF32, sums);
+    return;
+  }
+  std::size_t t = 0;
+  if (width.dilation == 1)
+    for (; t + kJoinedTaps <= width.taps; t += kJoinedTaps) {
+      add_joined<kStride, kJoinedTaps>(x, weights, sums);
+      x += kJoinedTaps * kF32;
+      weights += kJoinedTaps * kF32;
+    }
+  for (; t < width.taps; ++t, x += width.dilation * kF32, weights += kF32)
+    add_joined<kStride, 1>(x, weights, sums);
+}
+
+// A row of outputs of a tile, the last ones once more where they do not fill a group.
+template <std::size_t kStride, std::size_t kOutputs, std::size_t kTaps, class L>
+void sum_frame_row(const DepthwiseArgs& args, const FrameTile& tile, const FrameRow& row, L lanes) {
+  const WindowAxis& width = args.window.axis[2];
+  const std::size_t taps = kTaps > 0 ? kTaps : width.taps;
+  // Where a window of 3x3 lies inside, its rows need no loop.
+  const bool whole = kTaps == 3 && row.count == 3;
+  for (std::size_t v = 0; v < tile.vectors; ++v) {
+    const std::size_t channel = row.channel[v];
+    const float* weights = row.weights + v * row.weight_step;
+    float* y = args.y + row.pixel * args.y_step + channel;
+    const VecF bias = bias_at(args.epilogue, channel, lanes);
+    const float* rows[3] = {};
+    for (std::size_t h = 0; whole && h < 3; ++h) rows[h] = row.rows[h] + v * row.vector_step;
+    for (std::size_t o = 0; o < tile.outputs; o += kOutputs) {
+      const std::size_t at = o + kOutputs <= tile.outputs ? o : tile.outputs - kOutputs;
+      const std::size_t from = at * kStride * kF32;
+      VecF sums[kOutputs];
 #pragma GCC unroll 12
-      for (std::size_t i = 0; i < kOutputs; ++i) sums[i] += weight * load(x + i * kStride * kF32);
+      for (VecF& sum : sums) sum = bias;
+      if (whole) {
+#pragma GCC unroll 3
+        for (std::size_t h = 0; h < 3; ++h)
+          add_frame_row<kStride, kTaps>(width, rows[h] + from, weights + h * taps * kF32, sums);
+      } else {
+        for (std::size_t h = 0; h < row.count; ++h)
+          add_frame_row<kStride, kTaps>(width, row.rows[h] + v * row.vector_step + from,
+                                        weights + h * taps * kF32, sums);
+      }
+      finish_vectors(args.epilogue, row.pixel + at, channel, y + at * args.y_step, args.y_step,
+                     sums, lanes);
     }
   }
-#pragma GCC unroll 12
-  for (std::size_t i = 0; i < kOutputs; ++i) results[i] = sums[i];
 }
 
-using SumInFrame = void(const WindowAxis&, const float* const*, std::size_t, const float*, VecF,
-                        VecF*);
+template <class L>
+using SumFrameRow = void(const DepthwiseArgs&, const FrameTile&, const FrameRow&, L);
 
-template <std::size_t kStride>
-SumInFrame* choose_sums(std::size_t at_once) {
-  switch (at_once) {
-    case 4:
-      return sum_in_frame<kStride, 4>;
-    case 6:
-      return sum_in_frame<kStride, 6>;
-    case 7:
-      return sum_in_frame<kStride, 7>;
-    case 8:
-      return sum_in_frame<kStride, 8>;
-    case 10:
-      return sum_in_frame<kStride, 10>;
-    default:
-      return sum_in_frame<kStride, 12>;
-  }
-}
-
-// Of `outputs`, no more than `most` computed. Fewer than 8 sums wait for each other.
-SDX_INLINE std::size_t choose_at_once(std::size_t outputs, std::size_t most) {
-  constexpr std::size_t kChoices[] = {12, 10, 8, 7, 6, 4};
-  std::size_t best = 0, least = ~std::size_t{0};
+template <std::size_t kStride, std::size_t kTaps>
+SumFrameRow<Lanes<false>>* choose_frame_outputs(std::size_t outputs) {
+  constexpr std::size_t kChoices[] = {12, 8, 7, 4};
+  constexpr std::size_t kMost = kWideFrame ? 12 : 8;
+  std::size_t best = 4, least = ~std::size_t{0};
   for (const std::size_t choice : kChoices) {
-    const std::size_t groups = (outputs + choice - 1) / choice;
-    const std::size_t cost = groups * ((choice > 8 ? choice : 8) + 1);
-    if (groups * choice > most || cost > least) continue;
+    if (choice > kMost || choice > outputs) continue;
+    // Fewer than 8 sums wait for each other.
+    const std::size_t cost = (outputs + choice - 1) / choice * ((choice > 7 ? choice : 7) + 1);
+    if (cost >= least) continue;
     least = cost;
     best = choice;
   }
-  return best;
+  if constexpr (kMost == 12)
+    if (best == 12) return sum_frame_row<kStride, 12, kTaps, Lanes<false>>;
+  if (best == 8) return sum_frame_row<kStride, 8, kTaps, Lanes<false>>;
+  if (best == 7) return sum_frame_row<kStride, 7, kTaps, Lanes<false>>;
+  return sum_frame_row<kStride, 4, kTaps, Lanes<false>>;
 }
 
-// Whether sums in a frame pay: not for few taps, whose copy costs as much, unless they lie apart or
-// the image is not in a cache.
+template <std::size_t kStride>
+SumFrameRow<Lanes<false>>* choose_frame_taps(const WindowAxis& width, std::size_t outputs) {
+  if constexpr (!kWideFrame)
+    if (width.dilation == 1) {
+      if (width.taps == 3) return choose_frame_outputs<kStride, 3>(outputs);
+      if (width.taps == 5) return choose_frame_outputs<kStride, 5>(outputs);
+      if (width.taps == 7) return choose_frame_outputs<kStride, 7>(outputs);
+    }
+  return choose_frame_outputs<kStride, 0>(outputs);
+}
+
+SDX_INLINE auto choose_frame_sums(const WindowAxis& width, std::size_t outputs, Lanes<false>) {
+  return width.stride == 2 ? choose_frame_taps<2>(width, outputs)
+                           : choose_frame_taps<1>(width, outputs);
+}
+SDX_INLINE auto choose_frame_sums(const WindowAxis& width, std::size_t, Lanes<true>) {
+  return width.stride == 2 ? sum_frame_row<2, 4, 0, Lanes<true>>
+                           : sum_frame_row<1, 4, 0, Lanes<true>>;
+}
+
+// Whether sums in a frame pay. With wide vectors, the copy for few taps costs as much, unless they
+// lie apart or the image is not in a cache; so it does for a few outputs in a row, unless pixels
+// fall into the same sets of the cache.
 SDX_INLINE bool pays_in_frame(const DepthwiseArgs& args, bool cached) {
   const WindowAxis* axis = args.window.axis;
+  if (args.group != 1 || axis[0].taps != 1 || axis[0].output != 1 || axis[0].pad != 0 ||
+      axis[2].stride > 2 || axis[2].taps < 3 || axis[1].taps > kMostFrameRows || axis[2].output < 4)
+    return false;
   const bool apart = axis[2].dilation > 1 || axis[1].dilation > 1;
-  return args.group == 1 && axis[0].taps == 1 && axis[0].output == 1 && axis[0].pad == 0 &&
-         axis[2].stride <= 2 && axis[2].taps > 2 &&
-         (apart || axis[2].taps > 7 || (axis[2].taps == 7 && !cached)) &&
-         axis[1].taps * axis[2].taps <= kFrameTaps && axis[2].output >= 4 &&
-         frame_outputs(args.window) > 0;
+  const bool few_taps = axis[2].taps < (cached ? 8 : 7);
+  const bool few_outputs =
+      axis[2].taps < 7 && axis[2].output < 8 && axis[2].input_step % kSetFloats != 0;
+  return (apart || !(kWideFrame ? few_taps : few_outputs)) && choose_tile(args.window).outputs >= 4;
 }
 
-// Copies row `row` of the image, which lies inside, into the frame.
+// The columns of a tile that lie inside the image; those around them are zero.
+struct FrameColumns {
+  std::ptrdiff_t begin, end;
+};
+
+SDX_INLINE FrameColumns inside_columns(const WindowAxis& width, const FrameTile& tile) {
+  const std::ptrdiff_t first = first_input(width, tile.output);
+  const auto columns = static_cast<std::ptrdiff_t>(tile.columns);
+  FrameColumns inside{first < 0 ? -first : 0, static_cast<std::ptrdiff_t>(width.input) - first};
+  if (inside.end > columns) inside.end = columns;
+  if (inside.begin > columns) inside.begin = columns;
+  if (inside.end < inside.begin) inside.end = inside.begin;
+  return inside;
+}
+
+// Copies row `row` of the image, which lies inside, into the frame, and asks for the next one.
 template <class L>
-SDX_INLINE void copy_frame_row(const DepthwiseArgs& args, const FrameTile& tile, std::ptrdiff_t row,
-                               std::size_t channel, float* to, L lanes) {
+SDX_INLINE void copy_frame_row(const DepthwiseArgs& args, const FrameTile& tile,
+                               const FrameColumns& inside, std::ptrdiff_t row,
+                               const std::size_t* channel, float* to, L lanes) {
   const WindowAxis* axis = args.window.axis;
-  const std::ptrdiff_t first = first_input(axis[2], tile.output);
-  const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(axis[2].input_step);
-  const std::ptrdiff_t columns = static_cast<std::ptrdiff_t>(tile.columns);
-  const std::ptrdiff_t input = static_cast<std::ptrdiff_t>(axis[2].input);
-  std::ptrdiff_t begin = first < 0 ? -first : 0, end = input - first;
-  if (end > columns) end = columns;
-  if (end < begin) begin = end = columns;
-  if (begin > columns) begin = end = columns;
-  const float* x = args.x + (row * static_cast<std::ptrdiff_t>(axis[1].input_step) + first * step +
-                             static_cast<std::ptrdiff_t>(channel));
+  const auto step = static_cast<std::ptrdiff_t>(axis[2].input_step);
+  const auto row_step = static_cast<std::ptrdiff_t>(axis[1].input_step);
+  const auto vector_step = static_cast<std::ptrdiff_t>(tile.columns * kF32);
+  const std::ptrdiff_t count = inside.end - inside.begin;
+  const std::ptrdiff_t ahead = is_inside(axis[1], row + 1) ? row_step : 0;
   constexpr auto kStep = static_cast<std::ptrdiff_t>(kF32);
-  for (std::ptrdiff_t i = 0; i < begin; ++i) store(to + i * kStep, VecF{});
-  for (std::ptrdiff_t i = begin; i < end; ++i)
-    store(to + i * kStep, L::load_from(x + i * step, lanes));
-  for (std::ptrdiff_t i = end; i < columns; ++i) store(to + i * kStep, VecF{});
+  const float* x =
+      args.x + (row * row_step + (first_input(axis[2], tile.output) + inside.begin) * step);
+  to += inside.begin * kStep;
+  const auto copy = [&](std::size_t v) __attribute__((always_inline)) {
+    const float* from = x + channel[v];
+    for (std::ptrdiff_t i = 0; i < count; ++i, from += step) {
+      if (v == 0) __builtin_prefetch(from + ahead);
+      store(to + i * kStep, L::load_from(from, lanes));
+    }
+  };
+  std::size_t v = 0;
+  if (tile.vectors >= 2) {
+    const float* from = x + channel[0];
+    const auto second = static_cast<std::ptrdiff_t>(channel[1] - channel[0]);
+    for (std::ptrdiff_t i = 0; i < count; ++i, from += step) {
+      __builtin_prefetch(from + ahead);
+      store(to + i * kStep, L::load_from(from, lanes));
+      store(to + vector_step + i * kStep, L::load_from(from + second, lanes));
+    }
+    to += 2 * vector_step;
+    v = 2;
+  }
+  for (; v < tile.vectors; ++v, to += vector_step) copy(v);
 }
 
+// Output rows [row_begin, row_end) of a tile.
 template <class L>
-SDX_INLINE void tile_in_frame(const DepthwiseArgs& args, const FrameTile& tile, SumInFrame* sum,
-                              std::size_t row_begin, std::size_t row_end, std::size_t channel,
+SDX_INLINE void tile_in_frame(const DepthwiseArgs& args, const FrameTile& tile,
+                              std::size_t row_begin, std::size_t row_end, FrameRow& out,
                               const float* weights, float* frame, L lanes) {
   const WindowAxis& height = args.window.axis[1];
   const WindowAxis& width = args.window.axis[2];
-  const std::size_t rows = frame_rows(height), row_floats = tile.columns * kF32;
-  const auto place = [&](std::ptrdiff_t row) __attribute__((always_inline)) {
-    return frame + static_cast<std::size_t>(row) % rows * row_floats;
-  };
-  const VecF bias = bias_at(args.epilogue, channel, lanes);
-  std::ptrdiff_t copied = 0;
+  const auto sum = choose_frame_sums(width, tile.outputs, lanes);
+  const std::size_t rows = frame_rows(height), row_floats = tile.vectors * tile.columns * kF32;
+  const FrameColumns inside = inside_columns(width, tile);
+  for (std::size_t i = 0; i < rows * tile.vectors; ++i) {
+    float* line = frame + i * tile.columns * kF32;
+    for (std::ptrdiff_t c = 0; c < inside.begin; ++c) store(line + c * kF32, VecF{});
+    for (auto c = static_cast<std::size_t>(inside.end); c < tile.columns; ++c)
+      store(line + c * kF32, VecF{});
+  }
+  // Rows of the image lie in the frame in turns.
+  std::size_t first_place = 0, copy_place = 0;
+  std::ptrdiff_t first = first_input(height, row_begin), copied = first;
   for (std::size_t r = row_begin; r < row_end; ++r) {
-    const std::ptrdiff_t first = first_input(height, r);
+    for (; copied < first + static_cast<std::ptrdiff_t>(rows); ++copied) {
+      if (is_inside(height, copied))
+        copy_frame_row(args, tile, inside, copied, out.channel, frame + copy_place * row_floats,
+                       lanes);
+      if (++copy_place == rows) copy_place = 0;
+    }
     const TapRange taps = inside_taps(height, r);
-    const float* starts[kFrameTaps];
-    for (std::size_t t = taps.begin; t < taps.end; ++t) {
-      const std::ptrdiff_t row = first + static_cast<std::ptrdiff_t>(t * height.dilation);
-      starts[t - taps.begin] = place(row);
+    out.count = 0;
+    std::size_t place = first_place;
+    for (std::size_t t = 0; t < taps.end; ++t) {
+      if (t >= taps.begin) out.rows[out.count++] = frame + place * row_floats;
+      place += height.dilation;
+      if (place >= rows) place -= rows;
     }
-    std::ptrdiff_t row = first > 0 ? first : 0;
-    if (row < copied) row = copied;
-    for (; row < first + static_cast<std::ptrdiff_t>(rows) && is_inside(height, row); ++row)
-      copy_frame_row(args, tile, row, channel, place(row), lanes);
-    copied = row;
-    for (std::size_t o = 0; o < tile.outputs; o += tile.at_once) {
-      VecF sums[kFrameOutputs];
-      sum(width, starts, taps.end - taps.begin, weights + taps.begin * width.taps * kF32, bias,
-          sums);
-      for (std::size_t t = taps.begin; t < taps.end; ++t)
-        starts[t - taps.begin] += tile.at_once * width.stride * kF32;
-      const std::size_t pixel = r * width.output + tile.output + o;
-      const std::size_t left = tile.outputs - o;
-      for (std::size_t i = 0; i < (left < tile.at_once ? left : tile.at_once); ++i)
-        finish_vector(args.epilogue, pixel + i, channel,
-                      args.y + (pixel + i) * args.y_step + channel, sums[i], lanes);
+    out.weights = weights + taps.begin * width.taps * kF32;
+    out.pixel = r * width.output + tile.output;
+    sum(args, tile, out, lanes);
+    first += static_cast<std::ptrdiff_t>(height.stride);
+    first_place = (first_place + height.stride) % rows;
+    if (copied < first) {  // rows that no window meets
+      copied = first;
+      copy_place = first_place;
     }
+  }
+}
+
+template <class L>
+SDX_INLINE void channels_in_frame(const DepthwiseArgs& args, FrameTile tile, std::size_t row_begin,
+                                  std::size_t row_end, FrameRow& out, float* weights, float* frame,
+                                  L lanes) {
+  const WindowAxis& width = args.window.axis[2];
+  const std::size_t taps = args.window.axis[1].taps * width.taps;
+  for (std::size_t v = 0; v < tile.vectors; ++v)
+    for (std::size_t t = 0; t < taps; ++t)
+      store(weights + (v * taps + t) * kF32,
+            L::load_from(args.weights + t * args.channels + out.channel[v], lanes));
+  out.vector_step = tile.columns * kF32;
+  out.weight_step = taps * kF32;
+  for (std::size_t o = 0; o < width.output; o += tile.outputs) {
+    // The last tile computes some once more, so that all are of one size.
+    tile.output = o + tile.outputs <= width.output ? o : width.output - tile.outputs;
+    tile_in_frame(args, tile, row_begin, row_end, out, weights, frame, lanes);
   }
 }
 
 // Output rows [row_begin, row_end) but for activations that are not simple.
 inline void depthwise_in_frame(const DepthwiseArgs& args, std::size_t row_begin,
                                std::size_t row_end) {
-  alignas(kVecBytes) float frame[kFrameColumns * kF32];
-  alignas(kVecBytes) float weights[kFrameTaps * kF32];
-  const WindowAxis& width = args.window.axis[2];
-  const std::size_t outputs = frame_outputs(args.window);
-  const std::size_t taps = args.window.axis[1].taps * width.taps;
-  for_each_vector(
-      args.channels, [&](std::size_t channel, auto lanes) __attribute__((always_inline)) {
-        for (std::size_t t = 0; t < taps; ++t)
-          store(weights + t * kF32,
-                lanes.load_from(args.weights + t * args.channels + channel, lanes));
-        for (std::size_t o = 0; o < width.output; o += outputs) {
-          FrameTile tile;
-          tile.output = o;
-          tile.outputs = o + outputs <= width.output ? outputs : width.output - o;
-          tile.at_once = choose_at_once(tile.outputs, outputs);
-          const std::size_t computed =
-              (tile.outputs + tile.at_once - 1) / tile.at_once * tile.at_once;
-          tile.columns = frame_columns(width, computed);
-          tile_in_frame(
-              args, tile,
-              width.stride == 2 ? choose_sums<2>(tile.at_once) : choose_sums<1>(tile.at_once),
-              row_begin, row_end, channel, weights, frame, lanes);
-        }
-      });
+  alignas(kVecBytes) float frame[kMostFrameFloats];
+  alignas(kVecBytes) float weights[kFrameWeights];
+  FrameTile tile = choose_tile(args.window);
+  FrameRow out;
+  if (args.channels < kF32) {
+    tile.vectors = 1;
+    out.channel[0] = 0;
+    return channels_in_frame(args, tile, row_begin, row_end, out, weights, frame,
+                             Lanes<true>{args.channels});
+  }
+  for (std::size_t c = 0; c < args.channels; c += tile.vectors * kF32) {
+    const std::size_t left = (args.channels - c + kF32 - 1) / kF32;
+    if (left < tile.vectors) tile.vectors = left;
+    // The last vector takes some channels once more where they do not fill it.
+    for (std::size_t v = 0; v < tile.vectors; ++v) {
+      const std::size_t channel = c + v * kF32;
+      out.channel[v] = channel + kF32 <= args.channels ? channel : args.channels - kF32;
+    }
+    channels_in_frame(args, tile, row_begin, row_end, out, weights, frame, Lanes<false>{kF32});
+  }
 }
 
 }  // namespace SDX_ISA

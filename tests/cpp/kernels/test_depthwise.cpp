@@ -105,6 +105,25 @@ TEST_CASE("depthwise convolutions of wide windows") {
   });
 }
 
+TEST_CASE("depthwise convolutions of rows that are cut into tiles") {
+  for_each_tier([](std::size_t tier) {
+    for (const std::size_t taps : {3, 5, 7, 21})
+      for (const std::size_t stride : {1, 2})
+        for (const std::size_t width : {13, 70, 131})
+          for (const std::size_t channels : {5, 37}) {
+            const auto pad = static_cast<std::ptrdiff_t>(taps / 2);
+            const WindowAxis across{.input = width, .taps = taps, .stride = stride, .pad = pad};
+            const WindowAxis down{.input = 9, .taps = taps, .stride = stride, .pad = pad};
+            check_depthwise(tier, {{{}, down, across}}, channels, pad);
+          }
+    // Rows and columns that no window meets, and pixels that share sets of a cache.
+    const WindowAxis apart{.input = 20, .taps = 3, .stride = 5};
+    const WindowAxis axis{.input = 12, .taps = 3, .pad = 1};
+    check_depthwise(tier, {{{}, apart, axis}}, 37, 0);
+    check_depthwise(tier, {{{}, axis, axis}}, 253, 1);
+  });
+}
+
 TEST_CASE("convolutions of groups of few channels") {
   const float given = 0;
   for_each_tier([&](std::size_t tier) {
