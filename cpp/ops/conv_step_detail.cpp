@@ -443,7 +443,8 @@ struct ConvStep {
         images * rows < kFewRows ? std::clamp<int64_t>(width / kStretch, 1, most) : 1;
     const int64_t pieces = std::max(stretches, std::min(pieces_of(cost), width));
     if (pieces == 1) {
-      f.parallel_for(split_work(images * rows, cost, grain), [&](Range r) {
+      // Neighbouring rows share inputs.
+      f.parallel_ranges(split_work(images * rows, cost, grain), [&](Range r) {
         for (int64_t at = r.begin; at < r.end;) {
           const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
           run(Rows{image, size(at - image * rows), size(end - image * rows), window, 0});
