@@ -116,12 +116,14 @@ SDX_INLINE void fold_planned(const float* first, std::size_t step, std::size_t r
   fold_planned<Fold, 0>(first, step, rows, begin, end, buffer);
 }
 
-// kF32 floats from p on, kStride apart; may read up to the next one.
+// kF32 floats from p on, kStride apart, a power of two; may read up to the next one.
 template <int kStride>
 SDX_INLINE VecF load_every(const float* p) {
-  static_assert(kStride == 1 || kStride == 2);
-  if constexpr (kStride == 1) return load(p);
-  return AllLanes::even(load(p), load(p + kF32));
+  if constexpr (kStride == 1)
+    return load(p);
+  else
+    return AllLanes::even(load_every<kStride / 2>(p),
+                          load_every<kStride / 2>(p + kF32 * (kStride / 2)));
 }
 
 // `count` outputs from folded columns their windows lie inside of; reads up to two vectors of
@@ -144,8 +146,8 @@ SDX_INLINE void pool_stretch(const WindowAxis& axis, const float* columns, std::
 // Whether a row of inputs with its padding fits the buffer, so that every output of it is made by
 // vectors.
 SDX_INLINE bool fits_padded(const WindowAxis& axis) {
-  return axis.stride <= 2 && axis.taps <= kRowBuffer && axis.dilation <= kRowBuffer &&
-         axis.output <= kRowBuffer &&
+  return (axis.stride <= 2 || axis.stride == 4) && axis.taps <= kRowBuffer &&
+         axis.dilation <= kRowBuffer && axis.output <= kRowBuffer &&
          (axis.output - 1) * axis.stride + (axis.taps - 1) * axis.dilation < kRowBuffer;
 }
 
@@ -162,7 +164,7 @@ SDX_INLINE Band band_of(const WindowAxis& axis) {
   band.begin = axis.pad < 0 ? static_cast<std::size_t>(-axis.pad) : 0;
   band.end = smaller(axis.input, band.begin + (band.length - band.left));
   if (band.end < band.begin) band.end = band.begin;
-  band.step = band.length + 2 * kF32;
+  band.step = band.length + 4 * kF32;
   return band;
 }
 
@@ -314,6 +316,8 @@ SDX_INLINE void pool_bands(const PoolArgs& args, Columns& columns, const float* 
                                                        : divisor(args, {{d, h, 0}}, 0, 2);
         if (axis[2].stride == 1)
           pool_padded_row<Fold, 1>(axis[2], from, row_count, columns.divisors, y);
+        else if (axis[2].stride == 4)
+          pool_padded_row<Fold, 4, 0>(axis[2], from, row_count, columns.divisors, y);
         else
           pool_padded_row<Fold, 2>(axis[2], from, row_count, columns.divisors, y);
       }

@@ -116,8 +116,8 @@ void for_each_tier(F f) {
 
 TEST_CASE("pools of every window") {
   for_each_tier([](std::size_t tier) {
-    for (const std::size_t taps : {1, 2, 3, 5})
-      for (const std::size_t stride : {1, 2, 3})
+    for (const std::size_t taps : {1, 2, 3, 4, 5})
+      for (const std::size_t stride : {1, 2, 3, 4})
         for (const std::size_t dilation : {1, 2})
           for (const std::ptrdiff_t pad : {0, 1, 4})
             for (const bool count_padding : {false, true}) {
@@ -137,6 +137,7 @@ TEST_CASE("pools of large windows and long rows") {
     check_pool(tier, {{{}, {}, {.input = 3000, .taps = 3, .stride = 2, .pad = 1}}}, 2, 1, true);
     check_pool(tier, {{{}, {}, {.input = 3000, .taps = 1500, .stride = 700}}}, 2, 0, false);
     check_pool(tier, {{{}, {}, {.input = 9, .taps = 1, .stride = 4}}}, 33, 0, false);
+    check_pool(tier, {{{}, {}, {.input = 1000, .taps = 5, .stride = 4, .pad = 2}}}, 2, 2, true);
   });
 }
 
