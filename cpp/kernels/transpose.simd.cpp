@@ -155,7 +155,8 @@ SDX_INLINE void store_some(const Fours& row, uint64_t* items, std::size_t n) {
 // Squares of as many items as a Row has. Where the matrix does not end with one, the last one
 // overlaps the one before it. A matrix that is narrower than a square has rows read as wholes, with
 // what lies behind them, and written as wholes over what the next ones will write, where those
-// follow immediately; only at its end such rows are taken in part. What comes next of each row is
+// follow immediately; only at its end such rows are taken in part. Squares beside each other share
+// lines of the cache, and go together. What comes next of each row is
 // asked for ahead: rows are too many for the processor to see where each of them goes on.
 template <class Row, class T>
 SDX_INLINE void transpose_squares(std::size_t rows, std::size_t cols, const T* src, std::size_t lds,
@@ -172,41 +173,44 @@ SDX_INLINE void transpose_squares(std::size_t rows, std::size_t cols, const T* s
                                  : ldd > rows
                                      ? 0
                                      : cols - smaller(cols, (kSide - rows + ldd - 1) / ldd);
-  for (std::size_t c = 0; c < cols; c += kSide) {
-    if (c + kSide > cols && cols >= kSide) c = cols - kSide;
-    for (std::size_t r = 0; r < rows; r += kSide) {
-      if (r + kSide > rows && rows >= kSide) r = rows - kSide;
-      const T* s = src + r * lds + c;
-      T* d = dst + c * ldd + r;
-      Row square[kSide];
-      if (!narrow) {
+  const auto turn = [&](std::size_t r, std::size_t c) __attribute__((always_inline)) {
+    const T* s = src + r * lds + c;
+    T* d = dst + c * ldd + r;
+    Row square[kSide];
+    if (!narrow) {
 #pragma GCC unroll 16
-        for (std::size_t i = 0; i < kSide; ++i) {
-          square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
-          __builtin_prefetch(s + i * lds + kLineItems);
-        }
-        turn_square(square);
-#pragma GCC unroll 16
-        for (std::size_t i = 0; i < kSide; ++i)
-          *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
-        continue;
-      }
-      const std::size_t height = smaller(kSide, rows - r), width = smaller(kSide, cols - c);
       for (std::size_t i = 0; i < kSide; ++i) {
-        square[i] = Row{};
-        if (r + i < whole_rows)
-          square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
-        else if (i < height)
-          load_some(square[i], s + i * lds, width);
+        square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
+        __builtin_prefetch(s + i * lds + kLineItems);
       }
       turn_square(square);
-      for (std::size_t i = 0; i < width; ++i)
-        if (c + i < whole_cols)
-          *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
-        else
-          store_some(square[i], d + i * ldd, height);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < kSide; ++i)
+        *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
+      return;
     }
-  }
+    const std::size_t height = smaller(kSide, rows - r), width = smaller(kSide, cols - c);
+    for (std::size_t i = 0; i < kSide; ++i) {
+      square[i] = Row{};
+      if (r + i < whole_rows)
+        square[i] = *reinterpret_cast<const Unaligned*>(s + i * lds);
+      else if (i < height)
+        load_some(square[i], s + i * lds, width);
+    }
+    turn_square(square);
+    for (std::size_t i = 0; i < width; ++i)
+      if (c + i < whole_cols)
+        *reinterpret_cast<Unaligned*>(d + i * ldd) = square[i];
+      else
+        store_some(square[i], d + i * ldd, height);
+  };
+  constexpr std::size_t kAcross = kSide < kLineItems ? kLineItems : kSide;
+  for (std::size_t first = 0; first < cols; first += kAcross)
+    for (std::size_t r = 0; r < rows; r += kSide) {
+      if (r + kSide > rows && rows >= kSide) r = rows - kSide;
+      for (std::size_t c = first; c < smaller(first + kAcross, cols); c += kSide)
+        turn(r, c + kSide > cols && cols >= kSide ? cols - kSide : c);
+    }
 }
 
 // Whether the matrix was one of two to four dense pixels or planes.
