@@ -5,6 +5,7 @@ namespace sdx::kernels {
 namespace {
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+constexpr std::size_t kSparePlaces = 32;
 constexpr std::size_t kFewestColumns = 64;  // of a tile that holds no whole row
 
 bool fits(const WindowAxis& axis, bool transposed) {
@@ -55,14 +56,16 @@ PlaneTile conv_planes_tile(const Window& window, bool transposed, std::size_t ch
   const std::size_t each = channels * down.x_phases * across.x_phases;
   if (down.reach >= kPlaneFrame || across.reach >= kMostPlaneSums / 2 || each > kPlaneFrame)
     return {};
-  const std::size_t row = kPlaneFrame / each / (down.reach + 1);  // places
+  // Places, some of them left for the lines that keep planes apart.
+  const std::size_t room = kPlaneFrame / each, spare = room > 4 * kSparePlaces ? kSparePlaces : 0;
+  const std::size_t row = (room - spare) / (down.reach + 1);
   if (row <= across.reach) return {};
   PlaneTile tile;
   tile.columns = smaller(across.cells, smaller(row, kMostPlaneSums) - across.reach);
   if (tile.columns < smaller(across.cells, kFewestColumns)) return {};
   const std::size_t places = tile.columns + across.reach;
-  tile.rows = smaller(down.cells,
-                      smaller(kPlaneFrame / each / places - down.reach, kMostPlaneSums / places));
+  tile.rows =
+      smaller(down.cells, smaller((room - spare) / places - down.reach, kMostPlaneSums / places));
   return tile;
 }
 

@@ -18,6 +18,10 @@ namespace {
 constexpr std::size_t kSums = kF32 >= 16 ? 24 : 12;
 // Outputs of a block that are summed together.
 constexpr std::size_t kTogether = kF32 >= 16 ? 8 : 4;
+constexpr std::size_t kLineFloats = 16;
+constexpr std::size_t kFewBlocks = 2;  // of outputs
+// Of a frame: they stay in the first-level cache.
+constexpr std::size_t kStretchFloats = 4096;
 constexpr std::size_t kResultStep = kMostPlaneSums;  // from one row of results to the next
 
 constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
@@ -172,7 +176,9 @@ PlaneFrame make_frame(const ConvPlanesArgs& args, const PlaneAxis& down, const P
   const std::ptrdiff_t left =
       static_cast<std::ptrdiff_t>(cells.column_begin * across.x_phases) + across.first;
   PlaneFrame frame;
-  if (down.x_phases * across.x_phases == 1 && top >= 0 && left >= 0) {
+  // Planes of an image may share few sets of the cache, which many outputs would suffer from.
+  if (down.x_phases * across.x_phases == 1 && top >= 0 && left >= 0 &&
+      args.outputs <= kFewBlocks * kPlaneBlock) {
     const std::size_t start =
         static_cast<std::size_t>(top) * across.x_size + static_cast<std::size_t>(left);
     const bool inside = static_cast<std::size_t>(left) + columns <= across.x_size &&
@@ -189,6 +195,9 @@ PlaneFrame make_frame(const ConvPlanesArgs& args, const PlaneAxis& down, const P
   frame.pitch = columns;
   frame.phase_step = rows * columns;
   frame.channel_step = frame.phase_step * down.x_phases * across.x_phases;
+  // Whole lines of the cache, an odd number of them, where there is room.
+  const std::size_t lines = (frame.channel_step + kLineFloats - 1) / kLineFloats | 1;
+  if (lines * kLineFloats * args.channels <= kPlaneFrame) frame.channel_step = lines * kLineFloats;
   for (std::size_t c = 0; c < args.channels; ++c)
     for (std::size_t phase = 0; phase < down.x_phases; ++phase) {
       float* to = room + c * frame.channel_step + phase * across.x_phases * frame.phase_step;
@@ -259,6 +268,33 @@ SDX_INLINE bool fills_rows(std::size_t columns) {
   return columns > 2 * kF32 && 7 * ((columns + kF32 - 1) / kF32 * kF32) <= 8 * columns;
 }
 
+// Outputs of blocks that count no others.
+SDX_INLINE std::size_t whole_blocks(std::size_t outputs) {
+  const std::size_t last = outputs % kPlaneBlock;
+  return plane_block(last) == last ? outputs : outputs - last;
+}
+
+// The first `outputs` of a row of cells, whole blocks: a stretch of the row, of which each column
+// is `each` floats of the frame, stays in the first-level cache while all blocks meet it.
+void sum_stretches(const ConvPlanesArgs& args, PlaneSums& sums, std::size_t outputs, const float* x,
+                   std::size_t each, float* y, std::size_t plane, std::size_t columns) {
+  constexpr std::size_t kStep = kSums / kTogether * kF32;
+  const std::size_t steps = kStretchFloats / (each * kStep);
+  const std::size_t stretch = outputs <= kPlaneBlock ? columns : kStep * (steps ? steps : 1);
+  for (std::size_t at = 0; at < columns; at += stretch) {
+    const float* weights = args.packed;
+    for (std::size_t o = 0; o < outputs; o += kPlaneBlock) {
+      sums.block = smaller(kPlaneBlock, outputs - o);
+      float bias[kPlaneBlock] = {};
+      for (std::size_t i = 0; i < sums.block && args.epilogue.column_bias; ++i)
+        bias[i] = args.epilogue.column_bias[o + i];
+      sum_block(sums, x + at, weights, bias, y + o * plane + at, plane,
+                smaller(stretch, columns - at));
+      weights += sums.block * args.channels * sums.taps;
+    }
+  }
+}
+
 template <bool kTransposed>
 SDX_INLINE void convolve(const ConvPlanesArgs& args, const PlaneCells& cells) {
   const PlaneAxis down = plane_axis(args.window.axis[1], kTransposed);
@@ -285,21 +321,23 @@ SDX_INLINE void convolve(const ConvPlanesArgs& args, const PlaneCells& cells) {
   const std::size_t pixels =
       smaller(cells.column_end * across.y_phases, across.y_size) - first_pixel;
   if (!kTransposed) sums.taps = list_taps<false>(down, across, frame, 0, 0, offsets);
-  for (std::size_t o = 0; o < args.outputs; o += kPlaneBlock) {
+  std::size_t o = 0;
+  if (!kTransposed && by_rows) {
+    o = whole_blocks(args.outputs);
+    const std::size_t each = (down.reach + 1) * down.x_phases * across.x_phases * args.channels;
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* y = args.y + (cells.row_begin + r) * across.y_size + first_pixel;
+      sum_stretches(args, sums, o, frame.at + r * frame.pitch, each, y, plane, columns);
+      finish_rows(rest, 0, o, y, plane, columns);
+    }
+    weights += o * args.channels * sums.taps;
+  }
+  for (; o < args.outputs; o += kPlaneBlock) {
     const std::size_t outputs = smaller(kPlaneBlock, args.outputs - o);
     sums.block = plane_block(outputs);
     float bias[kPlaneBlock] = {};
     for (std::size_t i = 0; i < outputs && args.epilogue.column_bias; ++i)
       bias[i] = args.epilogue.column_bias[o + i];
-    if (!kTransposed && by_rows && outputs == sums.block) {
-      for (std::size_t r = 0; r < rows; ++r) {
-        float* y = args.y + o * plane + (cells.row_begin + r) * across.y_size + first_pixel;
-        sum_block(sums, frame.at + r * frame.pitch, weights, bias, y, plane, columns);
-        finish_rows(rest, 0, outputs, y, plane, columns);
-      }
-      weights += sums.block * args.channels * sums.taps;
-      continue;
-    }
     for (std::size_t i = 0; i < down.y_phases; ++i) {
       for (std::size_t j = 0; j < across.y_phases; ++j) {
         if (kTransposed) sums.taps = list_taps<true>(down, across, frame, i, j, offsets);
