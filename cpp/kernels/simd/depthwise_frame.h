@@ -43,9 +43,10 @@ SDX_INLINE std::size_t frame_columns(const WindowAxis& width, std::size_t output
 }
 
 // The size of tiles, one for all of a row; no outputs where the window does not fit.
-SDX_INLINE FrameTile choose_tile(const Window& window) {
+SDX_INLINE FrameTile choose_tile(const DepthwiseArgs& args) {
+  const Window& window = args.window;
   const WindowAxis& width = window.axis[2];
-  const std::size_t taps = window.axis[1].taps * width.taps;
+  const std::size_t taps = window.axis[1].taps * width.taps * args.group;
   const std::size_t rows = frame_rows(window.axis[1]), least = frame_columns(width, 1);
   const std::size_t wanted = width.output < kFrameOutputs ? width.output : kFrameOutputs;
   FrameTile tile;
@@ -76,13 +77,14 @@ struct FrameRow {
   std::size_t pixel;
 };
 
-// kJoined neighbouring taps of a row, for all outputs.
-template <std::size_t kStride, std::size_t kJoined, std::size_t kOutputs>
+// kJoined neighbouring taps of a row, for all outputs. kGroup: 1, or the lanes of a vector, each of
+// which then is multiplied in turn.
+template <std::size_t kStride, std::size_t kGroup, std::size_t kJoined, std::size_t kOutputs>
 SDX_INLINE void add_joined(const float* x, const float* weights, VecF (&sums)[kOutputs]) {
   VecF tap[kJoined];
 #pragma GCC unroll 8
-  for (std::size_t k = 0; k < kJoined; ++k) tap[k] = load(weights + k * kF32);
-  if constexpr (!kWideFrame && kJoined > 3) {
+  for (std::size_t k = 0; k < kJoined; ++k) tap[k] = load(weights + k * kGroup * kF32);
+  if constexpr (!kWideFrame && kGroup == 1 && kJoined > 3) {
     // By taps, so that neighbouring additions do not wait for each other.
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kJoined; ++k)
@@ -93,7 +95,7 @@ SDX_INLINE void add_joined(const float* x, const float* weights, VecF (&sums)[kO
   }
 #pragma GCC unroll 32
   for (std::size_t j = 0; j < (kOutputs - 1) * kStride + kJoined; ++j) {
-    const VecF input = load(x + j * kF32);
+    const VecF input = kGroup == 1 ? load(x + j * kF32) : splat(x[j * kF32]);
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kJoined; ++k)
       if (j >= k && (j - k) % kStride == 0 && (j - k) / kStride < kOutputs)
@@ -102,34 +104,39 @@ SDX_INLINE void add_joined(const float* x, const float* weights, VecF (&sums)[kO
 }
 
 // The taps of a row of the window: kTaps at dilation 1, or any where that is 0.
-template <std::size_t kStride, std::size_t kTaps, std::size_t kOutputs>
+template <std::size_t kStride, std::size_t kGroup, std::size_t kTaps, std::size_t kOutputs>
 SDX_INLINE void add_frame_row(const WindowAxis& width, const float* x, const float* weights,
                               VecF (&sums)[kOutputs]) {
+  if constexpr (kGroup > 1) {
+    for (std::size_t j = 0; j < kGroup; ++j)
+      add_joined<kStride, kGroup, kTaps>(x + j, weights + j * kF32, sums);
+    return;
+  }
   if constexpr (kTaps > 0) {
     constexpr std::size_t kFirst = kTaps > 5 ? kTaps / 2 + 1 : kTaps;
-    add_joined<kStride, kFirst>(x, weights, sums);
+    add_joined<kStride, 1, kFirst>(x, weights, sums);
     if constexpr (kFirst < kTaps)
-      add_joined<kStride, kTaps - kFirst>(x + kFirst * kF32, weights + kFirst * kF32, sums);
+      add_joined<kStride, 1, kTaps - kFirst>(x + kFirst * kF32, weights + kFirst * kF32, sums);
     return;
   }
   std::size_t t = 0;
   if (width.dilation == 1)
     for (; t + kJoinedTaps <= width.taps; t += kJoinedTaps) {
-      add_joined<kStride, kJoinedTaps>(x, weights, sums);
+      add_joined<kStride, 1, kJoinedTaps>(x, weights, sums);
       x += kJoinedTaps * kF32;
       weights += kJoinedTaps * kF32;
     }
   for (; t < width.taps; ++t, x += width.dilation * kF32, weights += kF32)
-    add_joined<kStride, 1>(x, weights, sums);
+    add_joined<kStride, 1, 1>(x, weights, sums);
 }
 
 // A row of outputs of a tile, the last ones once more where they do not fill a group.
-template <std::size_t kStride, std::size_t kOutputs, std::size_t kTaps, class L>
+template <std::size_t kStride, std::size_t kOutputs, std::size_t kGroup, std::size_t kTaps, class L>
 void sum_frame_row(const DepthwiseArgs& args, const FrameTile& tile, const FrameRow& row, L lanes) {
   const WindowAxis& width = args.window.axis[2];
-  const std::size_t taps = kTaps > 0 ? kTaps : width.taps;
+  const std::size_t row_weights = (kTaps > 0 ? kTaps : width.taps) * kGroup * kF32;
   // Where a window of 3x3 lies inside, its rows need no loop.
-  const bool whole = kTaps == 3 && row.count == 3;
+  const bool whole = kGroup == 1 && kTaps == 3 && row.count == 3;
   for (std::size_t v = 0; v < tile.vectors; ++v) {
     const std::size_t channel = row.channel[v];
     const float* weights = row.weights + v * row.weight_step;
@@ -146,11 +153,12 @@ void sum_frame_row(const DepthwiseArgs& args, const FrameTile& tile, const Frame
       if (whole) {
 #pragma GCC unroll 3
         for (std::size_t h = 0; h < 3; ++h)
-          add_frame_row<kStride, kTaps>(width, rows[h] + from, weights + h * taps * kF32, sums);
+          add_frame_row<kStride, kGroup, kTaps>(width, rows[h] + from, weights + h * row_weights,
+                                                sums);
       } else {
         for (std::size_t h = 0; h < row.count; ++h)
-          add_frame_row<kStride, kTaps>(width, row.rows[h] + v * row.vector_step + from,
-                                        weights + h * taps * kF32, sums);
+          add_frame_row<kStride, kGroup, kTaps>(width, row.rows[h] + v * row.vector_step + from,
+                                                weights + h * row_weights, sums);
       }
       finish_vectors(args.epilogue, row.pixel + at, channel, y + at * args.y_step, args.y_step,
                      sums, lanes);
@@ -161,7 +169,7 @@ void sum_frame_row(const DepthwiseArgs& args, const FrameTile& tile, const Frame
 template <class L>
 using SumFrameRow = void(const DepthwiseArgs&, const FrameTile&, const FrameRow&, L);
 
-template <std::size_t kStride, std::size_t kTaps>
+template <std::size_t kStride, std::size_t kGroup, std::size_t kTaps>
 SumFrameRow<Lanes<false>>* choose_frame_outputs(std::size_t outputs) {
   constexpr std::size_t kChoices[] = {12, 8, 7, 4};
   constexpr std::size_t kMost = kWideFrame ? 12 : 8;
@@ -175,30 +183,33 @@ SumFrameRow<Lanes<false>>* choose_frame_outputs(std::size_t outputs) {
     best = choice;
   }
   if constexpr (kMost == 12)
-    if (best == 12) return sum_frame_row<kStride, 12, kTaps, Lanes<false>>;
-  if (best == 8) return sum_frame_row<kStride, 8, kTaps, Lanes<false>>;
-  if (best == 7) return sum_frame_row<kStride, 7, kTaps, Lanes<false>>;
-  return sum_frame_row<kStride, 4, kTaps, Lanes<false>>;
+    if (best == 12) return sum_frame_row<kStride, 12, kGroup, kTaps, Lanes<false>>;
+  if (best == 8) return sum_frame_row<kStride, 8, kGroup, kTaps, Lanes<false>>;
+  if (best == 7) return sum_frame_row<kStride, 7, kGroup, kTaps, Lanes<false>>;
+  return sum_frame_row<kStride, 4, kGroup, kTaps, Lanes<false>>;
 }
 
 template <std::size_t kStride>
-SumFrameRow<Lanes<false>>* choose_frame_taps(const WindowAxis& width, std::size_t outputs) {
-  if constexpr (!kWideFrame)
+SumFrameRow<Lanes<false>>* choose_frame_taps(const DepthwiseArgs& args, std::size_t outputs) {
+  const WindowAxis& width = args.window.axis[2];
+  if constexpr (!kWideFrame) {
+    if (args.group > 1) return choose_frame_outputs<kStride, kF32, 3>(outputs);
     if (width.dilation == 1) {
-      if (width.taps == 3) return choose_frame_outputs<kStride, 3>(outputs);
-      if (width.taps == 5) return choose_frame_outputs<kStride, 5>(outputs);
-      if (width.taps == 7) return choose_frame_outputs<kStride, 7>(outputs);
+      if (width.taps == 3) return choose_frame_outputs<kStride, 1, 3>(outputs);
+      if (width.taps == 5) return choose_frame_outputs<kStride, 1, 5>(outputs);
+      if (width.taps == 7) return choose_frame_outputs<kStride, 1, 7>(outputs);
     }
-  return choose_frame_outputs<kStride, 0>(outputs);
+  }
+  return choose_frame_outputs<kStride, 1, 0>(outputs);
 }
 
-SDX_INLINE auto choose_frame_sums(const WindowAxis& width, std::size_t outputs, Lanes<false>) {
-  return width.stride == 2 ? choose_frame_taps<2>(width, outputs)
-                           : choose_frame_taps<1>(width, outputs);
+SDX_INLINE auto choose_frame_sums(const DepthwiseArgs& args, std::size_t outputs, Lanes<false>) {
+  return args.window.axis[2].stride == 2 ? choose_frame_taps<2>(args, outputs)
+                                         : choose_frame_taps<1>(args, outputs);
 }
-SDX_INLINE auto choose_frame_sums(const WindowAxis& width, std::size_t, Lanes<true>) {
-  return width.stride == 2 ? sum_frame_row<2, 4, 0, Lanes<true>>
-                           : sum_frame_row<1, 4, 0, Lanes<true>>;
+SDX_INLINE auto choose_frame_sums(const DepthwiseArgs& args, std::size_t, Lanes<true>) {
+  return args.window.axis[2].stride == 2 ? sum_frame_row<2, 4, 1, 0, Lanes<true>>
+                                         : sum_frame_row<1, 4, 1, 0, Lanes<true>>;
 }
 
 // Whether sums in a frame pay. With wide vectors, the copy for few taps costs as much, unless they
@@ -206,14 +217,18 @@ SDX_INLINE auto choose_frame_sums(const WindowAxis& width, std::size_t, Lanes<tr
 // fall into the same sets of the cache.
 SDX_INLINE bool pays_in_frame(const DepthwiseArgs& args, bool cached) {
   const WindowAxis* axis = args.window.axis;
-  if (args.group != 1 || axis[0].taps != 1 || axis[0].output != 1 || axis[0].pad != 0 ||
-      axis[2].stride > 2 || axis[2].taps < 3 || axis[1].taps > kMostFrameRows || axis[2].output < 4)
+  if (axis[0].taps != 1 || axis[0].output != 1 || axis[0].pad != 0 || axis[2].stride > 2 ||
+      axis[2].taps < 3 || axis[1].taps > kMostFrameRows || axis[2].output < 4)
     return false;
+  // Groups that are vectors.
+  if (args.group > 1)
+    return !kWideFrame && args.group == kF32 && axis[2].taps == 3 && axis[2].dilation == 1 &&
+           choose_tile(args).outputs >= 4;
   const bool apart = axis[2].dilation > 1 || axis[1].dilation > 1;
   const bool few_taps = axis[2].taps < (cached ? 8 : 7);
   const bool few_outputs =
       axis[2].taps < 7 && axis[2].output < 8 && axis[2].input_step % kSetFloats != 0;
-  return (apart || !(kWideFrame ? few_taps : few_outputs)) && choose_tile(args.window).outputs >= 4;
+  return (apart || !(kWideFrame ? few_taps : few_outputs)) && choose_tile(args).outputs >= 4;
 }
 
 // The columns of a tile that lie inside the image; those around them are zero.
@@ -275,7 +290,7 @@ SDX_INLINE void tile_in_frame(const DepthwiseArgs& args, const FrameTile& tile,
                               const float* weights, float* frame, L lanes) {
   const WindowAxis& height = args.window.axis[1];
   const WindowAxis& width = args.window.axis[2];
-  const auto sum = choose_frame_sums(width, tile.outputs, lanes);
+  const auto sum = choose_frame_sums(args, tile.outputs, lanes);
   const std::size_t rows = frame_rows(height), row_floats = tile.vectors * tile.columns * kF32;
   const FrameColumns inside = inside_columns(width, tile);
   for (std::size_t i = 0; i < rows * tile.vectors; ++i) {
@@ -302,7 +317,7 @@ SDX_INLINE void tile_in_frame(const DepthwiseArgs& args, const FrameTile& tile,
       place += height.dilation;
       if (place >= rows) place -= rows;
     }
-    out.weights = weights + taps.begin * width.taps * kF32;
+    out.weights = weights + taps.begin * width.taps * args.group * kF32;
     out.pixel = r * width.output + tile.output;
     sum(args, tile, out, lanes);
     first += static_cast<std::ptrdiff_t>(height.stride);
@@ -319,7 +334,7 @@ SDX_INLINE void channels_in_frame(const DepthwiseArgs& args, FrameTile tile, std
                                   std::size_t row_end, FrameRow& out, float* weights, float* frame,
                                   L lanes) {
   const WindowAxis& width = args.window.axis[2];
-  const std::size_t taps = args.window.axis[1].taps * width.taps;
+  const std::size_t taps = args.window.axis[1].taps * width.taps * args.group;
   for (std::size_t v = 0; v < tile.vectors; ++v)
     for (std::size_t t = 0; t < taps; ++t)
       store(weights + (v * taps + t) * kF32,
@@ -338,7 +353,7 @@ inline void depthwise_in_frame(const DepthwiseArgs& args, std::size_t row_begin,
                                std::size_t row_end) {
   alignas(kVecBytes) float frame[kMostFrameFloats];
   alignas(kVecBytes) float weights[kFrameWeights];
-  FrameTile tile = choose_tile(args.window);
+  FrameTile tile = choose_tile(args);
   FrameRow out;
   if (args.channels < kF32) {
     tile.vectors = 1;

@@ -134,6 +134,10 @@ TEST_CASE("convolutions of groups of few channels") {
           const WindowAxis axis{.input = 21, .taps = taps, .stride = stride, .pad = 1};
           check_depthwise(tier, {{{}, axis, axis}}, 40, 1,
                           {.column_bias = &given, .activation = Activation::relu}, group);
+          if (taps == 3)
+            for (const std::size_t width : {5, 7, 65})
+              check_depthwise(tier, {{{}, axis, {.input = width, .taps = 3, .pad = 1}}}, 40, 1, {},
+                              group);
         }
   });
 }
