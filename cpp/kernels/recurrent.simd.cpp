@@ -285,7 +285,8 @@ void run_blocks(const RecurrentStep& step, std::size_t panel, const float* next)
   const std::size_t panel_floats = step.hidden * kGates * kF32;
   const std::size_t part_floats = step.hidden * kWidth * kF32;
   const float* weights = step.weights + panel * panel_floats;
-  const std::size_t blocks = divide_up(kPanels * part_floats, kBlockFloats);
+  // The same for a panel alone as for two, whose sums must not differ.
+  const std::size_t blocks = divide_up((kGates == 1 ? 2 : 1) * part_floats, kBlockFloats);
   const std::size_t groups = divide_up(step.rows, kGroupRows);
   VecF totals[kGroupRows * kRowVectors];
   for (std::size_t group = 0; group < groups; ++group) {
