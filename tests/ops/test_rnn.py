@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers import check_op, expect_error, randn, run_op
+from helpers import check_op, expect_error, make_model, randn, run_op
+
+import sardonyx
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
@@ -49,6 +51,18 @@ def test_sizes(op):
         (3, 70, 6, 330),
     ]:
         check(op, inputs(op, steps, batch, size, hidden), hidden)
+
+
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize(("batch", "hidden"), [(1, 300), (8, 136), (9, 520), (40, 600)])
+def test_as_many_threads_give_the_same_bits(op, batch, hidden):
+    given = inputs(op, 3, batch, 20, hidden)
+    model = make_model(op, given, attrs={"hidden_size": hidden}, outputs=outputs(op))
+    feeds = {f"x{i}": value for i, value in enumerate(given) if value is not None}
+    alone, *others = [sardonyx.load(model, threads=n).run(None, feeds) for n in (1, 2, 3, 5)]
+    for each in others:
+        for x, y in zip(alone, each, strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize("op", ["GRU", "LSTM"])
