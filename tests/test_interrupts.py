@@ -147,6 +147,12 @@ SERIAL: dict[str, Callable[[], Any]] = {
     "Conv of one large plane": lambda: one(
         "Conv", np.ones((1, 1, 12_000, 6000), np.float32), np.ones((1, 1, 5, 5), np.float32)
     ),
+    "Conv of few long rows": lambda: one(
+        "Conv",
+        np.ones((1, 64, 60, 20_000), np.float32),
+        np.ones((64, 1, 9, 9), np.float32),
+        group=64,
+    ),
     "ConvTranspose": lambda: one(
         "ConvTranspose",
         np.ones((1, 4, 300, 300), np.float32),

@@ -444,9 +444,11 @@ struct ConvStep {
     const int64_t pieces = std::max(stretches, std::min(pieces_of(cost), width));
     if (pieces == 1) {
       // Neighbouring rows share inputs.
+      const auto block = static_cast<int64_t>(std::clamp(2 * kLongestNs / cost, 1.0, 1e9));
       f.parallel_ranges(split_work(images * rows, cost, grain), [&](Range r) {
-        for (int64_t at = r.begin; at < r.end;) {
-          const int64_t image = at / rows, end = std::min(r.end, (image + 1) * rows);
+        for (int64_t at = r.begin; at < r.end && !is_over(f);) {
+          const int64_t image = at / rows;
+          const int64_t end = std::min({r.end, (image + 1) * rows, at + block});
           run(Rows{image, size(at - image * rows), size(end - image * rows), window, 0});
           at = end;
         }
