@@ -1,4 +1,6 @@
 // Functions of one and of two operands, from the first cache and from memory.
+#include <algorithm>
+
 #include "bench.h"
 #include "kernels/binary.h"
 #include "kernels/cast.h"
@@ -7,20 +9,24 @@
 #include "kernels/logic.h"
 #include "kernels/truncate.h"
 #include "kernels/unary.h"
+#include "kernels/unary_f64.h"
 
 namespace sdx::bench {
 namespace {
 
 constexpr std::size_t kCounts[] = {4096, 4 << 20};
 
-void unary(const Bench& bench, const kernels::Kernel<kernels::UnaryF32, kernels::kIsaCount>& kernel,
+template <class T>
+void unary(const Bench& bench,
+           const kernels::Kernel<void(const T*, T*, std::size_t, T, T), kernels::kIsaCount>& kernel,
            std::size_t count) {
-  auto x = random_floats(count);
-  Buffer<float> y(count);
+  auto floats = random_floats(count);
+  Buffer<T> x(count), y(count);
+  std::copy_n(floats.data(), count, x.data());
   const auto n = static_cast<double>(count);
   for (const auto& [isa, run] : kernel.variants) {
-    bench.time(kernel.name, isa, std::to_string(count), {n, 8 * n},
-               [&, run = run] { run(x.data(), y.data(), count, 0.5f, 0.5f); });
+    bench.time(kernel.name, isa, std::to_string(count), {n, 2 * sizeof(T) * n},
+               [&, run = run] { run(x.data(), y.data(), count, T{0.5}, T{0.5}); });
   }
 }
 
@@ -134,6 +140,9 @@ void bench_elementwise(const Bench& bench) {
                                &unary_hard_sigmoid, &unary_hard_swish,  &unary_elu,
                                &unary_celu,         &unary_selu,        &unary_softplus,
                                &unary_softsign,     &unary_mish})
+      unary(bench, *kernel, count);
+    for (const auto* kernel :
+         {&unary_f64_exp, &unary_f64_log, &unary_f64_tanh, &unary_f64_erf, &unary_f64_sigmoid})
       unary(bench, *kernel, count);
     for (const auto* kernel : {&binary_add, &binary_sub, &binary_mul, &binary_div, &binary_max,
                                &binary_min, &binary_prelu, &binary_pow})
