@@ -156,8 +156,8 @@ SDX_INLINE void store_some(const Fours& row, uint64_t* items, std::size_t n) {
 // overlaps the one before it. A matrix that is narrower than a square has rows read as wholes, with
 // what lies behind them, and written as wholes over what the next ones will write, where those
 // follow immediately; only at its end such rows are taken in part. Squares beside each other share
-// lines of the cache, and go together. What comes next of each row is
-// asked for ahead: rows are too many for the processor to see where each of them goes on.
+// lines of the cache, and go together. What comes next of each row is asked for ahead: rows are too
+// many for the processor to see where each of them goes on.
 template <class Row, class T>
 SDX_INLINE void transpose_squares(std::size_t rows, std::size_t cols, const T* src, std::size_t lds,
                                   T* dst, std::size_t ldd) {

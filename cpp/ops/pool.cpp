@@ -214,7 +214,11 @@ Step pool_in_blocks(const PoolSizes& s, const kernels::PlanePoolArgs& planes,
   const int64_t blocks = (width + block - 1) / block, rows = s.output_pixels / width;
   const double block_cost = cost * static_cast<double>(block);
   return [=](Frame& f) {
-    f.parallel_for(split_work(s.planes() * rows * blocks, block_cost), [&](Range r) {
+    // Chunks ask themselves whether the run should end; passing over millions would take long too.
+    constexpr int64_t kMostChunks = 4096;
+    Split split = split_work(s.planes() * rows * blocks, block_cost);
+    split.chunks = std::min(split.chunks, kMostChunks);
+    f.parallel_for(split, [&](Range r) {
       Watch watch(f);
       for (int64_t i = r.begin; i < r.end && !watch.over(static_cast<int64_t>(block_cost)); ++i) {
         const int64_t plane = i / blocks / rows, row = i / blocks % rows;

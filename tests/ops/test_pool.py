@@ -42,6 +42,9 @@ def test_pools(shape, attrs):
 LARGE_CASES = [
     ((1, 2, 150, 300), {"kernel_shape": [60, 50], "pads": [7, 8, 9, 10]}),
     ((1, 1, 14, 60, 62), {"kernel_shape": [5, 30, 31], "pads": [1, 2, 0, 2, 0, 1]}),
+    # Windows of many rows.
+    ((1, 2, 150, 40), {"kernel_shape": [100, 9], "pads": [3, 2, 70, 1]}),
+    ((1, 1, 5, 90, 13), {"kernel_shape": [3, 75, 3], "strides": [2, 3, 1]}),
     ((1, 2, 9001), {"kernel_shape": [1500], "dilations": [2], "strides": [2], "pads": [40, 60]}),
 ]
 
