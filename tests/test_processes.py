@@ -95,19 +95,70 @@ def test_forks_while_other_threads_run() -> None:
     assert run_script(PRELUDE + textwrap.dedent(script)) == "{0}\n"
 
 
-def test_a_process_may_end_with_runs_under_way() -> None:
-    script = """
+@pytest.mark.parametrize(
+    "work",
+    [
+        "works()",
+        "model.run(None, {'x0': a.T, 'x1': a[::-1]})",
+        "model.run(None, {'x0': items, 'x1': items})",
+        "model.run(None, {'x0': a, 'x1': a}, out={'y0': np.empty((300, 600), np.float32)[:, ::2]})",
+        "sardonyx.load(proto, threads=2, log=str)",
+        "works(), model.trim()",
+        "twice(a)",
+    ],
+    ids=["run", "strided", "lists", "out", "load", "trim", "operator"],
+)
+def test_a_process_may_end_with_calls_under_way(work: str) -> None:
+    script = f"""
+    items = a.tolist()
+    proto = make_model("MatMul", [a, a])
+    sardonyx.op("test.end", "Twice")(lambda x: x + x)
+    twice = sardonyx.load(make_model("Twice", [a], domain="test.end"))
+
     def keep_running():
         while True:
-            works()
+            {work}
 
     for _ in range(3):
         threading.Thread(target=keep_running, daemon=True).start()
     works()
     print("end")
     """
-    for _ in range(5):
+    for _ in range(3):
         assert run_script(PRELUDE + textwrap.dedent(script)) == "end\n"
+
+
+def test_models_run_until_the_very_end_of_a_process() -> None:
+    first = """
+    import atexit, threading
+
+    @atexit.register
+    def last():
+        print(works())
+        thread = threading.Thread(target=lambda: print(works()))
+        thread.start()
+        thread.join()
+    """
+    assert run_script(textwrap.dedent(first) + PRELUDE) == "True\nTrue\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_need_not_wait_for_calls_of_its_parent() -> None:
+    script = """
+    import sys, time
+    sardonyx.op("test.end", "Wait", infer=lambda x, **_: x)(lambda x: (time.sleep(0.5), x)[1])
+    wait = sardonyx.load(make_model("Wait", [a], domain="test.end"))
+    thread = threading.Thread(target=lambda: [wait(a) for _ in range(4)])
+    thread.start()
+    time.sleep(0.2)
+    start = time.monotonic()
+    if os.fork() == 0:
+        sys.exit()
+    os.wait()
+    print(time.monotonic() - start < 1.5)
+    thread.join()
+    """
+    assert run_script(PRELUDE + textwrap.dedent(script)) == "True\n"
 
 
 def test_models_can_be_pickled_and_copied(tmp_path: Path) -> None:

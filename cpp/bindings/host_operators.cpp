@@ -2,7 +2,7 @@
 
 #include "api/operator_library.h"
 #include "base/error.h"
-#include "bindings/signals.h"
+#include "bindings/gil.h"
 
 namespace sdx::bindings {
 namespace {
@@ -131,7 +131,7 @@ struct PythonOperator {
 py::list library_operators(const std::string& path) {
   HostOperators loaded;
   {
-    const py::gil_scoped_release release;  // a library may do anything when it is loaded
+    const WithoutGil release;  // a library may do anything when it is loaded
     loaded = load_operator_library(path);
   }
   py::list operators;
@@ -154,11 +154,7 @@ HostOperators host_operators(const py::list& described) {
     const auto tuple = py::cast<py::tuple>(item);
     // Given back with the GIL, by whichever thread.
     const std::shared_ptr<PythonOperator> python(new PythonOperator{tuple[2], tuple[3]},
-                                                 [](PythonOperator* gone) {
-                                                   if (!Py_IsInitialized()) return;
-                                                   const py::gil_scoped_acquire gil;
-                                                   delete gone;
-                                                 });
+                                                 DeleteWithGil());
     auto made = std::make_shared<HostOperator>();
     made->domain = py::cast<std::string>(tuple[0]);
     made->name = py::cast<std::string>(tuple[1]);

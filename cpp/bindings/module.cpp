@@ -11,6 +11,7 @@
 #include "api/peaks.h"
 #include "base/interrupt.h"
 #include "base/thread_pool.h"
+#include "bindings/gil.h"
 #include "bindings/host_operators.h"
 #include "bindings/session.h"
 
@@ -98,15 +99,20 @@ void translate(std::exception_ptr exception) {
   }
 }
 
+// What threads without the GIL may copy.
+std::shared_ptr<py::object> shared(const py::object& object) {
+  return {new py::object(object), DeleteWithGil()};
+}
+
 // The pixels that a Python function makes of a file's bytes; it takes the GIL itself.
 std::function<Tensor(std::span<const std::byte>, std::string_view)> codec_of(const Codec& codec) {
-  return [decode = codec.cast<std::function<py::object(py::bytes, py::str)>>()](
-             std::span<const std::byte> encoded, std::string_view pixel_format) -> Tensor {
-    const py::gil_scoped_acquire gil;
+  return [decode = shared(codec)](std::span<const std::byte> encoded,
+                                  std::string_view pixel_format) -> Tensor {
+    const WithGil gil;
     try {
       const py::object given =
-          decode(py::bytes(reinterpret_cast<const char*>(encoded.data()), encoded.size()),
-                 py::str(pixel_format));
+          (*decode)(py::bytes(reinterpret_cast<const char*>(encoded.data()), encoded.size()),
+                    py::str(pixel_format));
       if (given.is_none()) return {};
       const auto pixels = py::array_t<uint8_t, py::array::c_style>::ensure(given);
       check_argument(pixels && pixels.ndim() == 3, "the image codec gave no uint8 array of rank 3");
@@ -157,7 +163,10 @@ Options options_from(const Threads& given, const Operators& operators, int64_t m
                    "precision: expected 'strict', 'float32' or 'fast', got '", precision, "'");
   }
   if (!log.is_none()) {
-    options.log = log.cast<std::function<void(std::string_view)>>();  // takes the GIL itself
+    options.log = [function = shared(log)](std::string_view text) {
+      const WithGil gil;
+      (*function)(py::str(text.data(), text.size()));
+    };
   }
   if (!image_codec.is_none()) options.image_codec = codec_of(image_codec);
   options.dims = dims;
@@ -288,7 +297,7 @@ void bind_session(py::module_& module) {
 
   py::class_<BoundCall>(module, "BoundCall", "What a call reads and writes.")
       .def(py::init<std::vector<std::string>, Arrays, std::vector<py::object>>(), py::arg("names"),
-           py::arg("feeds"), py::arg("arrays"));
+           py::arg("feeds"), py::arg("arrays"), py::call_guard<Call>());
 
   py::class_<BoundSession>(module, "Session", "A loaded model. Safe to run from many threads.")
       .def_static(
@@ -300,7 +309,7 @@ void bind_session(py::module_& module) {
             const Options options =
                 options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
                              log, image_codec, dims, denoted_dims, initializers);
-            const py::gil_scoped_release release;
+            const WithoutGil release;
             return std::make_unique<BoundSession>(Session::load_file(path, options));
           },
           py::arg("path"), py::kw_only(), py::arg("threads") = Threads(0),
@@ -308,7 +317,7 @@ void bind_session(py::module_& module) {
           py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
           py::arg("dims") = Dimensions(), py::arg("denoted_dims") = Dimensions(),
           py::arg("initializers") = Arrays(), py::arg("operators") = Operators(),
-          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0)
+          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0, py::call_guard<Call>())
       .def_static(
           "load_bytes",
           [](const py::bytes& bytes, const std::string& directory, const Threads& threads,
@@ -320,7 +329,7 @@ void bind_session(py::module_& module) {
                 options_from(threads, operators, memory_limit, trim_after, precision, level, passes,
                              log, image_codec, dims, denoted_dims, initializers);
             const std::string_view view = bytes;
-            const py::gil_scoped_release release;
+            const WithoutGil release;
             return std::make_unique<BoundSession>(Session::load_bytes(
                 std::as_bytes(std::span(view.data(), view.size())), options, directory));
           },
@@ -329,7 +338,7 @@ void bind_session(py::module_& module) {
           py::arg("passes") = "", py::arg("log") = py::none(), py::arg("image_codec") = py::none(),
           py::arg("dims") = Dimensions(), py::arg("denoted_dims") = Dimensions(),
           py::arg("initializers") = Arrays(), py::arg("operators") = Operators(),
-          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0)
+          py::arg("memory_limit") = 0, py::arg("trim_after") = 0.0, py::call_guard<Call>())
       .def_property_readonly("inputs", [](BoundSession& s) { return s.session().inputs(); })
       .def_property_readonly("outputs", [](BoundSession& s) { return s.session().outputs(); })
       .def_property_readonly("caches",
@@ -346,7 +355,7 @@ void bind_session(py::module_& module) {
                              [](BoundSession& s) { return s.session().custom_metadata(); })
       .def_property_readonly("threads", [](BoundSession& s) { return s.session().threads(); })
       .def("call", &BoundSession::call, py::arg("args"), py::arg("named"),
-           py::arg("out") = py::none(),
+           py::arg("out") = py::none(), py::call_guard<Call>(),
            "Inputs by position and by name; one output as itself, several as a tuple.")
       .def(
           "run",
@@ -359,15 +368,14 @@ void bind_session(py::module_& module) {
           py::arg("outputs"), py::arg("feeds"), py::arg("out") = py::none(),
           py::arg("in_place") = false, py::arg("timeout") = py::none(),
           py::arg("cancel") = py::none(), py::arg("memory_limit") = 0,
-          py::arg("profile") = py::none(),
+          py::arg("profile") = py::none(), py::call_guard<Call>(),
           "The outputs of these names (None: all) as a list. A list given as `profile` gets what "
           "each step took.")
-      .def("run_bound", &BoundSession::run_bound, py::arg("call"),
+      .def("run_bound", &BoundSession::run_bound, py::arg("call"), py::call_guard<Call>(),
            "Runs into the arrays of the call and returns them by name.")
-      .def("profile", &BoundSession::profile, py::arg("feeds"))
+      .def("profile", &BoundSession::profile, py::arg("feeds"), py::call_guard<Call>())
       .def(
-          "trim", [](BoundSession& s) { s.session().trim(); },
-          py::call_guard<py::gil_scoped_release>())
+          "trim", [](BoundSession& s) { s.session().trim(); }, py::call_guard<Call, WithoutGil>())
       .def("memory", [](BoundSession& s) { return s.session().memory(); })
       .def("summary", [](BoundSession& s) { return s.session().summary(); })
       .def(
@@ -375,7 +383,7 @@ void bind_session(py::module_& module) {
           [](BoundSession& s, const std::map<std::string, std::vector<int64_t>>& shapes) {
             return s.session().plan_summary(shapes);
           },
-          py::arg("shapes"), py::call_guard<py::gil_scoped_release>())
+          py::arg("shapes"), py::call_guard<Call, WithoutGil>())
       .def("graph_text", [](BoundSession& s) { return s.session().graph_text(); });
 }
 
@@ -394,15 +402,18 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.attr("Cancelled") = types.cancelled;
   module.attr("Timeout") = types.timeout;
   py::register_exception_translator(&translate);
+  wait_for_calls_at_exit();
+  // Now, since threads that wait for each other there may be unwound at the end.
+  numpy_dtype(sdx::DType::float32);
   bind_descriptions(module);
   bind_session(module);
   module.def(
       "load_operators",
-      [](const std::string& path) -> Operators { return library_operators(path); },
-      py::arg("path"));
+      [](const std::string& path) -> Operators { return library_operators(path); }, py::arg("path"),
+      py::call_guard<Call>());
   module.def("version", &sdx::version);
   module.def("measure_peaks", &sdx::measure_peaks, py::arg("threads") = 1,
-             py::call_guard<py::gil_scoped_release>(),
+             py::call_guard<Call, WithoutGil>(),
              "Measures what so many threads can do; takes about half a second.");
   module.def("instruction_set", &sdx::instruction_set, "The tier in use: 'avx512'.");
 }

@@ -2,6 +2,7 @@
 #include "bindings/session.h"
 
 #include "base/interrupt.h"
+#include "bindings/gil.h"
 #include "bindings/host_operators.h"
 #include "bindings/signals.h"
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/interrupt.h"
+#include "bindings/gil.h"
 
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -29,36 +30,12 @@ bool may_handle_signals() {
 
 thread_local const Deadline* current_deadline = nullptr;
 
-[[noreturn]] void stay_forever() {
-  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-}
-
 }  // namespace
-
-WithoutGil::~WithoutGil() noexcept(false) {
-  // Python that has come to its end ends the thread that asks, by unwinding it: no exception of
-  // ours but one that has no type.
-  try {
-    PyEval_RestoreThread(state_);
-  } catch (...) {
-    stay_forever();
-  }
-}
-
-WithGil::WithGil() {
-  try {
-    acquire_.emplace();
-  } catch (const std::exception&) {
-    throw;
-  } catch (...) {
-    stay_forever();
-  }
-}
 
 bool Signals::pending() {
   const Clock::time_point now = Clock::now();
   if (now - last_ < kInterval || !may_handle_signals()) return false;
-  const py::gil_scoped_acquire gil;
+  const WithGil gil;
   last_ = now;
   if (PyErr_CheckSignals() == 0) return false;
   raised_ = std::make_exception_ptr(py::error_already_set());
@@ -84,6 +61,7 @@ void Deadline::check() const {
 }
 
 void Conversion::look() {
+  Call::look();
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   if (const Deadline* const deadline = Deadline::current()) deadline->check();
 }
