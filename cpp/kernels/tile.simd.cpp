@@ -232,7 +232,7 @@ constexpr std::size_t kSteps = 4, kFewestRows = 4;
 bool is_dense(const Tile& tile) {
   return tile.rows >= kFewestRows && tile.columns > kTileColumns - kF32 &&
          tile.ldb == kTileColumns && tile.chain == static_cast<std::size_t>(-1) &&
-         kSteps * tile.ahead_step <= kLineBytes;
+         kSteps * tile.ahead_step <= 2 * kLineBytes;
 }
 
 // Adds the product where the sum lies: the compiler would put it where a factor was, and move it.
@@ -276,8 +276,8 @@ void dense_tile(const Tile& tile) {
       }
       for (const std::size_t end = i < kFetches ? d + apart : tile.depth; d + kSteps <= end;
            d += kSteps) {
-        __builtin_prefetch(ahead, 0, kIntoL2);
-        ahead += kSteps * tile.ahead_step;
+        for (std::size_t l = 0; l < 2; ++l, ahead += kSteps / 2 * tile.ahead_step)
+          __builtin_prefetch(ahead, 0, kIntoL2);
 #pragma GCC unroll 4
         for (std::size_t s = 0; s < kSteps; ++s) step(d + s);
       }
