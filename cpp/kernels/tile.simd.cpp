@@ -243,8 +243,10 @@ SDX_INLINE void accumulate(VecF& sum, VecF a, VecF b) {
 // kFetch is Tile::fetches_results.
 template <int kRows, bool kFetch>
 void dense_tile(const Tile& tile) {
-  constexpr int kVectors = kTileVectors, kFetches = kFetch ? 2 * kRows : 0;
+  constexpr int kVectors = kTileVectors;
   Sums<kRows, kVectors> sums = {};
+  if constexpr (kFetch)
+    for (int i = 0; i < kRows; ++i) fetch_row<kVectors, kIntoL1>(tile, i, 0, 0);
   const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
   for (std::size_t t = 0; t < tile.tap_count; ++t) {
     const TileTap& tap = tile.taps[t];
@@ -264,23 +266,12 @@ void dense_tile(const Tile& tile) {
         for (int j = 0; j < kVectors; ++j) accumulate(sums.at[i][j], a, columns[j]);
       }
     };
-    const bool fetches = kFetch && t + 1 == tile.tap_count;
-    const std::size_t apart = tile.depth / (kFetches + 1) / kSteps * kSteps;
     std::size_t d = 0;
-    for (int i = fetches ? 0 : kFetches; i <= kFetches; ++i) {
-      if (i < kFetches) {
-        if (i < kRows)
-          fetch_row<kVectors, kIntoL2>(tile, i, tile.next_down, tile.next_right);
-        else
-          fetch_row<kVectors, kIntoL1>(tile, i - kRows, 0, 0);
-      }
-      for (const std::size_t end = i < kFetches ? d + apart : tile.depth; d + kSteps <= end;
-           d += kSteps) {
-        for (std::size_t l = 0; l < 2; ++l, ahead += kSteps / 2 * tile.ahead_step)
-          __builtin_prefetch(ahead, 0, kIntoL2);
+    for (; d + kSteps <= tile.depth; d += kSteps) {
+      for (std::size_t l = 0; l < 2; ++l, ahead += kSteps / 2 * tile.ahead_step)
+        __builtin_prefetch(ahead, 0, kIntoL2);
 #pragma GCC unroll 4
-        for (std::size_t s = 0; s < kSteps; ++s) step(d + s);
-      }
+      for (std::size_t s = 0; s < kSteps; ++s) step(d + s);
     }
     for (; d < tile.depth; ++d) step(d);
   }
