@@ -121,6 +121,14 @@ SDX_INLINE void fetch_row(const Tile& tile, std::size_t i, std::size_t down, std
   for (int j = 0; j < kVectors; ++j) __builtin_prefetch(residual + j * kF32, 0, kLevel);
 }
 
+template <int kRows, int kVectors>
+SDX_INLINE void add_sums(Sums<kRows, kVectors>& to, const Sums<kRows, kVectors>& from) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) to.at[i][j] += from.at[i][j];
+}
+
 // Moves sums out of registers, onto those of earlier chains unless these are the first.
 template <int kRows, int kVectors>
 SDX_INLINE void carry(Sums<kRows, kVectors>& sums, Sums<kRows, kVectors>& carried, bool first) {
@@ -201,18 +209,10 @@ void tile_kernel(const Tile& tile) {
     }
   }
   for (int s = kSteps / 2; s > 0; s /= 2)
-    for (int u = 0; u < s; ++u)
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-        for (int j = 0; j < kVectors; ++j) sums[u].at[i][j] += sums[u + s].at[i][j];
+    for (int u = 0; u < s; ++u) add_sums(sums[u], sums[u + s]);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
-  if (carries)
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sums[0].at[i][j] += carried.at[i][j];
+  if (carries) add_sums(sums[0], carried);
 #pragma GCC diagnostic pop
   if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
   alignas(kVecBytes) float stored[kRows * kVectors * kF32];
@@ -231,8 +231,7 @@ constexpr std::size_t kSteps = 4, kFewestRows = 4;
 
 bool is_dense(const Tile& tile) {
   return tile.rows >= kFewestRows && tile.columns > kTileColumns - kF32 &&
-         tile.ldb == kTileColumns && tile.chain == static_cast<std::size_t>(-1) &&
-         kSteps * tile.ahead_step <= 2 * kLineBytes;
+         tile.ldb == kTileColumns && kSteps * tile.ahead_step <= 2 * kLineBytes;
 }
 
 // Adds the product where the sum lies: the compiler would put it where a factor was, and move it.
@@ -244,7 +243,9 @@ SDX_INLINE void accumulate(VecF& sum, VecF a, VecF b) {
 template <int kRows, bool kFetch>
 void dense_tile(const Tile& tile) {
   constexpr int kVectors = kTileVectors;
-  Sums<kRows, kVectors> sums = {};
+  Sums<kRows, kVectors> sums = {}, carried;
+  bool carries = false;
+  std::size_t left = tile.chain;  // of the chain
   if constexpr (kFetch)
     for (int i = 0; i < kRows; ++i) fetch_row<kVectors, kIntoL1>(tile, i, 0, 0);
   const char* ahead = tile.ahead ? tile.ahead : reinterpret_cast<const char*>(tile.b);
@@ -266,15 +267,26 @@ void dense_tile(const Tile& tile) {
         for (int j = 0; j < kVectors; ++j) accumulate(sums.at[i][j], a, columns[j]);
       }
     };
-    std::size_t d = 0;
-    for (; d + kSteps <= tile.depth; d += kSteps) {
-      for (std::size_t l = 0; l < 2; ++l, ahead += kSteps / 2 * tile.ahead_step)
-        __builtin_prefetch(ahead, 0, kIntoL2);
+    for (std::size_t d = 0; d < tile.depth;) {
+      const std::size_t end = tile.depth - d < left ? tile.depth : d + left;
+      left -= end - d;
+      for (; d + kSteps <= end; d += kSteps) {
+        for (std::size_t l = 0; l < 2; ++l, ahead += kSteps / 2 * tile.ahead_step)
+          __builtin_prefetch(ahead, 0, kIntoL2);
 #pragma GCC unroll 4
-      for (std::size_t s = 0; s < kSteps; ++s) step(d + s);
+        for (std::size_t s = 0; s < kSteps; ++s) step(d + s);
+      }
+      for (; d < end; ++d) step(d);
+      if (left > 0) continue;
+      carry(sums, carried, !carries);
+      carries = true;
+      left = tile.chain;
     }
-    for (; d < tile.depth; ++d) step(d);
   }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
+  if (carries) add_sums(sums, carried);
+#pragma GCC diagnostic pop
   if (tile.columns == kTileColumns) return finish_registers(tile, sums);
   alignas(kVecBytes) float stored[kRows * kTileColumns];
 #pragma GCC unroll 8
