@@ -21,6 +21,13 @@ py::dtype numpy_dtype(DType dtype);
 // The element type of an array, `undefined` where ONNX has none. Text of any kind is `string`.
 DType dtype_of_array(const py::array& array);
 
+// Of the flags of an array: NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE.
+inline constexpr int kCContiguous = 0x1, kAligned = 0x100, kWriteable = 0x400;
+
+inline Shape shape_of(const py::array& array) {
+  return Shape(array.shape(), array.shape() + array.ndim());
+}
+
 // A declared type, read from ValueInfo::type.
 struct Declared {
   enum class Kind { unknown, tensor, sparse_tensor, sequence, map };

@@ -4,8 +4,6 @@
 namespace sdx::bindings {
 namespace {
 
-constexpr int kAligned = 0x100;  // NPY_ARRAY_ALIGNED
-
 bool is_native_float32(const py::array& array) {
   return dtype_of_array(array) == DType::float32 && array.dtype().byteorder() != '>' &&
          (array.flags() & kAligned);
@@ -29,10 +27,6 @@ int64_t room_of(const py::array& array) {
     room = found;
   }
   return room ? room : rows;
-}
-
-Shape shape_of(const py::array& array) {
-  return Shape(array.shape(), array.shape() + array.ndim());
 }
 
 }  // namespace

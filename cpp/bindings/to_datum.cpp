@@ -8,10 +8,6 @@
 namespace sdx::bindings {
 namespace {
 
-constexpr int kCContiguous = 0x1;  // NPY_ARRAY_C_CONTIGUOUS
-constexpr int kAligned = 0x100;    // NPY_ARRAY_ALIGNED
-constexpr int kWriteable = 0x400;  // NPY_ARRAY_WRITEABLE
-
 py::module_ numpy() { return py::module_::import("numpy"); }
 
 const char* type_name(py::handle value) { return Py_TYPE(value.ptr())->tp_name; }
@@ -19,10 +15,6 @@ const char* type_name(py::handle value) { return Py_TYPE(value.ptr())->tp_name; 
 bool is_plain(const py::array& array) {
   constexpr int kNeeded = kCContiguous | kAligned;
   return (array.flags() & kNeeded) == kNeeded && array.dtype().byteorder() != '>';
-}
-
-Shape shape_of(const py::array& array) {
-  return Shape(array.shape(), array.shape() + array.ndim());
 }
 
 std::string text_of(py::handle value) {

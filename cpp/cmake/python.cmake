@@ -9,6 +9,8 @@ if(SDX_BINDING_SOURCES)
   # No link-time optimisation: the bindings are thin, and it doubles what they cost to build.
   pybind11_add_module(_core MODULE NO_EXTRAS ${SDX_BINDING_SOURCES})
   target_compile_options(_core PRIVATE ${SDX_WARNINGS})
+  # A file of these spends most of its time on pybind11's headers: some of them share that.
+  set_target_properties(_core PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
   # The runtime is in the package's library alone; api/ says by SDX_SHARED what crosses over.
   target_link_libraries(_core PRIVATE sardonyx_shared sardonyx_base)
   target_include_directories(_core PRIVATE ${PROJECT_SOURCE_DIR}/cpp)

@@ -43,6 +43,9 @@ struct Expander {
   Value* cast(Value* value, DType to) const;
   // A constant of rank 0 and a float type.
   Value* scalar(DType dtype, double value) const;
+  // The size of axis `axis`, as a vector of one element or as a number.
+  Value* size(Value* value, int64_t axis) const;
+  Value* number_of(Value* value, int64_t axis) const { return add("Squeeze", {size(value, axis)}); }
   // The channels, axis 1, moved to the last place, or back. The rank has to be known.
   Value* channels_last(Value* value) const;
   Value* channels_first(Value* value) const;

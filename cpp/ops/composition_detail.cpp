@@ -67,6 +67,10 @@ Value* Expander::scalar(DType dtype, double value) const {
   }));
 }
 
+Value* Expander::size(Value* value, int64_t axis) const {
+  return add("Shape", {value}, {{"start", axis}, {"end", axis + 1}}, 15);
+}
+
 Value* Expander::channels_last(Value* value) const {
   return add("Transpose", {value}, {{"perm", turned_axes(*value, 1)}});
 }

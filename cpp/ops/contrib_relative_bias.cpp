@@ -30,8 +30,7 @@ class RelativeBias final : public Composition {
     };
     Value* behind = e.add("Unsqueeze", {places(1), e.integers({1})});
     Value* offset = binary("Sub", places(2), behind);
-    Value* buckets =
-        e.add("Squeeze", {e.add("Shape", {e.input(0)}, {{"start", 0}, {"end", 1}}, 15)});
+    Value* buckets = e.number_of(e.input(0), 0);
     Value *side = nullptr, *distance;
     if (bidirectional_) {
       buckets = binary("Div", buckets, number(2));

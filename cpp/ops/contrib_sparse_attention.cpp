@@ -44,11 +44,6 @@ class SparseAttention final : public Composition {
   static constexpr int kQuery = 0, kKey = 1, kValue = 2, kPastKey = 3, kPastValue = 4, kRows = 5;
   static constexpr int kColumns = 6, kTotal = 7, kLengths = 8, kCos = 9, kSin = 10;
 
-  static Value* size(const Expander& e, Value* value, int64_t axis) {
-    Value* one = e.add("Shape", {value}, {{"start", axis}, {"end", axis + 1}}, 15);
-    return e.add("Squeeze", {one});
-  }
-
   // 0 to the one number in `count`, of its type.
   static Value* range(const Expander& e, Value* count) {
     const auto number = [&](int64_t value) {
@@ -69,12 +64,12 @@ class SparseAttention final : public Composition {
       return e.add("Slice", {rows, e.integers({begin}), e.integers({end}), e.integers({1})});
     };
     Value *begin = part(0, -1), *end = part(1, std::numeric_limits<int64_t>::max());
-    Value* entry = range(e, size(e, columns, 1));
+    Value* entry = range(e, e.number_of(columns, 1));
     Value* in_row = e.add("And",
                           {e.add("LessOrEqual", {unsqueezed(e, begin, 2), entry}, {}, 16),
                            e.add("Less", {entry, unsqueezed(e, end, 2)})},
                           {}, 7);
-    Value* block = range(e, size(e, begin, 1));
+    Value* block = range(e, e.number_of(begin, 1));
     Value* in_column = e.add("Equal", {unsqueezed(e, columns, 2), block});
     return e.add("MatMul", {e.cast(in_row, DType::float32), e.cast(in_column, DType::float32)});
   }
@@ -87,7 +82,7 @@ class SparseAttention final : public Composition {
         e.add("Reshape",
               {e.cast(e.input(kTotal), DType::int64), e.constant(Tensor::of<int64_t>({}))}, {}, 14);
     Value* lengths = e.cast(e.input(kLengths), DType::int64);
-    Value* queries = size(e, e.input(kQuery), 1);
+    Value* queries = e.number_of(e.input(kQuery), 1);
     Value* zero = e.constant(Tensor::scalar<int64_t>(0));
     // Where the first query stands; those of a prompt stand at its beginning.
     Value* first = e.add(
@@ -99,7 +94,7 @@ class SparseAttention final : public Composition {
       return e.add("Div", {place, size_of_block}, {}, 14);
     };
     Value* layout = layouts(e);
-    Value* count = size(e, layout, 0);
+    Value* count = e.number_of(layout, 0);
     // [layouts, batch, queries, blocks], then keys in the place of blocks.
     Value* met = e.add("Gather", {layout, block_of(places)}, {{"axis", int64_t{1}}});
     met = e.add("Gather", {met, block_of(range(e, total))}, {{"axis", int64_t{3}}});

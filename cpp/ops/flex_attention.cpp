@@ -76,11 +76,6 @@ class FlexAttention final : public Composition {
       return Expander::add(op_type, std::move(inputs), attrs, kOpset);
     }
 
-    // The size of axis `axis` as a vector of one element.
-    Value* size(Value* value, int64_t axis) {
-      return add("Shape", {value}, {{"start", axis}, {"end", axis + 1}});
-    }
-
     // The key head of every query head; null where each has its own.
     Value* key_heads() {
       const auto& q = node.input(0)->type().shape;
