@@ -64,6 +64,7 @@ class ConstantOfShape final : public Op {
     const int64_t count = element_count(ctx.output_shape(0));
     return dispatch_items(value_.dtype(), [&]<class T>() -> Step {
       return [value = value_, count, alike = bytes_are_alike(value_)](Frame& f) {
+        if (count == 0) return;  // there is no memory, which memset wants even for no bytes
         const T* item = static_cast<const T*>(value.raw());
         T* y = f.out<T>(0);
         f.parallel_for(split_work(count, move_cost<T>()), [&](Range r) {

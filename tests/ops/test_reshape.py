@@ -39,6 +39,20 @@ def test_constant_of_shape():
     expect_error("ConstantOfShape", ints(2, -1), match="negative dimension")
 
 
+def test_nothing_is_filled_between_steps():
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+        g (int64[1] n, float[k] x) => (float[m] y) {
+            filled = ConstantOfShape(n)
+            same = Neg(filled)
+            y = Concat<axis = 0>(same, x)
+        }"""
+    model = sardonyx.load(onnx.parser.parse_model(text))
+    x = randn(3)
+    for count in (0, 2):
+        (y,) = model.run(None, {"n": ints(count), "x": x})
+        np.testing.assert_array_equal(y, np.append(np.zeros(count, np.float32), x))
+
+
 def test_shape_and_size():
     x = randn(2, 3, 4)
     for start, end in [(None, None), (1, None), (-1, None), (None, -1), (2, 1), (-9, 9), (0, 2)]:
