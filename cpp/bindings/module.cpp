@@ -1,5 +1,4 @@
 // The module sardonyx._core: the session, what it tells about itself, and the errors.
-#include <pybind11/functional.h>
 #include <pybind11/gil_safe_call_once.h>
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>

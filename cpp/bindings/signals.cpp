@@ -1,7 +1,6 @@
 #include "bindings/signals.h"
 
 #include <exception>
-#include <thread>
 
 #include "base/interrupt.h"
 #include "bindings/gil.h"

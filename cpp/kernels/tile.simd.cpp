@@ -141,6 +141,23 @@ SDX_INLINE void carry(Sums<kRows, kVectors>& sums, Sums<kRows, kVectors>& carrie
     }
 }
 
+// Puts the sums of all chains where they go.
+template <int kRows, int kVectors>
+SDX_INLINE void finish_sums(const Tile& tile, Sums<kRows, kVectors>& sums,
+                            const Sums<kRows, kVectors>& carried, bool carries) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
+  if (carries) add_sums(sums, carried);
+#pragma GCC diagnostic pop
+  if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums);
+  alignas(kVecBytes) float stored[kRows * kVectors * kF32];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) store(stored + (i * kVectors + j) * kF32, sums.at[i][j]);
+  finish_tile(tile, stored, kVectors * kF32);
+}
+
 // kFetch is Tile::fetches_results.
 template <int kRows, int kVectors, bool kFetch>
 void tile_kernel(const Tile& tile) {
@@ -210,17 +227,7 @@ void tile_kernel(const Tile& tile) {
   }
   for (int s = kSteps / 2; s > 0; s /= 2)
     for (int u = 0; u < s; ++u) add_sums(sums[u], sums[u + s]);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
-  if (carries) add_sums(sums[0], carried);
-#pragma GCC diagnostic pop
-  if (kMaskedTails || tile.columns == kVectors * kF32) return finish_registers(tile, sums[0]);
-  alignas(kVecBytes) float stored[kRows * kVectors * kF32];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) store(stored + (i * kVectors + j) * kF32, sums[0].at[i][j]);
-  finish_tile(tile, stored, kVectors * kF32);
+  finish_sums(tile, sums[0], carried, carries);
 }
 
 // Where a core's other thread is busy as well it is instructions that run short: with AVX2, which
@@ -283,17 +290,7 @@ void dense_tile(const Tile& tile) {
       left = tile.chain;
     }
   }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // what carries has been carried to
-  if (carries) add_sums(sums, carried);
-#pragma GCC diagnostic pop
-  if (tile.columns == kTileColumns) return finish_registers(tile, sums);
-  alignas(kVecBytes) float stored[kRows * kTileColumns];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) store(stored + i * kTileColumns + j * kF32, sums.at[i][j]);
-  finish_tile(tile, stored, kTileColumns);
+  finish_sums(tile, sums, carried, carries);
 }
 
 template <bool kFetch>
